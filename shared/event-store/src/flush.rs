@@ -1,0 +1,161 @@
+//! Writes a batch: few statements, many rows each.
+
+use crate::{
+    StoreError,
+    batch::Delta,
+    db::{Arg, Conn},
+    unit::LaneHead,
+};
+
+/// Writes everything a batch changed. The caller commits.
+pub(crate) async fn flush(conn: &mut Conn, batch: &Delta, fence: u64) -> Result<(), StoreError> {
+    let sql = "UPDATE writer SET sequence = $1, recorded = $2 WHERE id = 1 AND fence = $3";
+    let args = vec![batch.head.sequence.into(), batch.head.recorded.0.into(), fence.into()];
+    if conn.exec(sql, args).await? != 1 {
+        return Err(StoreError::Fenced);
+    }
+    entries(conn, batch).await?;
+    received(conn, batch).await?;
+    waiting(conn, batch).await?;
+    let lanes = batch.lanes.iter().map(|(lane, head)| lane_row(lane, head)).collect();
+    let on_lane = " ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch, \
+                   counter = excluded.counter, hash = excluded.hash";
+    many(conn, "INSERT INTO lanes (lane, origin, epoch, counter, hash)", 5, lanes, on_lane).await?;
+    rows(conn, batch).await?;
+    let answers = batch.answers.iter().map(|(key, answer)| {
+        vec![
+            key.scope.as_str().into(),
+            key.body_hash.0.as_slice().into(),
+            i64::from(answer.status).into(),
+            answer.etag.as_str().into(),
+            answer.body.as_slice().into(),
+            batch.head.sequence.into(),
+        ]
+    });
+    let into = "INSERT INTO answers (scope, body_hash, status, etag, body, sequence)";
+    many(conn, into, 6, answers.collect(), "").await
+}
+
+fn lane_row(lane: &str, head: &LaneHead) -> Vec<Arg> {
+    vec![
+        lane.into(),
+        head.origin.as_str().into(),
+        i64::from(head.epoch).into(),
+        head.counter.into(),
+        head.hash.0.as_slice().into(),
+    ]
+}
+
+async fn entries(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
+    let rows = batch.entries.iter().map(|new| {
+        let sequence = new.fact.at.sequence;
+        let copy = -i64::try_from(sequence).unwrap_or(i64::MAX);
+        let version = new.fact.version.map_or(copy, |v| i64::try_from(v).unwrap_or(i64::MAX));
+        vec![
+            sequence.into(),
+            i64::from(new.fact.at.epoch).into(),
+            new.fact.stream.as_str().into(),
+            version.into(),
+            new.fact.kind.as_str().into(),
+            new.fact.lane().to_string().into(),
+            new.fact.lane.into(),
+            new.hash.0.as_slice().into(),
+            new.bytes.as_slice().into(),
+        ]
+    });
+    let into =
+        "INSERT INTO entries (sequence, epoch, stream, version, kind, lane, counter, hash, entry)";
+    many(conn, into, 9, rows.collect(), "").await
+}
+
+async fn received(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
+    let rows = batch.received.iter().map(|new| {
+        vec![
+            new.position.into(),
+            new.fact.at.origin.as_str().into(),
+            i64::from(new.fact.at.epoch).into(),
+            new.fact.at.sequence.into(),
+            new.fact.lane().to_string().into(),
+            new.fact.lane.into(),
+            new.fact.kind.as_str().into(),
+            new.marker.into(),
+            i64::from(new.folded).into(),
+            new.hash.0.as_slice().into(),
+            new.bytes.as_slice().into(),
+        ]
+    });
+    let into = "INSERT INTO received (position, origin, epoch, sequence, lane, counter, kind, \
+                marker, folded, hash, entry)";
+    many(conn, into, 11, rows.collect(), "").await?;
+    for position in &batch.late {
+        let sql = "UPDATE received SET folded = 2 WHERE position = $1";
+        conn.exec(sql, vec![(*position).into()]).await?;
+    }
+    Ok(())
+}
+
+async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
+    let held = batch.held.iter().map(|new| {
+        vec![
+            new.fact.at.origin.as_str().into(),
+            i64::from(new.fact.at.epoch).into(),
+            new.fact.at.sequence.into(),
+            new.fact.lane().to_string().into(),
+            new.fact.lane.into(),
+            new.reason.into(),
+            new.since.into(),
+            new.bytes.as_slice().into(),
+        ]
+    });
+    let into = "INSERT INTO held (origin, epoch, sequence, lane, counter, reason, since, entry)";
+    many(conn, into, 8, held.collect(), " ON CONFLICT (origin, epoch, sequence) DO NOTHING").await?;
+    for at in &batch.released {
+        let sql = "DELETE FROM held WHERE origin = $1 AND epoch = $2 AND sequence = $3";
+        let args = vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
+        conn.exec(sql, args).await?;
+    }
+    let evidence = batch.evidence.iter().map(|(hash, code, seen, bytes)| {
+        vec![hash.0.as_slice().into(), (*code).into(), (*seen).into(), bytes.as_slice().into()]
+    });
+    let into = "INSERT INTO evidence (hash, code, seen, entry)";
+    many(conn, into, 4, evidence.collect(), " ON CONFLICT (hash) DO NOTHING").await
+}
+
+async fn rows(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
+    let mut puts = Vec::new();
+    for ((view, key), body) in &batch.rows {
+        match body {
+            Some(body) => {
+                puts.push(vec![(*view).into(), key.as_str().into(), body.to_string().into()]);
+            }
+            None => {
+                let sql = "DELETE FROM view_rows WHERE view = $1 AND key = $2";
+                conn.exec(sql, vec![(*view).into(), key.as_str().into()]).await?;
+            }
+        }
+    }
+    let on = " ON CONFLICT (view, key) DO UPDATE SET body = excluded.body";
+    many(conn, "INSERT INTO view_rows (view, key, body)", 3, puts, on).await
+}
+
+/// Inserts many rows with few distinct statements: 32, 8 or 1 rows at a time.
+pub(crate) async fn many(
+    conn: &mut Conn,
+    into: &str,
+    columns: usize,
+    mut rows: Vec<Vec<Arg>>,
+    on_conflict: &str,
+) -> Result<(), StoreError> {
+    while !rows.is_empty() {
+        let take = [32, 8, 1].into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
+        let args: Vec<Arg> = rows.drain(..take).flatten().collect();
+        let row = |at: usize| {
+            let places: Vec<_> = (1..=columns).map(|c| format!("${}", at * columns + c)).collect();
+            format!("({})", places.join(","))
+        };
+        let places: Vec<_> = (0..take).map(row).collect();
+        let sql = format!("{into} VALUES {}{on_conflict}", places.join(","));
+        conn.exec(&sql, args).await?;
+    }
+    Ok(())
+}

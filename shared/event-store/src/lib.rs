@@ -1,0 +1,32 @@
+//! The store of one office: one writer, one log, its views.
+//!
+//! Everything that changes goes through the [`writer`]: it runs many commands
+//! in one transaction and answers after the commit. What a reader would get
+//! wrong: within a batch the database knows nothing yet. Sequences, lane
+//! counters, stream versions and view rows live in memory until the one flush,
+//! and are dropped with the signed bytes if that flush fails.
+
+mod answers;
+mod batch;
+pub mod db;
+mod flush;
+pub mod intake;
+pub mod log;
+mod office;
+mod reaction;
+mod readers;
+mod rebuild;
+mod rows;
+mod setting;
+mod unit;
+mod writer;
+
+pub use answers::{Answer, Idempotency};
+pub use db::{Engine, StoreError};
+pub use office::{Office, Outcome};
+pub use reaction::Reaction;
+pub use readers::{Reader, Readers};
+pub use rebuild::Difference;
+pub use rows::{FoldError, Rows, View};
+pub use setting::Setting;
+pub use unit::{Act, Done, Incoming, LaneHead, Stop, Unit, act};

@@ -1,0 +1,173 @@
+//! Reading the log, the received entries and the views, by statement.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kernel::{EntryRef, OfficeId, sign::Hash};
+
+use crate::{
+    Reader, StoreError,
+    db::{Conn, Row},
+    readers::past,
+};
+
+/// An own entry as the relay and the feed read it.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Its place.
+    pub sequence: u64,
+    /// Its type.
+    pub kind: String,
+    /// Its lane.
+    pub lane: String,
+    /// Its leaf hash.
+    pub hash: Hash,
+    /// Its exact bytes.
+    pub entry: Vec<u8>,
+}
+
+/// A place in the office's local order: own entries, and behind each `Received`
+/// marker the entries that were taken in with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The own sequence.
+    pub sequence: u64,
+    /// The position of a received entry behind it, or 0.
+    pub position: u64,
+}
+
+impl Cursor {
+    /// Reads the form of [`Display`](std::fmt::Display); `None` if it is not ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, position) = text.strip_prefix('c')?.split_once('-')?;
+        Some(Self { sequence: sequence.parse().ok()?, position: position.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "c{}-{}", self.sequence, self.position)
+    }
+}
+
+/// Own entries after a sequence, in order.
+pub async fn own_after(
+    reader: &mut Reader,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Own>, StoreError> {
+    let sql = "SELECT sequence, kind, lane, hash, entry FROM entries WHERE sequence > $1 \
+               ORDER BY sequence LIMIT $2";
+    let rows = reader.rows(sql, vec![after.into(), (limit as u64).into()]).await?;
+    rows.iter().map(own).collect()
+}
+
+/// The own entry at a sequence.
+pub async fn own_at(reader: &mut Reader, sequence: u64) -> Result<Option<Own>, StoreError> {
+    let found = own_after(reader, sequence.saturating_sub(1), 1).await?;
+    Ok(found.into_iter().find(|own| own.sequence == sequence))
+}
+
+/// The entries of one stream, exact bytes, in order.
+pub async fn stream_entries(reader: &mut Reader, stream: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+    reader.rows(STREAM, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+/// Received entries of a stream, in the order of intake.
+pub async fn received_of_kind(
+    reader: &mut Reader,
+    kind: &str,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT entry FROM received WHERE kind = $1 ORDER BY position";
+    reader.rows(sql, vec![kind.into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+/// Own and received entries after a cursor, in the local order.
+pub async fn feed(
+    reader: &mut Reader,
+    after: Cursor,
+    limit: usize,
+) -> Result<Vec<(Cursor, Vec<u8>)>, StoreError> {
+    let limit_arg = || (limit as u64).into();
+    let sql = "SELECT marker, position, entry FROM received \
+               WHERE marker > $1 OR (marker = $1 AND position > $2) ORDER BY marker, position LIMIT $3";
+    let args = vec![after.sequence.into(), after.position.into(), limit_arg()];
+    let mut found = Vec::new();
+    for row in reader.rows(sql, args).await? {
+        found.push((Cursor { sequence: row.count(0)?, position: row.count(1)? }, row.blob(2)?));
+    }
+    for own in own_after(reader, after.sequence, limit).await? {
+        found.push((Cursor { sequence: own.sequence, position: 0 }, own.entry));
+    }
+    found.sort_by_key(|(cursor, _)| *cursor);
+    found.truncate(limit);
+    Ok(found)
+}
+
+fn own(row: &Row) -> Result<Own, StoreError> {
+    Ok(Own {
+        sequence: row.count(0)?,
+        kind: row.text(1)?,
+        lane: row.text(2)?,
+        hash: to_hash(&row.blob(3)?)?,
+        entry: row.blob(4)?,
+    })
+}
+
+const STREAM: &str =
+    "SELECT entry FROM entries WHERE stream = $1 AND version > 0 ORDER BY version";
+
+pub(crate) fn to_hash(bytes: &[u8]) -> Result<Hash, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Unfit("a hash has 32 bytes".into()))?;
+    Ok(Hash(bytes))
+}
+
+pub(crate) async fn stream(conn: &mut Conn, stream: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+    conn.rows(STREAM, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+pub(crate) async fn last_version(conn: &mut Conn, stream: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT version FROM entries WHERE stream = $1 ORDER BY version DESC LIMIT 1";
+    let rows = conn.rows(sql, vec![stream.into()]).await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
+}
+
+pub(crate) async fn view_row(
+    conn: &mut Conn,
+    view: &str,
+    key: &str,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT body FROM view_rows WHERE view = $1 AND key = $2";
+    let rows = conn.rows(sql, vec![view.into(), key.into()]).await?;
+    rows.first().map(|row| row.text(0)).transpose()
+}
+
+pub(crate) async fn view_rows(
+    conn: &mut Conn,
+    view: &str,
+    prefix: &str,
+) -> Result<BTreeMap<String, Arc<str>>, StoreError> {
+    let sql = "SELECT key, body FROM view_rows WHERE view = $1 AND key >= $2 AND key < $3";
+    let rows = conn.rows(sql, vec![view.into(), prefix.into(), past(prefix).into()]).await?;
+    rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
+}
+
+pub(crate) async fn received_hash(
+    conn: &mut Conn,
+    at: &EntryRef,
+) -> Result<Option<Hash>, StoreError> {
+    let sql = "SELECT hash FROM received WHERE origin = $1 AND epoch = $2 AND sequence = $3";
+    let args = vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
+    let rows = conn.rows(sql, args).await?;
+    rows.first().map(|row| to_hash(&row.blob(0)?)).transpose()
+}
+
+pub(crate) async fn held(conn: &mut Conn, origin: &OfficeId) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT entry FROM held WHERE origin = $1 ORDER BY epoch, sequence";
+    conn.rows(sql, vec![origin.as_str().into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+pub(crate) async fn unfolded(conn: &mut Conn) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let sql = "SELECT position, entry FROM received WHERE folded = 0 ORDER BY position";
+    let rows = conn.rows(sql, vec![]).await?;
+    rows.iter().map(|row| Ok((row.count(0)?, row.blob(1)?))).collect()
+}

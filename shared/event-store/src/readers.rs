@@ -1,0 +1,132 @@
+//! Reading connections, few and shared by all offices of a process.
+//!
+//! Ninety-eight townships in one process must not hold ninety-eight pools: a
+//! permit is taken for each read, and idle connections are kept only while
+//! there is room for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::db::{Arg, Conn, Engine, Row, StoreError};
+
+/// The capped pool.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<(Engine, Conn)>>>,
+    most: usize,
+}
+
+impl Readers {
+    /// A pool that never has more than `most` connections in use.
+    pub fn new(most: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(most)), idle: Arc::default(), most }
+    }
+
+    /// A connection to one office's store; waits for its turn.
+    pub async fn take(&self, engine: &Engine) -> Result<Reader, StoreError> {
+        let permit = self.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Unfit("the pool is closed".to_owned()))?;
+        let kept = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.iter().position(|(of, _)| of == engine).map(|at| idle.remove(at).1)
+        };
+        let conn = match kept {
+            Some(conn) => conn,
+            None => Conn::open_reader(engine).await?,
+        };
+        Ok(Reader { conn: Some(conn), engine: engine.clone(), pool: self.clone(), _permit: permit })
+    }
+
+    fn give_back(&self, engine: Engine, conn: Conn) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push((engine, conn));
+        if idle.len() > self.most {
+            idle.remove(0);
+        }
+    }
+
+    /// Forgets the idle connections of a store, so that its files can be put away.
+    pub fn forget(&self, engine: &Engine) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| of != engine);
+    }
+}
+
+/// A reading connection on loan.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Option<Conn>,
+    engine: Engine,
+    pool: Readers,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    /// Runs a query. A connection that failed is not given back.
+    pub async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        let Some(conn) = self.conn.as_mut() else {
+            return Err(StoreError::Unfit("the connection failed before".to_owned()));
+        };
+        let answer = conn.rows(sql, args).await;
+        if matches!(answer, Err(StoreError::Broken(_))) {
+            self.conn = None;
+        }
+        answer
+    }
+
+    /// One row of a view.
+    pub async fn view<T: DeserializeOwned>(
+        &mut self,
+        view: &str,
+        key: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let sql = "SELECT body FROM view_rows WHERE view = $1 AND key = $2";
+        let rows = self.rows(sql, vec![view.into(), key.into()]).await?;
+        rows.first().map(|row| read_row(view, &row.text(0)?)).transpose()
+    }
+
+    /// Up to `limit` rows whose keys begin with `prefix`, after the key `after`.
+    pub async fn scan<T: DeserializeOwned>(
+        &mut self,
+        view: &str,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, T)>, StoreError> {
+        let sql = "SELECT key, body FROM view_rows WHERE view = $1 AND key >= $2 AND key > $3 \
+                   AND key < $4 ORDER BY key LIMIT $5";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let args = vec![view.into(), prefix.into(), after.into(), past(prefix).into(), limit.into()];
+        let rows = self.rows(sql, args).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, read_row(view, &row.text(1)?)?))).collect()
+    }
+
+    /// Every row of a view under `prefix`.
+    pub async fn all<T: DeserializeOwned>(
+        &mut self,
+        view: &str,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, StoreError> {
+        self.scan(view, prefix, "", usize::MAX).await
+    }
+}
+
+/// The first text behind all that begin with `prefix`.
+pub(crate) fn past(prefix: &str) -> String {
+    format!("{prefix}\u{10ffff}")
+}
+
+pub(crate) fn read_row<T: DeserializeOwned>(view: &str, body: &str) -> Result<T, StoreError> {
+    serde_json::from_str(body)
+        .map_err(|error| StoreError::Unfit(format!("a row of {view} does not read: {error}")))
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.pool.give_back(self.engine.clone(), conn);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! View rows as the folds see them: keyed, storage-free.
+//!
+//! A fold that asks for a row which is not in memory is stopped, the row is
+//! fetched, and the fold runs again from its start. So folds stay synchronous
+//! and the same code runs over a database, in the auditor and in a rebuild.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kernel::Fact;
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+/// A view's name and a row's key.
+pub type RowKey = (&'static str, String);
+/// Rows by key; `None` is a row known not to be there.
+pub(crate) type Layer = BTreeMap<RowKey, Option<Arc<str>>>;
+
+/// Why a fold stopped.
+#[derive(Debug, Error)]
+pub enum FoldError {
+    /// A row is not in memory yet.
+    #[error("row not in memory")]
+    Missing(RowKey),
+    /// The fact or a row does not read.
+    #[error("does not read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+/// A projection of one office.
+pub trait View: Send + Sync {
+    /// The name under which its rows stand.
+    fn name(&self) -> &'static str;
+
+    /// Takes one fact in, own or received. Facts it does not care for it leaves alone.
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError>;
+}
+
+/// The rows that one fold may read and write.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    /// Written by this fold.
+    written: Layer,
+    /// Looked through from first to last.
+    layers: Vec<&'a Layer>,
+    /// Whether a row in no layer is known not to exist.
+    complete: bool,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) const fn over(layers: Vec<&'a Layer>, complete: bool) -> Self {
+        Self { written: Layer::new(), layers, complete }
+    }
+
+    /// One row, if it exists.
+    pub fn get<T: DeserializeOwned>(
+        &mut self,
+        view: &'static str,
+        key: &str,
+    ) -> Result<Option<T>, FoldError> {
+        let at = (view, key.to_owned());
+        let layers = std::iter::once(&self.written).chain(self.layers.iter().copied());
+        for layer in layers {
+            if let Some(found) = layer.get(&at) {
+                return Ok(found.as_ref().map(|body| serde_json::from_str(body)).transpose()?);
+            }
+        }
+        if self.complete { Ok(None) } else { Err(FoldError::Missing(at)) }
+    }
+
+    /// Writes a row.
+    pub fn put<T: Serialize>(
+        &mut self,
+        view: &'static str,
+        key: &str,
+        row: &T,
+    ) -> Result<(), FoldError> {
+        let body = serde_json::to_string(row)?;
+        self.written.insert((view, key.to_owned()), Some(body.into()));
+        Ok(())
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, view: &'static str, key: &str) {
+        self.written.insert((view, key.to_owned()), None);
+    }
+
+    /// Changes a row in place, from its default if it is not there yet.
+    pub fn change<T: Serialize + DeserializeOwned + Default>(
+        &mut self,
+        view: &'static str,
+        key: &str,
+        change: impl FnOnce(&mut T),
+    ) -> Result<(), FoldError> {
+        let mut row: T = self.get(view, key)?.unwrap_or_default();
+        change(&mut row);
+        self.put(view, key, &row)
+    }
+
+    pub(crate) fn into_written(self) -> Layer {
+        self.written
+    }
+}

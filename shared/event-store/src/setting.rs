@@ -1,0 +1,44 @@
+//! What makes an office the office it is.
+
+use std::sync::Arc;
+
+use kernel::{Bindings, Clock, Entropy, OfficeId, Tier, sign::EventKey};
+
+use crate::{Engine, Reaction, Readers, View};
+
+/// An office's identity, its store and its desks' folds and rules.
+#[derive(Clone)]
+pub struct Setting {
+    /// The office.
+    pub office: OfficeId,
+    /// Its tier.
+    pub tier: Tier,
+    /// The office it reports to.
+    pub parent: Option<OfficeId>,
+    /// The city of its history.
+    pub city: OfficeId,
+    /// The life of its log.
+    pub epoch: u32,
+    /// Where its store lies.
+    pub engine: Engine,
+    /// The key that signs its entries.
+    pub key: Arc<EventKey>,
+    /// Its clock.
+    pub clock: Arc<Clock>,
+    /// Its randomness.
+    pub entropy: Arc<Entropy>,
+    /// How far each event type may travel.
+    pub bindings: Bindings,
+    /// Its projections.
+    pub views: Arc<[Arc<dyn View>]>,
+    /// Its rules "on this event, issue that command".
+    pub reactions: Arc<[Reaction]>,
+    /// The reading connections, shared by the process.
+    pub readers: Readers,
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setting").field("office", &self.office).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,402 @@
+//! One command at work: load, decide, append, fold, react.
+//!
+//! A unit sees the batch so far. It keeps its changes apart until it is done,
+//! so that a refusal takes nothing of the others with it; a reaction in turn
+//! keeps its changes apart from the command's.
+
+use std::{any::Any, collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+
+use kernel::{
+    Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, decider, refusal::Code,
+    sign::Hash,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Setting, StoreError,
+    batch::{Committed, Delta, NewEntry, State},
+    db::Conn,
+    log,
+    readers::past,
+    rows::{FoldError, Layer, Rows},
+};
+
+/// Why a command did not happen.
+#[derive(Debug)]
+pub enum Stop {
+    /// A rule refused it.
+    Refused(Refusal),
+    /// The store could not.
+    Failed(StoreError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+impl From<Code> for Stop {
+    fn from(code: Code) -> Self {
+        Self::Refused(code.into())
+    }
+}
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A future on loan.
+pub type Doing<'a> = Pin<Box<dyn Future<Output = Result<crate::Answer, Stop>> + Send + 'a>>;
+/// A command: it may run more than once, and only the last run counts.
+pub type Act = Arc<dyn for<'a> Fn(&'a mut Unit<'_>) -> Doing<'a> + Send + Sync>;
+
+/// Makes an [`Act`] of a function that returns a boxed future.
+pub fn act<F>(run: F) -> Act
+where
+    F: for<'a> Fn(&'a mut Unit<'_>) -> Doing<'a> + Send + Sync + 'static,
+{
+    Arc::new(run)
+}
+
+/// What a decided command left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The stream.
+    pub stream: String,
+    /// Its version now.
+    pub version: u64,
+    /// How many events it added; 0 means "already so".
+    pub added: usize,
+}
+
+/// How far a lane goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneHead {
+    /// The office whose lane it is.
+    pub origin: kernel::OfficeId,
+    /// The life of its log.
+    pub epoch: u32,
+    /// The last counter.
+    pub counter: u64,
+    /// The leaf hash of the entry with that counter.
+    pub hash: Hash,
+}
+
+/// A verified entry of another office.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// What it says.
+    pub fact: Fact,
+    /// Its leaf hash.
+    pub hash: Hash,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// One command at work.
+pub struct Unit<'w> {
+    pub(crate) setting: &'w Setting,
+    pub(crate) conn: &'w mut Conn,
+    pub(crate) committed: &'w Committed,
+    /// The batch at the bottom, then the command, then its reaction.
+    pub(crate) stack: Vec<Delta>,
+    /// Rows read from the database, for the cache.
+    pub(crate) fetched: Layer,
+    pub(crate) actor: Actor,
+    pub(crate) act_date: Option<Day>,
+    pub(crate) cause: Option<EntryRef>,
+    pub(crate) depth: u32,
+    pub(crate) now: Timestamp,
+}
+
+impl<'w> Unit<'w> {
+    pub(crate) fn new(setting: &'w Setting, conn: &'w mut Conn, committed: &'w Committed) -> Self {
+        Self {
+            setting,
+            conn,
+            committed,
+            stack: vec![Delta::on(committed.head)],
+            fetched: Layer::new(),
+            actor: Actor::system(),
+            act_date: None,
+            cause: None,
+            depth: 0,
+            now: setting.clock.now(),
+        }
+    }
+
+    /// The office and its setting.
+    pub const fn setting(&self) -> &Setting {
+        self.setting
+    }
+
+    /// What a rule may know beside its state.
+    pub fn context(&self) -> Context {
+        Context {
+            office: self.setting.office.clone(),
+            parent: self.setting.parent.clone(),
+            now: self.now,
+            actor: self.actor.clone(),
+            act_date: self.act_date,
+        }
+    }
+
+    /// The last own sequence, this unit's entries included.
+    pub fn sequence(&mut self) -> u64 {
+        self.top().head.sequence
+    }
+
+    pub(crate) fn push(&mut self) {
+        let head = self.top().head;
+        self.stack.push(Delta::on(head));
+    }
+
+    pub(crate) fn discard(&mut self) {
+        if self.stack.len() > 1 {
+            self.stack.pop();
+        }
+    }
+
+    pub(crate) fn accept(&mut self) {
+        if self.stack.len() > 1
+            && let Some(part) = self.stack.pop()
+        {
+            self.top().absorb(part);
+        }
+    }
+
+    pub(crate) fn top(&mut self) -> &mut Delta {
+        if self.stack.is_empty() {
+            self.stack.push(Delta::on(self.committed.head));
+        }
+        let last = self.stack.len() - 1;
+        &mut self.stack[last]
+    }
+
+    /// A stream's state and version; version 0 is a stream that does not exist.
+    pub async fn load<A: Aggregate>(&mut self, id: &str) -> Result<(A, u64), Stop> {
+        let (state, version) = self.state::<A>(&format!("{}/{id}", A::FAMILY)).await?;
+        Ok(((*state).clone(), version))
+    }
+
+    async fn state<A: Aggregate>(&mut self, stream: &str) -> Result<(Arc<A>, u64), Stop> {
+        let known = |states: &std::collections::HashMap<String, State>| {
+            let (state, version) = states.get(stream)?;
+            let state: Arc<dyn Any + Send + Sync> = state.clone();
+            Some((state.downcast::<A>().ok()?, *version))
+        };
+        let found = self.stack.iter().rev().find_map(|delta| known(&delta.states));
+        if let Some(found) = found.or_else(|| known(&self.committed.states)) {
+            return Ok(found);
+        }
+        if A::STATELESS {
+            let version = log::last_version(self.conn, stream).await?;
+            return Ok((Arc::new(A::default()), version));
+        }
+        let mut state = A::default();
+        let mut version = 0;
+        for bytes in log::stream(self.conn, stream).await? {
+            let (fact, _) = Fact::of_entry(&bytes).map_err(unreadable)?;
+            let event = fact.read().map_err(unreadable)?;
+            state.evolve(&event);
+            version = fact.version.unwrap_or(version);
+        }
+        Ok((Arc::new(state), version))
+    }
+
+    /// Decides a command on a stream and records what it causes.
+    pub async fn execute<A: Aggregate>(
+        &mut self,
+        id: &str,
+        command: A::Command,
+    ) -> Result<Done, Stop> {
+        self.execute_at::<A>(id, command, None).await
+    }
+
+    /// The same, if the stream still has the `expected` version.
+    pub async fn execute_at<A: Aggregate>(
+        &mut self,
+        id: &str,
+        command: A::Command,
+        expected: Option<u64>,
+    ) -> Result<Done, Stop> {
+        let stream = format!("{}/{id}", A::FAMILY);
+        let (state, mut version) = self.state::<A>(&stream).await?;
+        if expected.is_some_and(|expected| expected != version) {
+            let detail = format!("current version {version}");
+            return Err(Refusal::new(Code::Stale).detail(detail).into());
+        }
+        let events = state.decide(command, &self.context())?;
+        let added = events.len();
+        let mut state = state;
+        for event in events {
+            version += 1;
+            Arc::make_mut(&mut state).evolve(&event);
+            self.append::<A>(&stream, version, &event).await?;
+        }
+        self.top().states.insert(stream.clone(), (state, version));
+        Ok(Done { stream, version, added })
+    }
+
+    async fn append<A: Aggregate>(
+        &mut self,
+        stream: &str,
+        version: u64,
+        event: &A::Event,
+    ) -> Result<(), Stop> {
+        let kind = decider::kind(A::FAMILY, A::name(event));
+        let setting = self.setting;
+        let binding = (setting.bindings)(&kind)
+            .filter(|binding| binding.tiers.contains(&setting.tier))
+            .ok_or_else(|| StoreError::Unfit(format!("{kind} has no binding at this tier")))?;
+        let data = serde_json::value::to_raw_value(event).map_err(unreadable)?;
+        let audiences =
+            binding.audiences(&setting.office, setting.parent.as_ref(), &A::addressees(event));
+        let mut original = None;
+        for audience in audiences {
+            let lane =
+                Lane { origin: setting.office.clone(), root: binding.root, audience: audience.clone() };
+            let counter = self.lane(&lane.to_string()).map_or(0, |head| head.counter) + 1;
+            let sequence = self.top().head.sequence + 1;
+            let fact = Fact {
+                id: setting.entropy.uuid(),
+                at: EntryRef { origin: setting.office.clone(), epoch: setting.epoch, sequence },
+                kind: kind.clone(),
+                recorded: self.now,
+                root: binding.root,
+                audience,
+                lane: counter,
+                stream: stream.to_owned(),
+                version: original.is_none().then_some(version),
+                copy_of: original,
+                actor: self.actor.clone(),
+                act_date: self.act_date,
+                causation: self.cause.clone(),
+                data: data.clone(),
+            };
+            self.record(fact, &lane, original.is_none()).await?;
+            original.get_or_insert(sequence);
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self, fact: Fact, lane: &Lane, folds: bool) -> Result<(), Stop> {
+        let bytes = fact.sign(&self.setting.key).map_err(|error| match error {
+            kernel::entry::Malformed::Shape("too large") => Stop::from(Code::TooLarge),
+            other => unreadable(other).into(),
+        })?;
+        let hash = kernel::entry::hash(&bytes);
+        if folds {
+            self.fold(&fact).await.map_err(|error| StoreError::Unfit(format!("{}: {error}", fact.kind)))?;
+        }
+        let head = LaneHead {
+            origin: fact.at.origin.clone(),
+            epoch: fact.at.epoch,
+            counter: fact.lane,
+            hash,
+        };
+        let (now, depth) = (self.now, self.depth);
+        let top = self.top();
+        top.head.sequence = fact.at.sequence;
+        top.head.recorded = now;
+        top.lanes.insert(lane.to_string(), head);
+        if folds {
+            top.unseen.push((fact.clone(), depth));
+        }
+        top.entries.push(NewEntry { fact, hash, bytes });
+        Ok(())
+    }
+
+    /// How far a lane goes, own or read.
+    pub fn lane(&self, lane: &str) -> Option<LaneHead> {
+        let in_batch = self.stack.iter().rev().find_map(|delta| delta.lanes.get(lane));
+        in_batch.or_else(|| self.committed.lanes.get(lane)).cloned()
+    }
+
+    /// Sets a lane's head without an entry: the baseline of a joining reader.
+    pub fn set_lane(&mut self, lane: String, head: LaneHead) {
+        self.top().lanes.insert(lane, head);
+    }
+
+    /// Runs every view over a fact; rows that are not in memory are fetched.
+    pub(crate) async fn fold(&mut self, fact: &Fact) -> Result<(), FoldOrStore> {
+        for view in self.setting.views.iter() {
+            let written = loop {
+                let layers = self.stack.iter().rev().map(|delta| &delta.rows);
+                let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
+                let mut rows = Rows::over(layers, false);
+                match view.apply(&mut rows, fact) {
+                    Ok(()) => break rows.into_written(),
+                    Err(FoldError::Missing(key)) => {
+                        let body = log::view_row(self.conn, key.0, &key.1).await?;
+                        self.fetched.insert(key, body.map(Into::into));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            self.top().rows.extend(written);
+        }
+        Ok(())
+    }
+
+    /// One view row, as the batch so far has it.
+    pub async fn row<T: DeserializeOwned>(
+        &mut self,
+        view: &'static str,
+        key: &str,
+    ) -> Result<Option<T>, Stop> {
+        loop {
+            let layers = self.stack.iter().rev().map(|delta| &delta.rows);
+            let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
+            match Rows::over(layers, false).get(view, key) {
+                Ok(row) => return Ok(row),
+                Err(FoldError::Missing(key)) => {
+                    let body = log::view_row(self.conn, key.0, &key.1).await?;
+                    self.fetched.insert(key, body.map(Into::into));
+                }
+                Err(error) => return Err(unreadable(error).into()),
+            }
+        }
+    }
+
+    /// Every view row under a prefix, as the batch so far has it, in key order.
+    pub async fn rows<T: DeserializeOwned>(
+        &mut self,
+        view: &'static str,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, Stop> {
+        let mut found: BTreeMap<String, Arc<str>> = log::view_rows(self.conn, view, prefix).await?;
+        let range = (view, prefix.to_owned())..(view, past(prefix));
+        for delta in &self.stack {
+            for ((_, key), body) in delta.rows.range(range.clone()) {
+                match body {
+                    Some(body) => found.insert(key.clone(), body.clone()),
+                    None => found.remove(key),
+                };
+            }
+        }
+        let read = |(key, body): (String, Arc<str>)| {
+            Ok((key, serde_json::from_str(&body).map_err(unreadable)?))
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// The office's connection, for reads that no view covers.
+    pub const fn conn(&mut self) -> &mut Conn {
+        self.conn
+    }
+}
+
+/// Why a fold over the store did not finish.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoldOrStore {
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unfit(format!("a stored form does not read: {error}"))
+}

@@ -1,0 +1,370 @@
+//! The one writer of an office: a bounded queue, one transaction, many commands.
+//!
+//! What a reader would get wrong: an error at the commit leaves the outcome
+//! unknown. The writer then answers "stopped", throws its memory away and opens
+//! the store again from disk; callers ask again with the same key.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use kernel::{Actor, Day, Refusal, refusal::Code};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    Setting, StoreError,
+    answers::{Answer, Idempotency},
+    batch::{Committed, Head},
+    db::Conn,
+    flush, log, rebuild,
+    unit::{Act, LaneHead, Stop, Unit},
+};
+
+/// The most commands in one transaction.
+const MOST: usize = 256;
+
+/// What the writer is asked to do.
+pub(crate) enum Work {
+    /// Run a command.
+    Act(Act),
+    /// Empty the views and fold them again.
+    Refold,
+}
+
+/// One request to the writer.
+pub(crate) struct Job {
+    pub(crate) actor: Actor,
+    pub(crate) act_date: Option<Day>,
+    pub(crate) key: Option<Idempotency>,
+    pub(crate) work: Work,
+    pub(crate) reply: oneshot::Sender<Result<Answer, Refusal>>,
+}
+
+/// The writer's side of an office.
+pub(crate) struct Writer {
+    pub(crate) setting: Arc<Setting>,
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) head: watch::Sender<u64>,
+    pub(crate) hold: Arc<RwLock<Option<Code>>>,
+    pub(crate) open: Option<Opened>,
+}
+
+/// An opened store.
+pub(crate) struct Opened {
+    conn: Conn,
+    committed: Committed,
+    fence: u64,
+    /// Held as long as the store is open; the operating system gives it back.
+    _lock: Option<std::fs::File>,
+}
+
+type Outcome = Result<Answer, Stop>;
+
+impl Writer {
+    /// Works until every handle of the office is gone.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let Some(mut open) = self.open.take() else {
+                match Opened::open(&self.setting).await {
+                    Ok(open) => self.open = Some(open),
+                    Err(error) => {
+                        tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "the store does not open");
+                        self.answer_stopped();
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        if self.jobs.is_closed() {
+                            return;
+                        }
+                    }
+                }
+                continue;
+            };
+            match self.serve(&mut open).await {
+                None => return open.conn.close().await,
+                Some(error) => {
+                    tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "the office stops and recovers from disk");
+                    open.conn.close().await;
+                }
+            }
+        }
+    }
+
+    fn answer_stopped(&mut self) {
+        while let Ok(job) = self.jobs.try_recv() {
+            let _ = job.reply.send(Err(Code::Stopped.into()));
+        }
+    }
+
+    /// Serves until the queue closes (`None`) or the store fails.
+    async fn serve(&mut self, open: &mut Opened) -> Option<StoreError> {
+        loop {
+            let first = self.jobs.recv().await?;
+            // Whoever is about to ask gets the chance to share this commit.
+            tokio::task::yield_now().await;
+            let mut jobs = vec![first];
+            while jobs.len() < MOST {
+                let Ok(job) = self.jobs.try_recv() else { break };
+                jobs.push(job);
+            }
+            if let Some(error) = self.serve_batch(open, jobs).await {
+                return Some(error);
+            }
+            self.head.send_if_modified(|head| {
+                let moved = *head != open.committed.head.sequence;
+                *head = open.committed.head.sequence;
+                moved
+            });
+        }
+    }
+
+    async fn serve_batch(&self, open: &mut Opened, jobs: Vec<Job>) -> Option<StoreError> {
+        match self.transact(open, &jobs).await {
+            Ok(outcomes) => {
+                answer(jobs, outcomes);
+                None
+            }
+            Err(StoreError::Statement(_)) if jobs.len() > 1 => {
+                // One of them is at fault: alone, only that one fails.
+                for job in jobs {
+                    let failed = Box::pin(self.serve_batch(open, vec![job])).await;
+                    if failed.is_some() {
+                        return failed;
+                    }
+                }
+                None
+            }
+            Err(error) => {
+                let (code, fatal) = match &error {
+                    StoreError::Full => (Code::DiskFull, false),
+                    StoreError::Statement(_) => (Code::Internal, false),
+                    _ => (Code::Stopped, true),
+                };
+                tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "a batch was rolled back");
+                for job in jobs {
+                    let _ = job.reply.send(Err(code.into()));
+                }
+                fatal.then_some(error)
+            }
+        }
+    }
+
+    /// Runs a batch in one transaction. On an error nothing of it remains.
+    async fn transact(&self, open: &mut Opened, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
+        open.conn.begin().await?;
+        match self.attempt(open, jobs).await {
+            Ok(outcomes) => Ok(outcomes),
+            Err(error) => {
+                open.conn.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn attempt(&self, open: &mut Opened, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let mut unit = Unit::new(&self.setting, &mut open.conn, &open.committed);
+        let mut refold = false;
+        for job in jobs {
+            let outcome = match &job.work {
+                Work::Act(act) => self.one(&mut unit, job, act).await,
+                Work::Refold => {
+                    refold = true;
+                    Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
+                }
+            };
+            match outcome {
+                // A failed statement spoils the transaction: nobody goes on in it.
+                Err(Stop::Failed(
+                    error @ (StoreError::Statement(_) | StoreError::Broken(_) | StoreError::Full),
+                )) => return Err(error),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        let fetched = std::mem::take(&mut unit.fetched);
+        let batch = unit.stack.pop().unwrap_or_default();
+        if batch.is_empty() && !refold {
+            open.conn.rollback().await;
+            open.committed.remember(fetched);
+            return Ok(outcomes);
+        }
+        flush::flush(&mut open.conn, &batch, open.fence).await?;
+        if refold {
+            rebuild::refold(&mut open.conn, &self.setting.views).await?;
+        }
+        open.conn.commit().await.map_err(as_broken)?;
+        open.committed.remember(fetched);
+        open.committed.absorb(batch);
+        if refold {
+            open.committed.rows.clear();
+        }
+        Ok(outcomes)
+    }
+
+    /// Runs one command on top of the batch so far.
+    async fn one(&self, unit: &mut Unit<'_>, job: &Job, act: &Act) -> Outcome {
+        if let Some(key) = &job.key
+            && let Some(given) = answered(unit, key).await?
+        {
+            return Ok(given);
+        }
+        if let Some(code) = *self.hold.read().unwrap_or_else(PoisonError::into_inner) {
+            return Err(code.into());
+        }
+        unit.now = self.setting.clock.now();
+        let recorded = unit.top().head.recorded;
+        if unit.now < recorded {
+            return Err(Code::ClockBehind.into());
+        }
+        unit.actor = job.actor.clone();
+        unit.act_date = job.act_date;
+        unit.cause = None;
+        unit.depth = 0;
+        unit.push();
+        let outcome = match act(unit).await {
+            Ok(answer) => unit.react().await.map(|()| answer),
+            Err(stop) => Err(stop),
+        };
+        if let Ok(answer) = &outcome {
+            if let Some(key) = &job.key {
+                unit.top().answers.push((key.clone(), answer.clone()));
+            }
+            unit.accept();
+        } else {
+            unit.stack.truncate(1);
+        }
+        outcome
+    }
+}
+
+/// The answer that this key was given before.
+async fn answered(unit: &mut Unit<'_>, key: &Idempotency) -> Result<Option<Answer>, Stop> {
+    let in_batch = unit.stack.iter().flat_map(|delta| &delta.answers);
+    let mut found = in_batch
+        .filter(|(given, _)| given.scope == key.scope)
+        .map(|(given, answer)| (given.body_hash, answer.clone()))
+        .next_back();
+    if found.is_none() {
+        let sql = "SELECT body_hash, status, etag, body FROM answers WHERE scope = $1";
+        if let Some(row) = unit.conn.rows(sql, vec![key.scope.as_str().into()]).await?.first() {
+            let status = u16::try_from(row.int(1)?).unwrap_or(500);
+            let answer = Answer { status, etag: row.text(2)?, body: row.blob(3)? };
+            found = Some((log::to_hash(&row.blob(0)?)?, answer));
+        }
+    }
+    match found {
+        Some((hash, _)) if hash != key.body_hash => Err(Code::KeyReused.into()),
+        found => Ok(found.map(|(_, answer)| answer)),
+    }
+}
+
+fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
+    for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        let outcome = outcome.map_err(|stop| match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::Failed(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a command failed");
+                Code::Internal.into()
+            }
+        });
+        let _ = job.reply.send(outcome);
+    }
+}
+
+/// Whatever a commit says, its outcome is unknown.
+fn as_broken(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Statement(error) => StoreError::Broken(error),
+        other => other,
+    }
+}
+
+impl Opened {
+    /// Opens the store, raises the fence and reads how far the office is.
+    pub(crate) async fn open(setting: &Setting) -> Result<Self, StoreError> {
+        let lock = setting.engine.lock()?;
+        let mut conn = Conn::open_writer(&setting.engine).await?;
+        conn.begin().await?;
+        conn.exec("UPDATE writer SET fence = fence + 1 WHERE id = 1", vec![]).await?;
+        let rows = conn
+            .rows("SELECT fence, sequence, recorded FROM writer WHERE id = 1", vec![])
+            .await?;
+        let row = rows.first().ok_or_else(|| StoreError::Unfit("the writer's row is gone".into()))?;
+        let (fence, sequence) = (row.count(0)?, row.count(1)?);
+        let recorded = kernel::Timestamp(row.int(2)?);
+        conn.commit().await?;
+        let rows = conn.rows("SELECT position FROM received ORDER BY position DESC LIMIT 1", vec![]);
+        let position = rows.await?.first().map_or(Ok(0), |row| row.count(0))?;
+        let mut committed = Committed::default();
+        for row in conn.rows("SELECT lane, origin, epoch, counter, hash FROM lanes", vec![]).await? {
+            let origin = kernel::OfficeId::parse(&row.text(1)?)
+                .ok_or_else(|| StoreError::Unfit("a lane's origin does not read".into()))?;
+            let epoch = u32::try_from(row.int(2)?).unwrap_or(1);
+            let head =
+                LaneHead { origin, epoch, counter: row.count(3)?, hash: log::to_hash(&row.blob(4)?)? };
+            committed.lanes.insert(row.text(0)?, head);
+        }
+        committed.head = Head { sequence, position, recorded };
+        setting.clock.drive(recorded);
+        Ok(Self { conn, committed, fence, _lock: lock })
+    }
+
+    /// The last own sequence.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.committed.head.sequence
+    }
+}
+
+/// The longest chain of reactions to one command.
+const LONGEST_CHAIN: u32 = 8;
+
+impl Unit<'_> {
+    /// Lets the rules see what happened, until nothing new happens.
+    async fn react(&mut self) -> Result<(), Stop> {
+        loop {
+            let unseen = std::mem::take(&mut self.top().unseen);
+            if unseen.is_empty() {
+                return Ok(());
+            }
+            for (fact, depth) in unseen {
+                for rule in self.setting.reactions.iter() {
+                    let Some(act) = (rule.on)(&fact, &self.setting.office) else { continue };
+                    self.actor = Actor::system();
+                    self.act_date = None;
+                    self.cause = Some(fact.at.clone());
+                    self.depth = depth + 1;
+                    self.push();
+                    let outcome = if self.depth > LONGEST_CHAIN {
+                        Err(Stop::Refused(Refusal::new(Code::Internal).detail("chain too long")))
+                    } else {
+                        act(self).await
+                    };
+                    self.settle_reaction(rule.name, outcome).await?;
+                }
+            }
+        }
+    }
+
+    async fn settle_reaction(&mut self, rule: &str, outcome: Outcome) -> Result<(), Stop> {
+        match outcome {
+            Ok(_) => {
+                self.accept();
+                Ok(())
+            }
+            Err(Stop::Refused(refusal)) => {
+                self.discard();
+                let event = crate::intake::Event::ReactionRefused {
+                    rule: rule.to_owned(),
+                    cause: self.cause.clone().unwrap_or_else(|| kernel::EntryRef {
+                        origin: self.setting.office.clone(),
+                        epoch: self.setting.epoch,
+                        sequence: 0,
+                    }),
+                    code: refusal.code.slug().to_owned(),
+                };
+                let office = self.setting.office.to_string();
+                self.execute::<crate::intake::Intake>(&office, event).await.map(drop)
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+}

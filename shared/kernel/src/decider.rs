@@ -1,0 +1,115 @@
+//! The shape of a rule: state, command, events.
+//!
+//! Rules wait for nothing and look nothing up. Time, ids, policy and what else
+//! they need come in through the [`Context`] or the command.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _};
+
+use crate::{
+    clock::{Day, Timestamp},
+    id::OfficeId,
+    refusal::Refusal,
+};
+
+/// Who does something: a person in a role, or the system by a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Actor {
+    /// The person's opaque id; empty for the system.
+    pub person: String,
+    /// The role in which the person acts, as in `model.md` 2.1 (`C_PLAN`).
+    pub role: String,
+}
+
+impl Actor {
+    /// The system itself: reactions, intake, periodic figures.
+    pub const fn system() -> Self {
+        Self { person: String::new(), role: String::new() }
+    }
+
+    /// Whether no person is behind it.
+    pub const fn is_system(&self) -> bool {
+        self.person.is_empty()
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_system() { f.write_str("system") } else { write!(f, "{}:{}", self.person, self.role) }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        if text == "system" {
+            return Ok(Self::system());
+        }
+        let (person, role) =
+            text.split_once(':').ok_or_else(|| D::Error::custom("an actor is person:role"))?;
+        Ok(Self { person: person.to_owned(), role: role.to_owned() })
+    }
+}
+
+/// What a rule may know beside its state and the command.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The deciding office.
+    pub office: OfficeId,
+    /// Its parent, if it has one.
+    pub parent: Option<OfficeId>,
+    /// The time that the events will carry as `recorded`.
+    pub now: Timestamp,
+    /// Who acts.
+    pub actor: Actor,
+    /// When it was done, if that was another day.
+    pub act_date: Option<Day>,
+}
+
+impl Context {
+    /// The day on which the act counts: the act date, else today in Shanghai.
+    pub fn day(&self) -> Day {
+        self.act_date.unwrap_or_else(|| self.now.day())
+    }
+}
+
+/// One aggregate: how it decides and how it takes facts in.
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+    /// What may be asked of it.
+    type Command: Clone + Send + Sync;
+    /// What can happen to it.
+    type Event: Serialize + DeserializeOwned + Clone + Send + Sync;
+
+    /// The first word of its streams and event types.
+    const FAMILY: &'static str;
+    /// Whether its decisions need no state, so that only the version is looked up.
+    const STATELESS: bool = false;
+
+    /// The event's name in its type, `fed-back` in `cn.liandong.finding.fed-back.v1`.
+    fn name(event: &Self::Event) -> &'static str;
+
+    /// Decides what a command causes. No events means "already so".
+    fn decide(&self, command: Self::Command, context: &Context)
+    -> Result<Vec<Self::Event>, Refusal>;
+
+    /// Takes one fact in. It never refuses: the fact is already true.
+    fn evolve(&mut self, event: &Self::Event);
+
+    /// The offices that an event is addressed to, where its binding says so.
+    fn addressees(event: &Self::Event) -> Vec<OfficeId> {
+        let _ = event;
+        Vec::new()
+    }
+}
+
+/// The full type of an event of `family`.
+pub fn kind(family: &str, name: &str) -> String {
+    format!("cn.liandong.{family}.{name}.v1")
+}

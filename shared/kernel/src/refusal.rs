@@ -1,0 +1,178 @@
+//! Refusals: the answers that are not errors.
+//!
+//! Every refusal has a stable code, a status and a sentence in Chinese and in
+//! English, and says what to do. The table below is the only one: the pages
+//! under `/problems/` are printed from it.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $slug:literal $status:literal $zh:literal $en:literal $do_zh:literal $do_en:literal;)*) => {
+        /// A stable refusal code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $(#[doc = $en] $name,)* }
+
+        impl Code {
+            /// Every code, in the table's order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code, the status, the titles (zh, en) and what to do (zh, en).
+            pub const fn row(self) -> (&'static str, u16, [&'static str; 2], [&'static str; 2]) {
+                match self {
+                    $(Self::$name => ($slug, $status, [$zh, $en], [$do_zh, $do_en]),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // The request itself.
+    BadRequest "bad-request" 400 "请求格式有误" "The request cannot be read" "请按接口说明检查请求内容后重试。" "Check the request against /api/openapi.json and send it again.";
+    BadField "bad-field" 422 "字段内容不合要求" "A field does not hold what it must" "请按提示更正该字段后重新提交。" "Correct the field named in the detail and send again.";
+    NotSignedIn "not-signed-in" 401 "尚未登录或登录已失效" "Not signed in, or the sign-in has ended" "请重新登录,获取新的令牌。" "Sign in again and send the new token.";
+    NotAllowed "not-allowed" 403 "当前岗位无权办理此事" "Your post does not allow this" "请由具备相应岗位授权的人员办理。" "Ask somebody whose post allows it.";
+    NotFound "not-found" 404 "未找到" "Not found" "请核对地址或编号;无权知悉的内容同样显示为未找到。" "Check the address. What you may not know of also answers so.";
+    MethodNotAllowed "method-not-allowed" 405 "此地址不支持该操作" "This address does not take that method" "请查阅接口说明。" "See /api/openapi.json.";
+    TooLarge "too-large" 413 "内容过大" "Too large" "请缩小内容或分次提交。" "Send less, or in parts.";
+    UnsupportedMedia "unsupported-media" 415 "内容类型不受支持" "The content type is not supported" "请以 application/json 提交。" "Send application/json.";
+    KeyRequired "idempotency-key-required" 400 "缺少幂等键" "The Idempotency-Key header is missing" "请为每一次新的办理提供 Idempotency-Key;重试时用同一个键。" "Send an Idempotency-Key of your own with every command, and the same one when you try again.";
+    KeyReused "idempotency-key-reused" 422 "同一幂等键已用于不同内容" "This Idempotency-Key was used with another body" "新的办理请换用新的幂等键。" "Use a new key for a new command.";
+    IfMatchRequired "if-match-required" 428 "缺少版本号" "The If-Match header is missing" "请先读取最新版本,并以 If-Match 提交其 ETag。" "Read the resource and send its ETag as If-Match.";
+    Stale "stale-version" 412 "内容已被他人更新" "Somebody else changed it meanwhile" "请读取最新版本后再办理。" "Read it again and decide again.";
+    BasisSuperseded "basis-superseded" 409 "所依据的材料已有新版本" "A newer entry supersedes your basis" "请以最新材料为依据重新办理。" "Read the newest entry and judge that one.";
+    // The office.
+    LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。请勿继续录入,联系运维按手册处理。" "The data was probably put back from an older copy. Follow the runbook; nothing may be recorded until the missing entries are back.";
+    ClockBehind "clock-behind" 503 "系统时钟早于最近一条记录,暂停记录" "The clock is behind the last record: nothing is recorded" "请校正服务器时钟后重试。" "Set the machine's clock right and try again.";
+    Stopped "office-stopped" 503 "存储发生故障,本单位暂停服务" "The store failed; this office has stopped" "系统会自动从磁盘恢复,请稍后用同一幂等键重试。" "It recovers from disk by itself. Try again with the same Idempotency-Key.";
+    Busy "busy" 503 "当前请求过多" "Too much waits already" "请稍后用同一幂等键重试。" "Try again in a moment with the same Idempotency-Key.";
+    DiskFull "disk-full" 507 "磁盘已满,暂不能录入" "The disk is full: nothing can be recorded" "请清理磁盘;查询不受影响。" "Free some space; reading goes on.";
+    Internal "internal" 500 "系统内部错误" "Something failed inside" "请将页面上的请求编号告知运维。" "Tell the operator the request's instance id.";
+    // People.
+    BadCredentials "bad-credentials" 401 "账号或口令不正确" "The account or the password is wrong" "请核对后重试;多次失败将暂时锁定。" "Check both and try again; after several failures the account waits.";
+    LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
+    WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位的口令。" "Use at least 12 characters.";
+    Locked "locked" 429 "登录失败次数过多,账号暂时锁定" "Too many failures: the account waits" "请五分钟后再试。" "Try again in five minutes.";
+    PersonExists "person-exists" 409 "账号已存在" "This account exists" "请换用其他账号名。" "Choose another account name.";
+    UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用接口说明中列出的岗位代码。" "Use one of the roles listed in the README.";
+    SamePerson "same-person" 409 "此事须由两名不同人员办理" "Two different persons must do this" "请由另一名人员办理。" "Let somebody else do the second act.";
+    RolesExclusive "roles-exclusive" 409 "系统、安全、审计管理岗位不得由一人兼任" "One person may not hold two of the three administrator posts" "请授权给不同人员。" "Give the posts to different persons.";
+    // Register and targets.
+    ImportRejected "import-rejected" 422 "导入被拒绝,未导入任何数据" "The import was refused; nothing was imported" "请按所列行号更正后重新导入。" "Correct the lines listed and import again.";
+    UnknownOrg "unknown-organization" 422 "被巡察党组织未登记" "No such organization in the register" "请先登记该党组织。" "Register the organization first.";
+    OrgExists "organization-exists" 409 "该党组织已登记" "This organization is registered already" "请使用已登记的编号。" "Use the id that it has.";
+    ListedTwice "listed-twice" 422 "同一对象在清单中重复" "A target is listed twice" "请删除重复项。" "Remove the second one.";
+    ListOrder "list-order" 409 "清单生效日期早于现行版本" "The list would come into force before the one in force" "请填写晚于现行版本的生效日期。" "Give a later date.";
+    InspectedRemoved "inspected-removed" 409 "不得从清单中移除已巡察对象" "A target that was inspected cannot leave the list" "请保留该对象。" "Keep it on the list.";
+    // Rounds.
+    RoundExists "round-exists" 409 "轮次编号已使用" "The round's number is taken" "请使用新的轮次编号。" "Use another number.";
+    RoundAbsent "round-absent" 404 "轮次不存在" "No such round" "请核对轮次编号。" "Check the round's id.";
+    WrongState "wrong-state" 409 "当前状态不允许此操作" "Its state does not allow this now" "请查看可办理事项(actions)。" "See the resource's actions for what can be done now.";
+    NoTasks "no-tasks" 409 "轮次尚未分解任务" "The round has no tasks" "请先分解任务。" "Define its tasks first.";
+    TaskAbsent "task-absent" 404 "任务不存在" "No such task in this round" "请核对任务编号。" "Check the task's id.";
+    TaskExists "task-exists" 409 "该对象已在本轮任务中" "The target already has a task in this round" "同一轮次一个对象只设一个任务。" "One task a target and round.";
+    ListMissing "village-list-missing" 409 "尚有村(社区)未形成单独问题清单" "A village has no list of its own yet" "请逐村形成问题清单,或由两人签字确认无问题。" "Issue a list for every village, or a signed statement of no finding.";
+    ListOpen "findings-not-cosigned" 409 "清单中有未经第二人签字的问题底稿" "A finding of the list is not co-signed" "请先由第二人签字。" "Have every draft co-signed first.";
+    HasFindings "has-findings" 409 "该任务已有问题底稿,不能记为无问题" "The task has findings" "请形成问题清单。" "Issue the list instead.";
+    LinkMissing "link-missing" 422 "联动、交叉或提级轮次须注明所联动的轮次或对方单位" "A linked, cross or higher-tier round must name what it is linked with" "请补充 linked_to 或 concerned。" "Give linked_to or concerned.";
+    // Findings.
+    FindingAbsent "finding-absent" 404 "问题不存在" "No such finding" "请核对问题编号。" "Check the finding's id.";
+    EmptyText "empty-text" 422 "内容不能为空" "A text is empty" "请填写内容。" "Write something.";
+    ReasonRequired "reason-required" 422 "须填写理由" "A reason is required" "请填写理由。" "Give the reason.";
+    RectificationAbsent "rectification-absent" 404 "整改事项不存在" "No such rectification" "请核对编号。" "Check the id.";
+    NoMeasure "no-measure" 409 "尚无整改措施" "There is no measure yet" "请先制定整改措施。" "Plan a measure first.";
+    // Filings.
+    FilingAbsent "filing-absent" 404 "报备事项不存在" "No such filing" "请核对报备编号。" "Check the filing's id.";
+    FilingExists "filing-exists" 409 "该报备事项已登记" "This filing is expected already" "请使用已有的报备编号。" "Use the one that exists.";
+    UnknownMaterial "unknown-material" 422 "报备材料代码不存在" "No such material code" "请使用报备目录中的代码。" "Use a code of the checklist (A1–A5, R1–R16, E1–E4).";
+    ItemAbsent "item-absent" 422 "报备目录中无此项材料" "The filing has no such item" "请核对材料代码。" "Check the item's code.";
+    NothingAttached "nothing-attached" 409 "尚未附任何材料" "Nothing is attached yet" "请先附上材料。" "Attach a paper first.";
+    PaperAbsent "paper-absent" 422 "附件未上传或不存在" "The paper was not uploaded here" "请先上传附件,再引用其摘要值。" "Upload the paper first and quote its hash.";
+    PaperSealed "paper-sealed" 409 "涉密类别材料在密封机制启用前不得报送" "Papers of this class may not leave the office before sealing exists" "请改附非涉密材料。" "Attach a paper of another class.";
+    PaperMismatch "paper-mismatch" 422 "附件内容与摘要值不符" "The bytes do not have that hash" "请重新上传。" "Upload it again.";
+    NotReceipted "not-receipted" 409 "附件尚未全部收到,提交为临时状态" "The papers have not all arrived; the submission is provisional" "请等待附件到齐。" "Wait until the papers have arrived.";
+    // The demo and the hub.
+    NotDemo "not-demo" 403 "仅演示城市可以使用" "Only a demo city can do this" "正式环境的时钟不可调整。" "A real city's clock is not driven.";
+    DemoMixed "demo-mixed" 409 "演示与正式单位不得混用" "Demo and real offices do not mix" "请使用同类城市签发的注册码。" "Use a token of a city of the same kind.";
+    ClockBackwards "clock-backwards" 409 "演示时钟只能向前" "A driven clock only goes forwards" "请给出更晚的时间。" "Give a later time.";
+    TokenSpent "enrolment-token-spent" 403 "注册码无效、已使用或已过期" "The enrolment token is unknown, used or has run out" "请由市级重新签发注册码。" "Ask the city for a new token.";
+    UnknownParent "unknown-parent" 422 "上级单位未注册" "The parent office is not enrolled" "请先注册上级单位。" "Enrol the parent first.";
+    OfficeEnrolled "office-enrolled" 409 "该单位已注册" "This office is enrolled already" "无需重复注册。" "Nothing is left to do.";
+    HubAway "hub-away" 503 "历史中心暂不可用" "The hub is away" "已记录的内容会在恢复后自动上报。" "What is recorded will be sent by itself when it is back.";
+    Unauthorised "paper-unauthorised" 404 "未找到" "Not found" "未被授权知悉的附件同样显示为未找到。" "A paper you were not named for also answers so.";
+}
+
+impl Code {
+    /// The stable code.
+    pub const fn slug(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        self.row().1
+    }
+
+    /// The code of a slug.
+    pub fn of(slug: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.slug() == slug)
+    }
+}
+
+/// A refusal of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which rule refused.
+    pub code: Code,
+    /// What about this request, if the code alone does not say it.
+    pub detail: String,
+    /// Problems by line or field, for imports and forms: `(where, what)`.
+    pub errors: Vec<(String, String)>,
+}
+
+impl Refusal {
+    /// A refusal that its code explains.
+    pub const fn new(code: Code) -> Self {
+        Self { code, detail: String::new(), errors: Vec::new() }
+    }
+
+    /// The same with a sentence about this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code.slug())?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_and_speaks_both_languages() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in Code::ALL {
+            let (slug, status, titles, advice) = code.row();
+            assert!(seen.insert(slug), "{slug} stands twice");
+            assert!((400..600).contains(&status), "{slug}");
+            for text in titles.into_iter().chain(advice) {
+                assert!(!text.is_empty(), "{slug}");
+            }
+            assert!(!titles[0].is_ascii() && titles[1].is_ascii(), "{slug}");
+            assert_eq!(Code::of(slug), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Event keys: Ed25519, and the leaf hash over an entry.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    digest::{Context as Digest, SHA256},
+    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// SHA-256 over the bytes that its maker says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// SHA-256 of `parts`, one after the other.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut digest = Digest::new(&SHA256);
+        for part in parts {
+            digest.update(part);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.finish().as_ref());
+        Self(hash)
+    }
+
+    /// The RFC 6962 leaf hash of an entry: SHA-256(0x00 || entry).
+    pub fn leaf(entry: &[u8]) -> Self {
+        Self::of(&[&[0], entry])
+    }
+
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("a hash has 64 hexadecimal digits"))
+    }
+}
+
+/// An Ed25519 public key of 32 bytes, written in base64.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl PublicKey {
+    /// The key's name in an entry: the first 8 bytes of its SHA-256.
+    pub fn id(&self) -> [u8; 8] {
+        let mut id = [0; 8];
+        id.copy_from_slice(&Hash::of(&[&self.0]).0[..8]);
+        id
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64.encode(self.0))
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let bytes = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        bytes.try_into().map(Self).map_err(|_| D::Error::custom("a public key has 32 bytes"))
+    }
+}
+
+/// The key with which an office signs its entries and notes.
+pub struct EventKey {
+    pair: Ed25519KeyPair,
+    public: PublicKey,
+}
+
+impl EventKey {
+    /// The key of a 32-byte seed; `None` if the seed has another length.
+    pub fn from_seed(seed: &[u8]) -> Option<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
+        let public = PublicKey(pair.public_key().as_ref().try_into().ok()?);
+        Some(Self { pair, public })
+    }
+
+    /// The public half.
+    pub const fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Signs `message`: 64 bytes, the same every time.
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+}
+
+impl fmt::Debug for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventKey({:?})", self.public)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_key_and_message_only() {
+        let key = EventKey::from_seed(&[7; 32]).unwrap();
+        let other = EventKey::from_seed(&[8; 32]).unwrap();
+        let signature = key.sign(b"fact");
+        assert!(key.public().verifies(b"fact", &signature));
+        assert!(!key.public().verifies(b"fakt", &signature));
+        assert!(!other.public().verifies(b"fact", &signature));
+        assert_eq!(signature, key.sign(b"fact"));
+    }
+
+    #[test]
+    fn a_leaf_is_hashed_as_rfc_6962_says() {
+        let empty = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
+        assert_eq!(Hash::leaf(b"").to_string(), empty);
+        assert_eq!(Hash::parse(empty), Some(Hash::leaf(b"")));
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests that see more than one crate.
