@@ -1,1 +1,63 @@
-//! placeholder
+//! The offices' work as rules: one file an aggregate.
+//!
+//! Each file reads from top to bottom: the state diagram, the state, what may be
+//! asked, what can happen, the rules, their tests. Nothing here waits or looks
+//! anything up; identifiers are those of the glossary.
+
+pub mod binding;
+pub mod demo_clock;
+pub mod directory;
+pub mod figures;
+pub mod filing;
+pub mod filing_review;
+pub mod finding;
+pub mod material;
+pub mod person;
+pub mod rate;
+pub mod rectification;
+pub mod register;
+pub mod round;
+pub mod target_list;
+
+use serde::{Deserialize, Serialize};
+
+/// The level of an inspected organization; results are counted by it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// 市级
+    City,
+    /// 县级
+    County,
+    /// 村(社区)级
+    Village,
+}
+
+impl Level {
+    /// All levels, from the top.
+    pub const ALL: [Self; 3] = [Self::City, Self::County, Self::Village];
+
+    /// The level as written in JSON and keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::City => "city",
+            Self::County => "county",
+            Self::Village => "village",
+        }
+    }
+}
+
+/// Refuses an empty text.
+fn filled(what: &str, text: &str) -> Result<(), kernel::Refusal> {
+    if text.trim().is_empty() {
+        return Err(kernel::Refusal::new(kernel::Code::EmptyText).detail(what));
+    }
+    Ok(())
+}
+
+/// Refuses a second act by the person who did the first.
+fn another(first: &str, context: &kernel::Context) -> Result<(), kernel::Refusal> {
+    if first == context.actor.person { Err(kernel::Code::SamePerson.into()) } else { Ok(()) }
+}

@@ -1,0 +1,121 @@
+//! The binding table: how far each event type may travel, and who may issue it.
+//!
+//! No row, no publication. Rows are only ever added.
+
+use kernel::{
+    Root,
+    binding::{Binding, Class, Rule},
+    id::Tier,
+};
+
+const ALL: &[Tier] = &[Tier::City, Tier::District, Tier::Township];
+const TEAMS: &[Tier] = &[Tier::City, Tier::District];
+const CITY: &[Tier] = &[Tier::City];
+const BELOW: &[Tier] = &[Tier::District, Tier::Township];
+
+const fn row(
+    family: &'static str,
+    name: &'static str,
+    rule: Rule,
+    class: Class,
+    tiers: &'static [Tier],
+) -> Binding {
+    Binding { family, name, root: Root::Ev, rule, class, tiers }
+}
+
+/// Every event type.
+pub static TABLE: &[Binding] = &[
+    // The office's own record.
+    row("intake", "received", Rule::Own, Class::K14, ALL),
+    row("intake", "folded", Rule::Own, Class::K14, ALL),
+    row("intake", "reaction-refused", Rule::Own, Class::K14, ALL),
+    row("demo-clock", "moved", Rule::Own, Class::K14, ALL),
+    row("person", "registered", Rule::Own, Class::K4, ALL),
+    row("person", "authorised", Rule::Own, Class::K4, ALL),
+    row("person", "authorisation-ended", Rule::Own, Class::K4, ALL),
+    row("person", "link-issued", Rule::Own, Class::K4, ALL),
+    row("person", "link-spent", Rule::Own, Class::K4, ALL),
+    // The directory and the register: public codes and who is enrolled.
+    row("directory", "founded", Rule::All, Class::K1, CITY),
+    row("directory", "invited", Rule::Own, Class::K14, CITY),
+    row("directory", "enrolled", Rule::All, Class::K1, CITY),
+    row("register", "divisions-imported", Rule::All, Class::K1, CITY),
+    row("register", "organizations-registered", Rule::Own, Class::K2, ALL),
+    row("target-list", "version-issued", Rule::Own, Class::K2, TEAMS),
+    // Rounds: secret until entry, then dates and counts go up.
+    row("round", "planned", Rule::Own, Class::K3, TEAMS),
+    row("round", "tasks-defined", Rule::Own, Class::K3, TEAMS),
+    row("round", "authorised", Rule::Own, Class::K3, TEAMS),
+    row("round", "entered", Rule::Up, Class::K2, TEAMS),
+    row("round", "withdrawn", Rule::Up, Class::K2, TEAMS),
+    row("round", "list-issued", Rule::Own, Class::K9, TEAMS),
+    row("round", "no-finding-signed", Rule::Own, Class::K9, TEAMS),
+    row("round", "no-finding-recorded", Rule::Own, Class::K9, TEAMS),
+    row("round", "heard", Rule::Up, Class::K2, TEAMS),
+    row("round", "feedback-delivered", Rule::Own, Class::K9, TEAMS),
+    row("round", "fed-back", Rule::Up, Class::K2, TEAMS),
+    row("round", "rectification-opened", Rule::Up, Class::K2, TEAMS),
+    row("round", "archived", Rule::Up, Class::K2, TEAMS),
+    // Findings: drafts stay; feedback goes to the unit and those concerned.
+    row("finding", "drafted", Rule::Own, Class::K7, TEAMS),
+    row("finding", "co-signed", Rule::Own, Class::K7, TEAMS),
+    row("finding", "listed", Rule::Own, Class::K9, TEAMS),
+    row("finding", "fed-back", Rule::To, Class::K9, TEAMS),
+    row("finding", "rectified", Rule::Own, Class::K9, TEAMS),
+    row("finding", "closed-out", Rule::To, Class::K9, TEAMS),
+    row("finding", "reopened", Rule::To, Class::K9, TEAMS),
+    row("finding", "dropped", Rule::Own, Class::K7, TEAMS),
+    row("rectification", "opened", Rule::Own, Class::K9, ALL),
+    row("rectification", "measure-planned", Rule::To, Class::K9, ALL),
+    row("rectification", "completed", Rule::To, Class::K9, ALL),
+    row("rectification", "reopened", Rule::Own, Class::K9, ALL),
+    row("figures", "reported", Rule::Up, Class::K2, TEAMS),
+    // Filings: vertical.
+    row("filing", "expected", Rule::Up, Class::K12, BELOW),
+    row("filing", "item-attached", Rule::Own, Class::K12, BELOW),
+    row("filing", "submitted", Rule::Up, Class::K12, BELOW),
+    row("filing", "returned", Rule::Own, Class::K12, BELOW),
+    row("filing", "accepted", Rule::Own, Class::K12, BELOW),
+    row("filing-review", "expected", Rule::Own, Class::K12, TEAMS),
+    row("filing-review", "submission-noted", Rule::Own, Class::K12, TEAMS),
+    row("filing-review", "receipted", Rule::To, Class::K12, TEAMS),
+    row("filing-review", "item-judged", Rule::To, Class::K12, TEAMS),
+    row("filing-review", "returned", Rule::To, Class::K12, TEAMS),
+    row("filing-review", "accepted", Rule::To, Class::K12, TEAMS),
+];
+
+/// Looks a full event type up.
+pub fn bindings(kind: &str) -> Option<&'static Binding> {
+    let rest = kind.strip_prefix("cn.liandong.")?.strip_suffix(".v1")?;
+    let (family, name) = rest.split_once('.')?;
+    TABLE.iter().find(|row| row.family == family && row.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_unique_and_found_by_its_type() {
+        for row in TABLE {
+            let found = bindings(&kernel::decider::kind(row.family, row.name)).unwrap();
+            assert!(std::ptr::eq(found, row), "{}.{} stands twice", row.family, row.name);
+        }
+        assert!(bindings("cn.liandong.finding.drafted.v2").is_none());
+        assert!(bindings("finding.drafted").is_none());
+    }
+
+    #[test]
+    fn secret_classes_never_travel() {
+        for row in TABLE.iter().filter(|row| !row.class.may_travel()) {
+            assert_eq!(row.rule, Rule::Own, "{}.{}", row.family, row.name);
+        }
+    }
+
+    #[test]
+    fn only_the_city_speaks_to_all() {
+        for row in TABLE.iter().filter(|row| row.rule == Rule::All) {
+            assert_eq!((row.tiers, row.class), (CITY, Class::K1), "{}.{}", row.family, row.name);
+        }
+    }
+}

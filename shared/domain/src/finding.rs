@@ -1,0 +1,389 @@
+//! 问题 Finding: one matter, one draft.
+//!
+//! ```text
+//! drafted → co-signed → listed → fed-back → rectified → closed-out
+//!    └────────┴→ dropped             ▲          └───────────┤
+//!                                    └────── reopened ◀─────┘
+//! ```
+//! It lives at the inspecting team's office. What the unit does about it lives
+//! in `rectification/…` at the unit's office.
+
+use kernel::{Aggregate, Code, Context, Day, OfficeId, Refusal, sign::Hash};
+use serde::{Deserialize, Serialize};
+
+use crate::{Level, another, filled};
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It does not exist.
+    #[default]
+    Absent,
+    /// 底稿
+    Drafted,
+    /// 第二人已签字
+    CoSigned,
+    /// 已列入问题清单
+    Listed,
+    /// 已反馈
+    FedBack,
+    /// 单位已报完成整改
+    Rectified,
+    /// 销号
+    ClosedOut,
+    /// 不再列入
+    Dropped,
+}
+
+/// What the rules need to know.
+#[derive(Clone, Debug, Default)]
+pub struct Finding {
+    state: State,
+    drafted_by: String,
+    draft: Option<Draft>,
+    /// The entry by which the unit reported completion, and who did.
+    completion: Option<(Hash, String)>,
+}
+
+/// A draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// The round's id.
+    pub round: String,
+    /// The round's number, as people quote it.
+    pub round_number: String,
+    /// The task in the round.
+    pub task: String,
+    /// The inspected organization.
+    pub target: String,
+    /// Its level.
+    pub level: Level,
+    /// The category in the round's catalogue.
+    pub category: String,
+    /// One line.
+    pub title: String,
+    /// The matter: phenomenon, qualification, responsibility.
+    pub text: String,
+    /// The office where the unit's rectification is kept.
+    pub unit_office: OfficeId,
+    /// Further offices to which feedback goes: the township, the district.
+    pub concerned: Vec<OfficeId>,
+}
+
+/// What may be asked.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// 起草问题底稿
+    Draft(Draft),
+    /// 第二人签字
+    CoSign,
+    /// 列入清单
+    List,
+    /// 反馈
+    FeedBack {
+        /// The end of the concentrated rectification period.
+        due: Day,
+    },
+    /// The unit reported completion.
+    NoteRectified {
+        /// The leaf hash of the reporting entry.
+        basis: Hash,
+        /// Who reported.
+        by: String,
+    },
+    /// 销号
+    CloseOut {
+        /// The leaf hash of the completion that was judged.
+        basis: Hash,
+    },
+    /// 重新整改
+    Reopen {
+        /// Why.
+        reason: String,
+    },
+    /// 不再列入
+    Drop {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// A member drafted it.
+    Drafted {
+        /// The draft.
+        draft: Draft,
+        /// Who.
+        by: String,
+    },
+    /// A second handler signed.
+    CoSigned {
+        /// Who.
+        by: String,
+    },
+    /// It stands on the task's list.
+    Listed {
+        /// The round.
+        round: String,
+        /// The task.
+        task: String,
+    },
+    /// It was fed back to the unit and those concerned.
+    FedBack {
+        /// What was fed back.
+        draft: Draft,
+        /// The end of the concentrated period.
+        due: Day,
+    },
+    /// The unit reported it rectified.
+    Rectified {
+        /// The completion's leaf hash.
+        basis: Hash,
+        /// Who reported.
+        by: String,
+    },
+    /// It was taken off the ledger.
+    ClosedOut {
+        /// The judged completion.
+        basis: Hash,
+        /// The office that rectified.
+        unit_office: OfficeId,
+    },
+    /// It must be rectified again.
+    Reopened {
+        /// Why.
+        reason: String,
+        /// The office that rectifies.
+        unit_office: OfficeId,
+    },
+    /// It was dropped before it was listed.
+    Dropped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Aggregate for Finding {
+    type Command = Command;
+    type Event = Event;
+    const FAMILY: &'static str = "finding";
+
+    fn name(event: &Event) -> &'static str {
+        match event {
+            Event::Drafted { .. } => "drafted",
+            Event::CoSigned { .. } => "co-signed",
+            Event::Listed { .. } => "listed",
+            Event::FedBack { .. } => "fed-back",
+            Event::Rectified { .. } => "rectified",
+            Event::ClosedOut { .. } => "closed-out",
+            Event::Reopened { .. } => "reopened",
+            Event::Dropped { .. } => "dropped",
+        }
+    }
+
+    fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+        use State::{Absent, ClosedOut, CoSigned, Drafted, Dropped, FedBack, Listed, Rectified};
+        let by = context.actor.person.clone();
+        match (self.state, command) {
+            (Absent, Command::Draft(draft)) => {
+                filled("title", &draft.title)?;
+                filled("text", &draft.text)?;
+                Ok(vec![Event::Drafted { draft, by }])
+            }
+            (Absent, _) => Err(Code::FindingAbsent.into()),
+            (Drafted, Command::CoSign) => {
+                another(&self.drafted_by, context)?;
+                Ok(vec![Event::CoSigned { by }])
+            }
+            (CoSigned, Command::List) => {
+                let Draft { round, task, .. } = self.known()?;
+                Ok(vec![Event::Listed { round, task }])
+            }
+            (Drafted, Command::List) => Err(Code::ListOpen.into()),
+            (Listed, Command::FeedBack { due }) => {
+                Ok(vec![Event::FedBack { draft: self.known()?, due }])
+            }
+            (FedBack, Command::NoteRectified { basis, by }) => {
+                Ok(vec![Event::Rectified { basis, by }])
+            }
+            (Rectified, Command::CloseOut { basis }) => self.close_out(basis, context),
+            (Rectified | ClosedOut, Command::Reopen { reason }) => {
+                filled("reason", &reason).map_err(|_| Code::ReasonRequired)?;
+                Ok(vec![Event::Reopened { reason, unit_office: self.known()?.unit_office }])
+            }
+            (Drafted | CoSigned, Command::Drop { reason }) => {
+                filled("reason", &reason).map_err(|_| Code::ReasonRequired)?;
+                Ok(vec![Event::Dropped { reason }])
+            }
+            (Listed | FedBack | Rectified | ClosedOut, Command::List | Command::CoSign)
+            | (CoSigned, Command::CoSign)
+            | (Dropped, Command::List | Command::Drop { .. })
+            | (Rectified | ClosedOut, Command::NoteRectified { .. })
+            | (ClosedOut, Command::CloseOut { .. }) => Ok(vec![]),
+            _ => Err(Code::WrongState.into()),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        self.state = match event {
+            Event::Drafted { draft, by } => {
+                self.drafted_by.clone_from(by);
+                self.draft = Some(draft.clone());
+                State::Drafted
+            }
+            Event::CoSigned { .. } => State::CoSigned,
+            Event::Listed { .. } => State::Listed,
+            Event::FedBack { .. } | Event::Reopened { .. } => State::FedBack,
+            Event::Rectified { basis, by } => {
+                self.completion = Some((*basis, by.clone()));
+                State::Rectified
+            }
+            Event::ClosedOut { .. } => State::ClosedOut,
+            Event::Dropped { .. } => State::Dropped,
+        };
+    }
+
+    /// An office whose child is inspected by itself is in nobody's way: it gets
+    /// the feedback, and so does everybody whom the draft names.
+    fn addressees(event: &Event) -> Vec<OfficeId> {
+        match event {
+            Event::FedBack { draft, .. } => {
+                let mut offices = vec![draft.unit_office.clone()];
+                offices.extend(draft.concerned.iter().filter(|o| **o != draft.unit_office).cloned());
+                offices
+            }
+            Event::ClosedOut { unit_office, .. } | Event::Reopened { unit_office, .. } => {
+                vec![unit_office.clone()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Finding {
+    /// Where it stands.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    fn known(&self) -> Result<Draft, Refusal> {
+        self.draft.clone().ok_or_else(|| Code::FindingAbsent.into())
+    }
+
+    fn close_out(&self, basis: Hash, context: &Context) -> Result<Vec<Event>, Refusal> {
+        let Some((completed, by)) = &self.completion else { return Err(Code::WrongState.into()) };
+        if *completed != basis {
+            return Err(Code::BasisSuperseded.into());
+        }
+        // model.md 3.14: not the person who did it.
+        another(by, context)?;
+        Ok(vec![Event::ClosedOut { basis, unit_office: self.known()?.unit_office }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::given;
+
+    fn id(text: &str) -> OfficeId {
+        OfficeId::parse(text).unwrap()
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            round: "dddddddd-r1".into(),
+            round_number: "R1".into(),
+            task: "t1".into(),
+            target: "o1".into(),
+            level: Level::Village,
+            category: "三资管理".into(),
+            title: "集体资产台账不全".into(),
+            text: "台账缺少三年的登记".into(),
+            unit_office: id("tttttttt"),
+            concerned: vec![],
+        }
+    }
+
+    fn drafted() -> Event {
+        Event::Drafted { draft: draft(), by: "p1".into() }
+    }
+
+    fn co_signed() -> Event {
+        Event::CoSigned { by: "p2".into() }
+    }
+
+    fn up_to_rectified() -> Vec<Event> {
+        let listed = Event::Listed { round: "dddddddd-r1".into(), task: "t1".into() };
+        let due = Day::parse("2024-06-01").unwrap();
+        let fed_back = Event::FedBack { draft: draft(), due };
+        let rectified = Event::Rectified { basis: Hash([1; 32]), by: "p9".into() };
+        vec![drafted(), co_signed(), listed, fed_back, rectified]
+    }
+
+    #[test]
+    fn a_second_handler_is_another_person() {
+        given::<Finding>([drafted()]).by("p1").when(Command::CoSign).then_refused(Code::SamePerson);
+        given::<Finding>([drafted()]).by("p2").when(Command::CoSign).then([co_signed()]);
+    }
+
+    #[test]
+    fn a_draft_without_a_second_signature_is_not_listed() {
+        given::<Finding>([drafted()]).when(Command::List).then_refused(Code::ListOpen);
+    }
+
+    #[test]
+    fn an_empty_draft_is_refused() {
+        let empty = Draft { text: " ".into(), ..draft() };
+        given::<Finding>([]).when(Command::Draft(empty)).then_refused(Code::EmptyText);
+    }
+
+    #[test]
+    fn feedback_goes_to_the_unit_and_all_concerned() {
+        let draft = Draft { concerned: vec![id("eeeeeeee"), id("tttttttt")], ..draft() };
+        let event = Event::FedBack { draft, due: Day::parse("2024-06-01").unwrap() };
+        assert_eq!(Finding::addressees(&event), [id("tttttttt"), id("eeeeeeee")]);
+    }
+
+    #[test]
+    fn an_item_is_closed_out_on_the_newest_completion_by_another_person() {
+        let close = |byte| Command::CloseOut { basis: Hash([byte; 32]) };
+        given::<Finding>(up_to_rectified()).when(close(2)).then_refused(Code::BasisSuperseded);
+        given::<Finding>(up_to_rectified()).by("p9").when(close(1)).then_refused(Code::SamePerson);
+        let closed = Event::ClosedOut { basis: Hash([1; 32]), unit_office: id("tttttttt") };
+        given::<Finding>(up_to_rectified()).when(close(1)).then([closed]);
+    }
+
+    #[test]
+    fn what_came_back_is_reopened_with_a_reason() {
+        let reopen = |reason: &str| Command::Reopen { reason: reason.into() };
+        given::<Finding>(up_to_rectified()).when(reopen("")).then_refused(Code::ReasonRequired);
+        let reopened = Event::Reopened { reason: "反弹".into(), unit_office: id("tttttttt") };
+        given::<Finding>(up_to_rectified()).when(reopen("反弹")).then([reopened]);
+    }
+
+    #[test]
+    fn asking_twice_changes_nothing() {
+        let mut facts = up_to_rectified();
+        given::<Finding>(facts.clone()).when(Command::List).then([]);
+        facts.truncate(2);
+        given::<Finding>(facts).by("p2").when(Command::CoSign).then([]);
+    }
+
+    /// A stored fact must read back for ever: this is its exact form.
+    #[test]
+    fn the_stored_form_of_a_fact_does_not_drift() {
+        let stored = concat!(
+            r#"{"event":"drafted","draft":{"round":"dddddddd-r1","round_number":"R1","task":"t1","#,
+            r#""target":"o1","level":"village","category":"三资管理","title":"集体资产台账不全","#,
+            r#""text":"台账缺少三年的登记","unit_office":"tttttttt","concerned":[]},"by":"p1"}"#
+        );
+        assert_eq!(serde_json::to_string(&drafted()).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Event>(stored).unwrap(), drafted());
+    }
+}

@@ -1,0 +1,278 @@
+//! 人员与岗位 Person: who works at an office, and what each may do from when to when.
+//!
+//! A person holds roles by authorisations. They begin and end on days; ending
+//! one never deletes it. No real name is needed: the account is.
+
+use std::collections::BTreeMap;
+
+use kernel::{Aggregate, Code, Context, Day, Refusal, Timestamp, id::Tier, sign::Hash};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::filled;
+
+/// Roles by tier, without the tier's letter (`model.md` 2.1).
+const OFFICE_ROLES: &[&str] =
+    &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "SYS", "SECADM", "AUDADM"];
+const TOWN_ROLES: &[&str] = &["COM", "DISC", "SYS", "SECADM", "AUDADM"];
+/// The three administrators, of which nobody holds two.
+const ADMINISTRATORS: &[&str] = &["SYS", "SECADM", "AUDADM"];
+
+/// The roles of a tier, `C_PLAN`, `D_FILE`, `T_COM`.
+pub fn roles(tier: Tier) -> Vec<String> {
+    let (letter, names) = match tier {
+        Tier::City => ('C', OFFICE_ROLES),
+        Tier::District => ('D', OFFICE_ROLES),
+        Tier::Township => ('T', TOWN_ROLES),
+    };
+    names.iter().map(|name| format!("{letter}_{name}")).collect()
+}
+
+/// A role without its tier's letter: `PLAN` of `C_PLAN`.
+pub fn plain(role: &str) -> &str {
+    role.split_once('_').map_or(role, |(_, plain)| plain)
+}
+
+/// A role for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Authorisation {
+    /// Its id.
+    pub id: String,
+    /// The role, `D_PLAN`.
+    pub role: String,
+    /// What it covers: the whole office, or one round.
+    pub scope: String,
+    /// The first day.
+    #[schemars(with = "String")]
+    pub from: Day,
+    /// The last day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Day>,
+}
+
+/// What the rules need to know.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    account: Option<String>,
+    authorisations: BTreeMap<String, Authorisation>,
+    link: Option<(Hash, Timestamp)>,
+}
+
+/// What may be asked.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Registers a person.
+    Register {
+        /// The account, unique in the office; the desk checks that.
+        account: String,
+        /// What the screens show.
+        display: String,
+    },
+    /// Gives a role for a time.
+    Authorise {
+        /// The tier, whose roles exist.
+        tier: Tier,
+        /// The role.
+        authorisation: Authorisation,
+    },
+    /// Ends a role.
+    EndAuthorisation {
+        /// Which.
+        id: String,
+        /// The last day.
+        to: Day,
+    },
+    /// Makes a one-time first sign-in link.
+    IssueLink {
+        /// The hash of its secret.
+        hash: Hash,
+        /// Until when, by the machine's clock.
+        expires: Timestamp,
+    },
+    /// Uses the link to set a password, which is kept outside the log.
+    SpendLink {
+        /// The hash of the secret shown.
+        hash: Hash,
+        /// When, by the machine's clock.
+        at: Timestamp,
+    },
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// A person was registered.
+    Registered {
+        /// The account.
+        account: String,
+        /// What the screens show.
+        display: String,
+    },
+    /// A role was given.
+    Authorised {
+        /// The role and its time.
+        authorisation: Authorisation,
+    },
+    /// A role ends.
+    AuthorisationEnded {
+        /// Which.
+        id: String,
+        /// The last day.
+        to: Day,
+    },
+    /// A link was made.
+    LinkIssued {
+        /// The hash of its secret.
+        hash: Hash,
+        /// Until when.
+        expires: Timestamp,
+    },
+    /// The link was used and a password set.
+    LinkSpent {
+        /// The hash of its secret.
+        hash: Hash,
+    },
+}
+
+impl Aggregate for Person {
+    type Command = Command;
+    type Event = Event;
+    const FAMILY: &'static str = "person";
+
+    fn name(event: &Event) -> &'static str {
+        match event {
+            Event::Registered { .. } => "registered",
+            Event::Authorised { .. } => "authorised",
+            Event::AuthorisationEnded { .. } => "authorisation-ended",
+            Event::LinkIssued { .. } => "link-issued",
+            Event::LinkSpent { .. } => "link-spent",
+        }
+    }
+
+    fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
+        match (self.account.is_some(), command) {
+            (false, Command::Register { account, display }) => {
+                filled("account", &account)?;
+                filled("display", &display)?;
+                Ok(vec![Event::Registered { account, display }])
+            }
+            (true, Command::Register { .. }) => Err(Code::PersonExists.into()),
+            (false, _) => Err(Code::NotFound.into()),
+            (true, Command::Authorise { tier, authorisation }) => self.authorise(tier, authorisation),
+            (true, Command::EndAuthorisation { id, to }) => match self.authorisations.get(&id) {
+                None => Err(Code::NotFound.into()),
+                Some(known) if known.to == Some(to) => Ok(vec![]),
+                Some(_) => Ok(vec![Event::AuthorisationEnded { id, to }]),
+            },
+            (true, Command::IssueLink { hash, expires }) => {
+                Ok(vec![Event::LinkIssued { hash, expires }])
+            }
+            (true, Command::SpendLink { hash, at }) => match self.link {
+                Some((known, expires)) if known == hash && at <= expires => {
+                    Ok(vec![Event::LinkSpent { hash }])
+                }
+                _ => Err(Code::LinkSpent.into()),
+            },
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Registered { account, .. } => self.account = Some(account.clone()),
+            Event::Authorised { authorisation } => {
+                self.authorisations.insert(authorisation.id.clone(), authorisation.clone());
+            }
+            Event::AuthorisationEnded { id, to } => {
+                if let Some(authorisation) = self.authorisations.get_mut(id) {
+                    authorisation.to = Some(*to);
+                }
+            }
+            Event::LinkIssued { hash, expires } => self.link = Some((*hash, *expires)),
+            Event::LinkSpent { .. } => self.link = None,
+        }
+    }
+}
+
+impl Person {
+    fn authorise(&self, tier: Tier, new: Authorisation) -> Result<Vec<Event>, Refusal> {
+        if !roles(tier).contains(&new.role) {
+            return Err(Refusal::new(Code::UnknownRole).detail(roles(tier).join(", ")));
+        }
+        if new.to.is_some_and(|to| to < new.from) {
+            return Err(Refusal::new(Code::BadField).detail("to < from"));
+        }
+        let is_admin = |role: &str| ADMINISTRATORS.contains(&plain(role));
+        let overlaps = |old: &Authorisation| {
+            old.to.is_none_or(|to| new.from <= to) && new.to.is_none_or(|to| old.from <= to)
+        };
+        let held = self.authorisations.values().filter(|old| overlaps(old));
+        let clash = held.clone().any(|old| {
+            old.role != new.role && is_admin(&old.role) && is_admin(&new.role)
+        });
+        if clash {
+            return Err(Code::RolesExclusive.into());
+        }
+        if self.authorisations.get(&new.id) == Some(&new) {
+            return Ok(vec![]);
+        }
+        Ok(vec![Event::Authorised { authorisation: new }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::given;
+
+    fn role(id: &str, role: &str, from: &str, to: Option<&str>) -> Authorisation {
+        Authorisation {
+            id: id.into(),
+            role: role.into(),
+            scope: "office".into(),
+            from: Day::parse(from).unwrap(),
+            to: to.map(|day| Day::parse(day).unwrap()),
+        }
+    }
+
+    fn registered() -> Event {
+        Event::Registered { account: "zhang".into(), display: "甲".into() }
+    }
+
+    fn ask(authorisation: Authorisation) -> Command {
+        Command::Authorise { tier: Tier::District, authorisation }
+    }
+
+    #[test]
+    fn a_role_exists_at_its_tier_only() {
+        let ask = ask(role("a", "C_PLAN", "2024-01-01", None));
+        given::<Person>([registered()]).when(ask).then_refused(Code::UnknownRole);
+    }
+
+    #[test]
+    fn nobody_holds_two_administrators_posts_at_a_time() {
+        let facts = |to| {
+            let authorisation = role("a", "D_SYS", "2024-01-01", to);
+            [registered(), Event::Authorised { authorisation }]
+        };
+        let auditor = || role("b", "D_AUDADM", "2024-06-01", None);
+        given::<Person>(facts(None)).when(ask(auditor())).then_refused(Code::RolesExclusive);
+        let given = given::<Person>(facts(Some("2024-05-31")));
+        given.when(ask(auditor())).then([Event::Authorised { authorisation: auditor() }]);
+    }
+
+    #[test]
+    fn a_link_works_once_and_in_time() {
+        let hash = Hash([3; 32]);
+        let issued = Event::LinkIssued { hash, expires: Timestamp(1000) };
+        let spend = |at| Command::SpendLink { hash, at: Timestamp(at) };
+        let facts = || vec![registered(), issued.clone()];
+        given::<Person>(facts()).when(spend(1001)).then_refused(Code::LinkSpent);
+        given::<Person>(facts()).when(spend(1000)).then([Event::LinkSpent { hash }]);
+        let mut spent = facts();
+        spent.push(Event::LinkSpent { hash });
+        given::<Person>(spent).when(spend(1000)).then_refused(Code::LinkSpent);
+    }
+}

@@ -1,0 +1,66 @@
+//! Deadlines as rows of a policy pack.
+
+use kernel::Day;
+
+use crate::calendar;
+
+/// The version of the rows below.
+pub const POLICY_VERSION: &str = "default-2026.1";
+
+/// Where a rule comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Read in a source.
+    Source,
+    /// From memory.
+    Memory,
+    /// Our own proposal: it reminds and does not judge.
+    Proposal,
+}
+
+/// How long a deadline runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Span {
+    Workdays(u32),
+    Months(u32),
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// The row's key in the policy pack.
+    pub key: &'static str,
+    span: Span,
+    /// Where it comes from.
+    pub mark: Mark,
+}
+
+/// The rows in use (`model.md` 3.20).
+const ROWS: &[Deadline] = &[
+    // The sources say only 及时 and 按时; the number is ours.
+    Deadline { key: "filing.default", span: Span::Workdays(10), mark: Mark::Proposal },
+    Deadline { key: "filing.review", span: Span::Workdays(10), mark: Mark::Proposal },
+    Deadline { key: "filing.correct", span: Span::Workdays(5), mark: Mark::Proposal },
+    // 定远县 请示报告制度.
+    Deadline { key: "rect.concentrated", span: Span::Months(3), mark: Mark::Source },
+];
+
+/// The row of a key.
+pub fn row(key: &str) -> Option<&'static Deadline> {
+    ROWS.iter().find(|row| row.key == key)
+}
+
+/// The day on which the deadline `key`, running from `from`, ends. An unknown
+/// key ends at once, so that a mistake shows.
+pub fn due(key: &str, from: Day) -> Day {
+    match row(key).map(|row| row.span) {
+        Some(Span::Workdays(count)) => calendar::workdays_after(from, count),
+        Some(Span::Months(count)) => calendar::months_after(from, count),
+        None => from,
+    }
+}
+
+/// Whether a deadline is only proposed.
+pub fn is_proposal(key: &str) -> bool {
+    row(key).is_none_or(|row| row.mark == Mark::Proposal)
+}
