@@ -66,6 +66,7 @@ pub(crate) struct Delta {
     pub(crate) held: Vec<NewHeld>,
     pub(crate) released: Vec<kernel::EntryRef>,
     pub(crate) evidence: Vec<(Hash, &'static str, i64, Vec<u8>)>,
+    pub(crate) notes: Vec<(String, i64, Vec<u8>)>,
     pub(crate) answers: Vec<(Idempotency, Answer)>,
     /// Facts that rules have not seen yet, with the length of the chain so far.
     pub(crate) unseen: Vec<(Fact, u32)>,
@@ -89,6 +90,7 @@ impl Delta {
         self.held.extend(part.held);
         self.released.extend(part.released);
         self.evidence.extend(part.evidence);
+        self.notes.extend(part.notes);
         self.answers.extend(part.answers);
         self.unseen.extend(part.unseen);
     }
@@ -101,6 +103,9 @@ impl Delta {
             && self.held.is_empty()
             && self.released.is_empty()
             && self.evidence.is_empty()
+            && self.lanes.is_empty()
+            && self.rows.is_empty()
+            && self.notes.is_empty()
             && self.answers.is_empty()
     }
 }

@@ -22,6 +22,12 @@ pub(crate) async fn flush(conn: &mut Conn, batch: &Delta, fence: u64) -> Result<
                    counter = excluded.counter, hash = excluded.hash";
     many(conn, "INSERT INTO lanes (lane, origin, epoch, counter, hash)", 5, lanes, on_lane).await?;
     rows(conn, batch).await?;
+    let notes = batch.notes.iter().map(|(subject, at, bytes)| {
+        vec![subject.as_str().into(), (*at).into(), bytes.as_slice().into()]
+    });
+    let on = " ON CONFLICT (subject) DO UPDATE SET seen = excluded.seen, note = excluded.note \
+              WHERE excluded.seen >= notes.seen";
+    many(conn, "INSERT INTO notes (subject, seen, note)", 3, notes.collect(), on).await?;
     let answers = batch.answers.iter().map(|(key, answer)| {
         vec![
             key.scope.as_str().into(),

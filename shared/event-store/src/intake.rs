@@ -193,6 +193,13 @@ impl Unit<'_> {
     }
 }
 
+impl Unit<'_> {
+    /// Keeps the newest note of a subject; notes never enter the log.
+    pub fn keep_note(&mut self, subject: String, at: i64, bytes: Vec<u8>) {
+        self.top().notes.push((subject, at, bytes));
+    }
+}
+
 fn runs(entries: &[Incoming]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for entry in entries {

@@ -1,1 +1,18 @@
-//! placeholder
+//! How entries travel between offices.
+//!
+//! Out: [`relay`] asks [`ingest`] at the city, which checks and is the only
+//! publisher. In: [`intake`] verifies, orders and hands to the writer. Beside
+//! them [`notes`] say who holds what and who is there. [`safe`] seals what stays
+//! with its office.
+
+pub mod counters;
+pub mod directory;
+pub mod ingest;
+pub mod intake;
+pub mod keys;
+pub mod nats;
+pub mod neighbours;
+pub mod notes;
+pub mod papers;
+pub mod relay;
+pub mod safe;

@@ -1,0 +1,428 @@
+//! Ingest, at the city: checks every item and is the only publisher.
+//!
+//! What the hub holds of an office is read from the streams themselves, never
+//! remembered on disk: a hub that was wiped or put back then says so. Shared
+//! entries lie in HISTORY and sealed ones in SAFE; each carries how far the other
+//! stream went, so that what is held is always an unbroken run from 1.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
+
+use domain::directory::Member;
+use event_store::Office;
+use kernel::{
+    EntryRef, Fact, OfficeId,
+    entry::{self, Form},
+    note::Note,
+    sign::Hash,
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    counters::Counters,
+    directory::{DIRECTORY, Entry},
+    nats::{
+        Failure,
+        history::{self, Outgoing, Published},
+        link::Link,
+    },
+    papers::Grants,
+    relay::{Answer, place, safe_subject, subject},
+    safe,
+};
+
+/// What the hub holds of one office.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// Last origin sequence in HISTORY and in SAFE, and their stream sequences.
+    history: (u64, u64),
+    safe: (u64, u64),
+    /// The last sequence of the unbroken run, and its item's hash.
+    run: u64,
+    hash: Hash,
+}
+
+/// One office's turn at ingest; requests of one office never overlap.
+struct Desk {
+    held: Option<Held>,
+    tokens: f64,
+    filled: Instant,
+}
+
+/// Ingest.
+pub struct Ingest {
+    office: Office,
+    link: Link,
+    grants: Grants,
+    members: RwLock<BTreeMap<OfficeId, Member>>,
+    desks: Mutex<BTreeMap<OfficeId, Arc<Mutex<Desk>>>>,
+    /// Accepted and refused, by code.
+    pub counters: Counters,
+}
+
+/// How many items an office may send a second, and at once.
+const QUOTA: (f64, f64) = (4_000.0, 20_000.0);
+/// From this many on, items of one stream go as one atomic batch.
+const ATOMIC_FROM: usize = 20;
+
+/// Items of one request, sorted by stream.
+#[derive(Default)]
+struct Accepted {
+    history: Vec<(u64, Fact, Vec<u8>, Hash)>,
+    safe: Vec<(u64, Vec<u8>, Hash)>,
+    notes: Vec<(Note, Vec<u8>)>,
+    refused: Option<&'static str>,
+}
+
+impl Ingest {
+    /// Ingest of the city's office over its own connection to the hub.
+    pub fn new(office: Office, link: Link, papers: PathBuf) -> Self {
+        Self {
+            office,
+            link,
+            grants: Grants::at(papers),
+            members: RwLock::default(),
+            desks: Mutex::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Answers one request of `office`, whose name is the subject's: the hub lets
+    /// nobody else publish there.
+    pub async fn answer(&self, office: &OfficeId, body: &[u8]) -> Answer {
+        let desk = {
+            let mut desks = self.desks.lock().await;
+            let new = || Arc::new(Mutex::new(Desk { held: None, tokens: QUOTA.1, filled: Instant::now() }));
+            desks.entry(office.clone()).or_insert_with(new).clone()
+        };
+        let mut desk = desk.lock().await;
+        let outcome = self.serve(&mut desk, office, body).await;
+        outcome.unwrap_or_else(|error| {
+            tracing::warn!(%office, error = %error, "ingest could not reach the hub's streams");
+            desk.held = None;
+            answer("retry", "hub-away", Held::default())
+        })
+    }
+
+    async fn serve(
+        &self,
+        desk: &mut Desk,
+        office: &OfficeId,
+        body: &[u8],
+    ) -> Result<Answer, Failure> {
+        let Some(items) = entry::unframe(body) else {
+            return Ok(self.refuse("malformed", desk.held.unwrap_or_default()));
+        };
+        let Some(member) = self.member(office).await.map_err(Failure::nats)? else {
+            return Ok(self.refuse("not-enrolled", Held::default()));
+        };
+        // Asking is always answered from the streams, not from memory.
+        let held = match desk.held {
+            Some(held) if !items.is_empty() => held,
+            _ => self.read_held(office).await?,
+        };
+        desk.held = Some(held);
+        if !desk.take(items.len()) {
+            self.counters.count("quota");
+            return Ok(answer("retry", "quota", held));
+        }
+        let accepted = match self.check(&member, held, &items) {
+            Ok(accepted) => accepted,
+            Err("fork") => {
+                self.counters.count("fork");
+                return Ok(answer("fork", "fork", held));
+            }
+            Err(code) if code == "unknown-type" => {
+                self.counters.count(code);
+                return Ok(answer("retry", code, held));
+            }
+            Err(code) => return Ok(self.refuse(code, held)),
+        };
+        self.publish(desk, held, accepted).await
+    }
+
+    fn refuse(&self, code: &'static str, held: Held) -> Answer {
+        self.counters.count(code);
+        answer("refused", code, held)
+    }
+
+    /// The member of the directory, as the city's own store has it.
+    async fn member(&self, office: &OfficeId) -> Result<Option<Member>, event_store::StoreError> {
+        if let Some(known) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(office) {
+            return Ok(Some(known.clone()));
+        }
+        let mut reader = self.office.reader().await?;
+        let entry: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;
+        let Some(entry) = entry else { return Ok(None) };
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        members.insert(office.clone(), entry.member.clone());
+        Ok(Some(entry.member))
+    }
+
+    async fn read_held(&self, office: &OfficeId) -> Result<Held, Failure> {
+        let history = self.last("HISTORY", &format!("*.{office}.>")).await?;
+        let safe = self.last("SAFE", &safe_subject(office)).await?;
+        let whole = safe.at >= history.other && history.at >= safe.other;
+        let newest = if history.at > safe.at { &history } else { &safe };
+        let oldest = if history.at > safe.at { &safe } else { &history };
+        let run = if whole { newest } else { oldest };
+        Ok(Held {
+            history: (history.at, history.stream),
+            safe: (safe.at, safe.stream),
+            run: run.at,
+            hash: run.hash,
+        })
+    }
+
+    async fn last(&self, stream: &str, subject: &str) -> Result<Last, Failure> {
+        let Some(message) = history::last(&self.link, stream, subject).await? else {
+            return Ok(Last::default());
+        };
+        let at = entry::open(&message.payload).ok().and_then(|parts| place(&parts));
+        let Some((at, _)) = at else {
+            return Err(Failure::Nats(format!("{stream} ends with no entry under {subject}")));
+        };
+        let other = message.headers.get(OTHER).and_then(|v| v.as_str().parse().ok()).unwrap_or(0);
+        let hash = entry::hash(&message.payload);
+        Ok(Last { at: at.sequence, stream: message.sequence, other, hash })
+    }
+
+    /// Checks all items against what a writer checked before it signed.
+    fn check(&self, member: &Member, held: Held, items: &[&[u8]]) -> Result<Accepted, &'static str> {
+        let mut accepted = Accepted::default();
+        let mut next = held.run;
+        for item in items {
+            match self.check_item(member, held, next, item) {
+                Ok(Checked::Note(note)) => accepted.notes.push((note, item.to_vec())),
+                Ok(Checked::Known) => {}
+                Ok(Checked::Shared(fact)) => {
+                    next = fact.at.sequence;
+                    if next > held.history.0 {
+                        accepted.history.push((next, *fact, item.to_vec(), entry::hash(item)));
+                    }
+                }
+                Ok(Checked::Sealed(at)) => {
+                    next = at.sequence;
+                    if next > held.safe.0 {
+                        accepted.safe.push((next, item.to_vec(), entry::hash(item)));
+                    }
+                }
+                Err(code) if next == held.run && accepted.notes.is_empty() => return Err(code),
+                Err(code) => {
+                    accepted.refused = Some(code);
+                    break;
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    fn check_item(
+        &self,
+        member: &Member,
+        held: Held,
+        last: u64,
+        item: &[u8],
+    ) -> Result<Checked, &'static str> {
+        let parts = entry::open(item).map_err(|_| "malformed")?;
+        let office = &member.seat.office;
+        if parts.form == Form::Note {
+            let note = Note::parse(parts.payload).map_err(|_| "malformed")?;
+            let own = note.by() == office && parts.is_signed_by(&member.key);
+            return if own { Ok(Checked::Note(note)) } else { Err("signature") };
+        }
+        let (at, fact) = place(&parts).ok_or("malformed")?;
+        if at.origin != *office {
+            return Err("misaddressed");
+        }
+        if !parts.is_signed_by(&member.key) || at.sequence < member.key_from {
+            return Err("signature");
+        }
+        if at.epoch != member.epoch {
+            return Err("epoch");
+        }
+        if at.sequence <= last {
+            let same = at.sequence != held.run || entry::hash(item) == held.hash;
+            return if same { Ok(Checked::Known) } else { Err("fork") };
+        }
+        if at.sequence != last + 1 {
+            return Err("gap");
+        }
+        let Some(fact) = fact else {
+            safe::cover(parts.payload).map_err(|_| "malformed")?;
+            return Ok(Checked::Sealed(at));
+        };
+        allowed(self.office.setting().bindings, member, &fact)?;
+        Ok(Checked::Shared(Box::new(fact)))
+    }
+
+    async fn publish(
+        &self,
+        desk: &mut Desk,
+        mut held: Held,
+        accepted: Accepted,
+    ) -> Result<Answer, Failure> {
+        // Until everything is stored, what is held must be read again.
+        desk.held = None;
+        let count = accepted.history.len() + accepted.safe.len();
+        let Accepted { history: shared, safe: sealed, notes, refused } = accepted;
+        let mut last = (held.run, held.hash);
+        for (sequence, hash) in
+            shared.iter().map(|i| (i.0, i.3)).chain(sealed.iter().map(|i| (i.0, i.2)))
+        {
+            if sequence > last.0 {
+                last = (sequence, hash);
+            }
+        }
+        let others = |own: &[u64], first: u64, at: u64| {
+            own.iter().copied().filter(|other| *other < at).max().unwrap_or(first)
+        };
+        let in_safe: Vec<u64> = sealed.iter().map(|item| item.0).collect();
+        let in_history: Vec<u64> = shared.iter().map(|item| item.0).collect();
+        let office = shared.first().map(|item| item.1.at.origin.clone());
+        let mut messages = Vec::new();
+        for (sequence, fact, bytes, _) in shared {
+            self.grants.note(&fact).await;
+            let other = others(&in_safe, held.safe.0, sequence);
+            held.history.0 = sequence;
+            messages.push(outgoing(subject(&fact), other, bytes));
+        }
+        if let Some(office) = &office {
+            let filter = format!("*.{office}.>");
+            match self.store("HISTORY", &filter, held.history.1, messages).await? {
+                Some(stream) => held.history.1 = stream,
+                None => return Ok(answer("retry", "held-changed", Held::default())),
+            }
+        }
+        let mut messages = Vec::new();
+        let mut filter = String::new();
+        for (sequence, bytes, _) in sealed {
+            let at = entry::open(&bytes).ok().and_then(|parts| place(&parts));
+            filter = at.map(|(at, _)| safe_subject(&at.origin)).unwrap_or_default();
+            let other = others(&in_history, held.history.0.min(sequence), sequence);
+            held.safe.0 = sequence;
+            messages.push(outgoing(filter.clone(), other, bytes));
+        }
+        match self.store("SAFE", &filter, held.safe.1, messages).await? {
+            Some(stream) => held.safe.1 = stream,
+            None => return Ok(answer("retry", "held-changed", Held::default())),
+        }
+        for (note, bytes) in notes {
+            history::note(&self.link, note.subject(), bytes.into()).await?;
+        }
+        (held.run, held.hash) = last;
+        desk.held = Some(held);
+        self.counters.add("accepted", count as u64);
+        Ok(match refused {
+            Some(code) => self.refuse(code, held),
+            None => answer("held", "", held),
+        })
+    }
+
+    /// Stores messages of one stream in order; `None` if the stream is not where
+    /// it was thought to be.
+    async fn store(
+        &self,
+        stream: &str,
+        filter: &str,
+        mut after: u64,
+        messages: Vec<Outgoing>,
+    ) -> Result<Option<u64>, Failure> {
+        if messages.is_empty() {
+            return Ok(Some(after));
+        }
+        let atomic = messages.len() >= ATOMIC_FROM;
+        let parts: Vec<Vec<Outgoing>> =
+            if atomic { vec![messages] } else { messages.into_iter().map(|m| vec![m]).collect() };
+        for part in parts {
+            let batch = self.office.setting().entropy.uuid();
+            match history::publish(&self.link, &batch, filter, after, part).await? {
+                Published::Stored(at) => after = at,
+                Published::Behind(at) => {
+                    tracing::warn!(stream, filter, at, after, "the stream is not where it was");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(after))
+    }
+
+    /// The grants of papers that travelled through here.
+    pub const fn grants(&self) -> &Grants {
+        &self.grants
+    }
+}
+
+/// The header that says how far the other stream went.
+const OTHER: &str = "Ld-Other";
+
+#[derive(Default)]
+struct Last {
+    at: u64,
+    stream: u64,
+    other: u64,
+    hash: Hash,
+}
+
+enum Checked {
+    Known,
+    Shared(Box<Fact>),
+    Sealed(EntryRef),
+    Note(Note),
+}
+
+impl Desk {
+    /// Takes tokens from the office's bucket.
+    fn take(&mut self, count: usize) -> bool {
+        let now = Instant::now();
+        let more = now.duration_since(self.filled).as_secs_f64() * QUOTA.0;
+        self.tokens = (self.tokens + more).min(QUOTA.1);
+        self.filled = now;
+        let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        if self.tokens < count {
+            return false;
+        }
+        self.tokens -= count;
+        true
+    }
+}
+
+fn answer(answer: &str, code: &str, held: Held) -> Answer {
+    Answer { answer: answer.to_owned(), code: code.to_owned(), sequence: held.run, hash: held.hash }
+}
+
+fn outgoing(subject: String, other: u64, bytes: Vec<u8>) -> Outgoing {
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert(OTHER, other.to_string());
+    Outgoing { subject, headers, payload: bytes.into() }
+}
+
+/// What a writer may have signed: binding, tier, audience, stream and its owner.
+pub(crate) fn allowed(
+    bindings: kernel::Bindings,
+    member: &Member,
+    fact: &Fact,
+) -> Result<(), &'static str> {
+    let binding = bindings(&fact.kind).ok_or("unknown-type")?;
+    let seat = &member.seat;
+    if kernel::id::stream_owner(&fact.stream).as_ref() != Some(&seat.office) {
+        return Err("stream-owner");
+    }
+    if !fact.stream.starts_with(&format!("{}/", binding.family)) {
+        return Err("stream-family");
+    }
+    if !binding.tiers.contains(&seat.tier) {
+        return Err("tier");
+    }
+    let travels = fact.audience == kernel::Audience::Own || binding.class.may_travel();
+    let allows = binding.allows(&seat.office, seat.parent.as_ref(), &fact.audience);
+    if fact.root != binding.root || !allows || !travels || fact.audience == kernel::Audience::Own {
+        return Err("audience");
+    }
+    let shape = fact.version.is_some() != fact.copy_of.is_some();
+    if shape { Ok(()) } else { Err("version") }
+}

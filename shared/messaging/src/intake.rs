@@ -1,0 +1,252 @@
+//! Intake: what the hub delivers is verified, classed and handed to the writer.
+//!
+//! Nothing of one origin holds up another: what must wait is stored and
+//! acknowledged. The classes are: not an entry (dropped), unknown signer (held),
+//! not yet understood (stored, folded later), authentic but not allowed
+//! (evidence), behind a gap in its lane (held), known already (skipped).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::directory::{Event as DirectoryEvent, Member};
+use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
+use kernel::{Fact, OfficeId, Refusal, entry};
+
+use crate::{
+    counters::Counters,
+    directory::{Pin, signer},
+    ingest::allowed,
+    nats::{Failure, link::Link, reading::Reader},
+};
+
+/// One consumer's intake.
+pub struct Intake {
+    office: Office,
+    pin: Arc<Pin>,
+    reader: Reader,
+    counters: Arc<Counters>,
+}
+
+const MOST: usize = 200;
+
+impl Intake {
+    /// Binds the office's consumer `name` of HISTORY.
+    pub async fn bind(
+        office: Office,
+        pin: Arc<Pin>,
+        link: &Link,
+        name: &str,
+        counters: Arc<Counters>,
+    ) -> Result<Self, Failure> {
+        let mut reader = Reader::bind(link, "HISTORY", name).await?;
+        reader.again().await?;
+        Ok(Self { office, pin, reader, counters })
+    }
+
+    /// One turn: wait for what comes, take it in, acknowledge after the commit.
+    pub async fn turn(&mut self, patience: Duration) -> Result<Result<usize, Refusal>, Failure> {
+        let messages = self.reader.next(MOST, patience).await?;
+        if messages.is_empty() {
+            return Ok(Ok(0));
+        }
+        let bytes = messages.iter().map(|message| message.payload.to_vec()).collect();
+        let taken = self.office.system(taking_in(bytes, self.pin.clone(), self.counters.clone())).await;
+        match taken {
+            Ok(_) => {
+                self.reader.done(&messages).await?;
+                Ok(Ok(messages.len()))
+            }
+            Err(refusal) => {
+                self.reader.again().await?;
+                Ok(Err(refusal))
+            }
+        }
+    }
+
+    /// Lets the hub deliver everything again from the start of this consumer:
+    /// for a gap that does not close by itself.
+    pub async fn from_the_start(&mut self) -> Result<(), Failure> {
+        self.reader.back_to(1).await
+    }
+}
+
+/// The command that takes delivered bytes in.
+pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) -> Act {
+    let bytes = Arc::new(bytes);
+    act(move |unit: &mut Unit<'_>| {
+        let (bytes, pin, counters) = (bytes.clone(), pin.clone(), counters.clone());
+        Box::pin(async move {
+            let mut sorting = Sorting { pin: &pin, counts: BTreeMap::new(), next: BTreeMap::new() };
+            let mut arrived = Vec::new();
+            for bytes in bytes.iter() {
+                if let Some(incoming) = sorting.read(bytes) {
+                    arrived.push(incoming);
+                }
+            }
+            let mut touched: BTreeSet<OfficeId> =
+                arrived.iter().map(|entry| entry.fact.at.origin.clone()).collect();
+            loop {
+                let accepted = sorting.sort(unit, arrived).await?;
+                touched.extend(accepted.iter().flat_map(|entry| enrolled(&entry.fact)));
+                let progress = !accepted.is_empty();
+                unit.receive(accepted).await?;
+                if !progress {
+                    break;
+                }
+                arrived = Vec::new();
+                for origin in &touched {
+                    arrived.extend(unit.held(origin).await?);
+                }
+                if arrived.is_empty() {
+                    break;
+                }
+            }
+            for (name, count) in sorting.counts {
+                counters.add(name, count);
+            }
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    })
+}
+
+/// The offices whose signatures an entry makes known.
+fn enrolled(fact: &Fact) -> Option<OfficeId> {
+    if fact.family() != "directory" {
+        return None;
+    }
+    match fact.read().ok()? {
+        DirectoryEvent::Enrolled { member, .. } => Some(member.seat.office),
+        _ => None,
+    }
+}
+
+struct Sorting<'a> {
+    pin: &'a Pin,
+    counts: BTreeMap<&'static str, u64>,
+    /// The last counter of each lane, with what this pass accepted.
+    next: BTreeMap<String, u64>,
+}
+
+enum Class {
+    Accept,
+    Hold(&'static str),
+    Evidence(&'static str),
+    Skip(&'static str),
+}
+
+impl Sorting<'_> {
+    fn count(&mut self, name: &'static str) {
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    /// Whatever is not an entry of the strict form is dropped.
+    fn read(&mut self, bytes: &[u8]) -> Option<Incoming> {
+        let read = Fact::of_entry(bytes).ok();
+        if read.is_none() {
+            self.count("not-an-entry");
+        }
+        let (fact, hash) = read?;
+        Some(Incoming { fact, hash, bytes: bytes.to_vec() })
+    }
+
+    /// Sorts entries out; what may be taken in comes back, in lane order.
+    async fn sort(
+        &mut self,
+        unit: &mut Unit<'_>,
+        entries: Vec<Incoming>,
+    ) -> Result<Vec<Incoming>, Stop> {
+        let mut accepted = Vec::new();
+        for entry in entries {
+            match self.class(unit, &entry).await? {
+                Class::Accept => {
+                    unit.release(entry.fact.at.clone());
+                    self.next.insert(entry.fact.lane().to_string(), entry.fact.lane);
+                    self.count("received");
+                    accepted.push(entry);
+                }
+                Class::Hold(reason) => {
+                    self.count(reason);
+                    unit.hold(entry, reason);
+                }
+                Class::Evidence(code) => {
+                    self.count(code);
+                    unit.release(entry.fact.at.clone());
+                    unit.keep_evidence(entry.hash, code, entry.bytes);
+                }
+                Class::Skip(name) => {
+                    self.count(name);
+                    if name != "not-an-entry" {
+                        unit.release(entry.fact.at.clone());
+                    }
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    async fn class(&mut self, unit: &mut Unit<'_>, entry: &Incoming) -> Result<Class, Stop> {
+        let fact = &entry.fact;
+        if fact.at.origin == unit.setting().office {
+            return Ok(Class::Skip("own"));
+        }
+        let Some((key, member)) = signer(unit, self.pin, &fact.at.origin).await? else {
+            return Ok(Class::Hold("unknown-signer"));
+        };
+        let parts = entry::open(&entry.bytes).map_err(|_| Stop::from(kernel::Code::Internal))?;
+        if !parts.is_signed_by(&key) {
+            return Ok(Class::Skip("not-an-entry"));
+        }
+        if let Some(code) = self.misplaced(unit, member.as_ref(), entry) {
+            return Ok(Class::Evidence(code));
+        }
+        match unit.received_hash(&fact.at).await? {
+            Some(known) if known == entry.hash => return Ok(Class::Skip("duplicate")),
+            Some(_) => return Ok(Class::Evidence("fork")),
+            None => {}
+        }
+        if let Some(original) = fact.copy_of {
+            let original = kernel::EntryRef { sequence: original, ..fact.at.clone() };
+            if unit.received_hash(&original).await?.is_some() {
+                tracing::debug!(entry = %fact.at, "a copy of a fact that is here already");
+            }
+        }
+        let lane = fact.lane().to_string();
+        let last = self.next.get(&lane).copied();
+        let last = last.or_else(|| unit.lane(&lane).map(|head| head.counter)).unwrap_or(0);
+        Ok(match fact.lane {
+            counter if counter == last + 1 => Class::Accept,
+            counter if counter <= last => Class::Skip("before-baseline"),
+            _ => Class::Hold("gap"),
+        })
+    }
+
+    /// Why an authentic entry may not be taken in, if it may not.
+    fn misplaced(
+        &self,
+        unit: &Unit<'_>,
+        member: Option<&Member>,
+        entry: &Incoming,
+    ) -> Option<&'static str> {
+        let (fact, setting) = (&entry.fact, unit.setting());
+        let Some(member) = member else {
+            // Nothing is known yet but the pin: only the founding itself fits.
+            return (entry.hash != self.pin.founding).then_some("not-the-founding");
+        };
+        if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
+            return Some("epoch");
+        }
+        let parent = setting.parent.as_ref();
+        if !fact.audience.is_read_by(&fact.at.origin, &setting.office, setting.tier, parent) {
+            return Some("not-for-us");
+        }
+        if (setting.bindings)(&fact.kind).is_none() {
+            // A newer type: stored now, folded after the upgrade.
+            return None;
+        }
+        allowed(setting.bindings, member, fact).err()
+    }
+}
+

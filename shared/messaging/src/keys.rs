@@ -1,0 +1,122 @@
+//! An office's key folder, which lies outside its data folder.
+//!
+//! `sent-up-to` stands here too: it is written and synced before anything is
+//! sent, so that a log put back from an older copy is noticed without the hub.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kernel::{
+    Entropy,
+    sign::{EventKey, Hash},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::directory::Pin;
+
+/// How far the office has sent its log, noted before sending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentUpTo {
+    /// The life of the log.
+    pub epoch: u32,
+    /// The last sequence sent.
+    pub sequence: u64,
+    /// The leaf hash of that entry.
+    pub hash: Hash,
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    folder: PathBuf,
+}
+
+impl Keys {
+    /// Uses a folder, made for its owner alone.
+    pub fn at(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A key of 32 bytes, made at the first use.
+    pub fn secret(&self, name: &str, entropy: &Entropy) -> io::Result<[u8; 32]> {
+        let path = self.folder.join(name);
+        if let Ok(bytes) = fs::read(&path) {
+            return bytes.try_into().map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("{}: not 32 bytes", path.display()))
+            });
+        }
+        let mut secret = [0; 32];
+        secret[..16].copy_from_slice(&entropy.bytes16());
+        secret[16..].copy_from_slice(&entropy.bytes16());
+        self.write(name, &secret)?;
+        Ok(secret)
+    }
+
+    /// The key that signs entries and notes.
+    pub fn event_key(&self, entropy: &Entropy) -> io::Result<Arc<EventKey>> {
+        let seed = self.secret("event.key", entropy)?;
+        let key = EventKey::from_seed(&seed);
+        key.map(Arc::new).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "event.key"))
+    }
+
+    /// What the enrolment pinned.
+    pub fn pin(&self) -> io::Result<Option<Pin>> {
+        self.read("pin.json")
+    }
+
+    /// How far the log was sent.
+    pub fn sent_up_to(&self) -> io::Result<Option<SentUpTo>> {
+        self.read("sent-up-to")
+    }
+
+    /// The credentials for the hub.
+    pub fn creds(&self) -> io::Result<String> {
+        fs::read_to_string(self.folder.join("nats.creds"))
+    }
+
+    /// Reads a JSON file; `None` if it is not there.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        match fs::read(self.folder.join(name)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a JSON file; it is on the disk when this returns.
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        self.write(name, &serde_json::to_vec(value)?)
+    }
+
+    /// Writes a file; it is on the disk, whole, when this returns.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (path, next) = (self.folder.join(name), self.folder.join(format!("{name}.next")));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        let mut file = options.open(&next)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&next, &path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}

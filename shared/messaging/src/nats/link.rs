@@ -1,0 +1,65 @@
+//! One connection to the hub. What a reader would get wrong: a refused subject is no error of the call, it arrives
+//! as an event, and a pull that was waiting when the hub died is never answered; so both are told to whom it concerns.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, ServerError, connection::State};
+use tokio::sync::watch;
+
+use super::Failure;
+
+/// `life` counts established connections; `refused` holds the last permission violation.
+#[derive(Clone)]
+pub struct Link {
+    pub client: Client,
+    pub life: watch::Receiver<u64>,
+    pub refused: watch::Receiver<Option<String>>,
+}
+
+impl Link {
+    /// Returns at once, connected or not; the client goes on trying for ever.
+    pub async fn open(url: &str, name: &str, creds: &str) -> Result<Self, Failure> {
+        let (lives, life) = watch::channel(0_u64);
+        let (refusals, refused) = watch::channel(None);
+        let client = ConnectOptions::with_credentials(creds)?
+            .name(name)
+            .custom_inbox_prefix(format!("_INBOX_{name}"))
+            .retry_on_initial_connect()
+            .connection_timeout(Duration::from_secs(5))
+            .request_timeout(Some(Duration::from_secs(10)))
+            .ping_interval(Duration::from_secs(20))
+            .client_capacity(256)
+            .reconnect_delay_callback(|attempt| Duration::from_millis(100 << attempt.min(4)))
+            .event_callback(move |event| {
+                match event {
+                    Event::Connected => lives.send_modify(|life| *life += 1),
+                    Event::ServerError(ServerError::Other(text)) => {
+                        refusals.send_replace(Some(text));
+                    }
+                    Event::ServerError(ServerError::AuthorizationViolation) => {
+                        refusals.send_replace(Some("authorization violation".to_owned()));
+                    }
+                    _ => {}
+                }
+                std::future::ready(())
+            })
+            .connect(url)
+            .await
+            .map_err(Failure::nats)?;
+        Ok(Self { client, life, refused })
+    }
+
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Waits until the hub answers, and refuses one that is too old.
+    pub async fn ready(&mut self) -> Result<(), Failure> {
+        self.life.wait_for(|life| *life > 0).await.map_err(Failure::nats)?;
+        if self.client.is_server_compatible(2, 14, 0) {
+            return Ok(());
+        }
+        Err(Failure::HubTooOld(self.client.server_info().version))
+    }
+}

@@ -1,0 +1,223 @@
+//! Keys, JWTs and the hub's configuration: who may say what on the city's NATS (operator mode).
+//! The easily mistaken thing: a scoped user's JWT must carry *no* permissions, the server refuses it otherwise.
+
+use aws_lc_rs::digest::{SHA512_256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use data_encoding::BASE32_NOPAD;
+use nkeys::KeyPair;
+use serde_json::{Value, json};
+
+use super::Failure;
+
+/// The identity keys of a hub. OFFICES and SYS are kept as public keys only: whoever holds the seed of OFFICES can
+/// mint users past the office role. `operator` and `history` belong outside the data folder; enrolment needs `office_role`.
+pub struct HubKeys {
+    pub operator: KeyPair,
+    pub history: KeyPair,
+    pub office_role: KeyPair,
+    pub offices: String,
+    pub system: String,
+}
+
+impl HubKeys {
+    #[must_use]
+    pub fn generate() -> Self {
+        Self {
+            operator: KeyPair::new_operator(),
+            history: KeyPair::new_account(),
+            office_role: KeyPair::new_account(),
+            offices: KeyPair::new_account().public_key(),
+            system: KeyPair::new_account().public_key(),
+        }
+    }
+
+    /// Seeds of operator, history and role, then the public keys of OFFICES and SYS: to be kept secret.
+    pub fn kept(&self) -> Result<[String; 5], Failure> {
+        let (operator, history, role) = (self.operator.seed()?, self.history.seed()?, self.office_role.seed()?);
+        Ok([operator, history, role, self.offices.clone(), self.system.clone()])
+    }
+
+    pub fn from_kept([operator, history, role, offices, system]: &[String; 5]) -> Result<Self, Failure> {
+        Ok(Self {
+            operator: KeyPair::from_seed(operator)?,
+            history: KeyPair::from_seed(history)?,
+            office_role: KeyPair::from_seed(role)?,
+            offices: offices.clone(),
+            system: system.clone(),
+        })
+    }
+}
+
+/// What one connection shows to the hub; `creds` is the text of a `.creds` file.
+pub struct Credentials {
+    pub public: String,
+    pub creds: String,
+}
+
+/// Signs one NATS JWT; the same input at the same `now` gives the same text.
+fn jwt(issuer: &KeyPair, subject: &str, name: &str, now: u64, nats: &Value) -> Result<String, Failure> {
+    let mut claims = json!({"iat": now, "iss": issuer.public_key(), "name": name, "sub": subject, "nats": nats});
+    let id = digest(&SHA512_256, &serde_json::to_vec(&claims)?);
+    claims["jti"] = BASE32_NOPAD.encode(id.as_ref()).into();
+    let head = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?));
+    let signature = issuer.sign(signed.as_bytes())?;
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+fn creds_text(jwt: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+fn user(issuer: &KeyPair, name: &str, now: u64, nats: &Value) -> Result<Credentials, Failure> {
+    let key = KeyPair::new_user();
+    let public = key.public_key();
+    let creds = creds_text(&jwt(issuer, &public, name, now, nats)?, &key.seed()?);
+    Ok(Credentials { public, creds })
+}
+
+/// The only publisher of the history; its inbox prefix is `_INBOX_ingest`.
+pub fn ingest_user(keys: &HubKeys, now: u64) -> Result<Credentials, Failure> {
+    let streams = ["HISTORY", "SAFE", "ATTEST"];
+    let mut publish: Vec<String> = ["ev.>", "cf.>", "safe.>", "at.>"].map(String::from).into();
+    for stream in streams {
+        publish.push(format!("$JS.API.STREAM.INFO.{stream}"));
+        publish.push(format!("$JS.API.STREAM.MSG.GET.{stream}"));
+        publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
+        publish.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
+    }
+    for stream in ["HISTORY", "ATTEST"] {
+        publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
+        publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.*"));
+        publish.push(format!("$JS.API.CONSUMER.DELETE.{stream}.*"));
+    }
+    user(
+        &keys.history,
+        "ingest",
+        now,
+        &json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
+            "pub": {"allow": publish}, "sub": {"allow": ["in.*", "_INBOX_ingest.>"]},
+            "resp": {"max": 1, "ttl": 60_000_000_000_u64},
+        }),
+    )
+}
+
+/// Creates the streams once and mends their settings in an emergency; may neither publish nor read events.
+pub fn provision_user(keys: &HubKeys, now: u64) -> Result<Credentials, Failure> {
+    user(
+        &keys.history,
+        "provision",
+        now,
+        &json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
+            "pub": {"allow": ["$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.INFO.*"]},
+            "sub": {"allow": ["_INBOX_provision.>"]},
+        }),
+    )
+}
+
+/// `role` is `HubKeys::office_role`, `account` is `HubKeys::offices`: nothing else is needed to admit an office.
+pub fn office_user(role: &KeyPair, account: &str, office: &str, now: u64) -> Result<Credentials, Failure> {
+    user(role, office, now, &json!({"type": "user", "version": 2, "issuer_account": account}))
+}
+
+/// What any office may do, filled in by the server from the name in its JWT.
+fn office_template() -> Value {
+    let own = [("HISTORY", ""), ("HISTORY", "_d"), ("ATTEST", "_a")];
+    let mut publish = vec!["in.{{name()}}".to_owned()];
+    for (stream, suffix) in own {
+        let of = format!("{stream}.{{{{name()}}}}{suffix}");
+        for call in ["INFO", "RESET", "MSG.NEXT"] {
+            publish.push(format!("HUB.API.CONSUMER.{call}.{of}"));
+        }
+        publish.push(format!("$JS.ACK.{of}.>"));
+        publish.push(format!("$JS.ACK.*.*.{of}.>"));
+    }
+    json!({"pub": {"allow": publish}, "sub": {"allow": ["_INBOX_{{name()}}.>"]},
+           "subs": 32, "data": -1, "payload": 524_288, "allowed_connection_types": ["STANDARD"]})
+}
+
+/// What HIST offers and OFFICES takes: (subject at HIST, subject at OFFICES, answered by many messages).
+fn services() -> Vec<(String, String, bool)> {
+    let mut all = vec![("in.*".to_owned(), "in.*".to_owned(), false)];
+    for call in ["INFO", "RESET", "MSG.NEXT"] {
+        let tail = format!("API.CONSUMER.{call}.*.*");
+        all.push((format!("$JS.{tail}"), format!("HUB.{tail}"), call == "MSG.NEXT"));
+    }
+    for stream in ["HISTORY", "ATTEST"] {
+        for ack in [format!("$JS.ACK.{stream}.>"), format!("$JS.ACK.*.*.{stream}.>")] {
+            all.push((ack.clone(), ack, false));
+        }
+    }
+    all
+}
+
+fn limits(jetstream: bool) -> Value {
+    let mut all = json!({"subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1,
+                         "imports": -1, "exports": -1, "wildcards": true});
+    if jetstream {
+        for name in ["mem_storage", "disk_storage", "streams", "consumer", "max_ack_pending"] {
+            all[name] = (-1).into();
+        }
+    }
+    all
+}
+
+/// Where the hub listens and keeps its store.
+pub struct HubPlace<'a> {
+    pub name: &'a str,
+    pub listen: &'a str,
+    pub store: &'a str,
+}
+
+/// The whole configuration file. `revoked` lists public keys of office users that may no longer connect.
+pub fn hub_config(
+    keys: &HubKeys,
+    place: &HubPlace<'_>,
+    revoked: &[(String, u64)],
+    now: u64,
+) -> Result<String, Failure> {
+    let (system, history, offices) = (&keys.system, keys.history.public_key(), &keys.offices);
+    let exports: Vec<Value> = services()
+        .into_iter()
+        .map(|(subject, _, many)| {
+            let answer = if many { "Stream" } else { "Singleton" };
+            json!({"name": subject, "subject": subject, "type": "service", "response_type": answer})
+        })
+        .collect();
+    let imports: Vec<Value> = services().into_iter().map(|(subject, local, _)| {
+        json!({"name": local, "subject": subject, "local_subject": local, "account": history, "type": "service"})
+    }).collect();
+    let revocations: serde_json::Map<String, Value> =
+        revoked.iter().map(|(key, at)| (key.clone(), (*at).into())).collect();
+    let sign = |subject: &str, name: &str, nats: &Value| jwt(&keys.operator, subject, name, now, nats);
+    let operator = sign(
+        &keys.operator.public_key(),
+        "city",
+        &json!({"type": "operator", "version": 2, "system_account": system}),
+    )?;
+    let system_jwt = sign(system, "SYS", &json!({"type": "account", "version": 2, "limits": limits(false)}))?;
+    let history_jwt =
+        sign(&history, "HIST", &json!({"type": "account", "version": 2, "limits": limits(true), "exports": exports}))?;
+    let offices_jwt = sign(
+        offices,
+        "OFFICES",
+        &json!({
+            "type": "account", "version": 2, "limits": limits(false), "imports": imports, "revocations": revocations,
+            "signing_keys": [{"kind": "user_scope", "key": keys.office_role.public_key(), "role": "office",
+                              "template": office_template()}],
+        }),
+    )?;
+    let HubPlace { name, listen, store } = place;
+    Ok(format!(
+        "server_name: {name:?}\nlisten: {listen:?}\nmax_payload: 512K\nmax_connections: 10000\n\
+         ping_interval: \"20s\"\nping_max: 3\nwrite_deadline: \"10s\"\n\
+         jetstream {{ store_dir: {store:?}, sync_interval: always, max_mem: 64M, max_file: 1T }}\n\
+         operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{\n\
+         \x20 {system}: {system_jwt}\n  {history}: {history_jwt}\n  {offices}: {offices_jwt}\n}}\n"
+    ))
+}

@@ -1,0 +1,98 @@
+//! Last heard and not received yet, for each neighbour.
+
+use std::collections::BTreeMap;
+
+use event_store::{Office, StoreError};
+use kernel::{Audience, OfficeId, Timestamp, entry, id::Tier, note::Note};
+use serde::Serialize;
+
+use crate::{
+    directory::{DIRECTORY, Entry},
+    notes::{StoredLane, lanes},
+};
+
+/// What is known of a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Neighbour {
+    /// The office.
+    pub office: OfficeId,
+    /// Its name in the directory.
+    pub name: String,
+    /// Its tier.
+    pub tier: Tier,
+    /// The newest signed note of it, by its own clock.
+    pub last_heard: Option<Timestamp>,
+    /// How many of our entries it should hold and has not receipted.
+    pub not_received: u64,
+}
+
+/// Every note kept, by subject.
+pub async fn notes(office: &Office) -> Result<Vec<Note>, StoreError> {
+    let rows = office.reader().await?.rows("SELECT note FROM notes ORDER BY subject", vec![]).await?;
+    let mut notes = Vec::new();
+    for row in rows {
+        let bytes = row.blob(0)?;
+        notes.extend(entry::open(&bytes).ok().and_then(|parts| Note::parse(parts.payload).ok()));
+    }
+    Ok(notes)
+}
+
+/// The neighbours of an office: whoever reads its lanes or is read by it.
+pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
+    let setting = office.setting();
+    let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
+    let lanes = lanes(office).await?;
+    let notes = notes(office).await?;
+    let mut heard: BTreeMap<&OfficeId, Timestamp> = BTreeMap::new();
+    for note in &notes {
+        let last = heard.entry(note.by()).or_insert(note.at());
+        *last = (*last).max(note.at());
+    }
+    let mut found = Vec::new();
+    for (_, Entry { member, .. }) in &members {
+        let seat = &member.seat;
+        if seat.office == setting.office {
+            continue;
+        }
+        let close = Some(&seat.office) == setting.parent.as_ref()
+            || seat.parent.as_ref() == Some(&setting.office)
+            || seat.office == setting.city;
+        let not_received = missing(&lanes, &notes, &setting.office, member);
+        if close || not_received > 0 || heard.contains_key(&seat.office) {
+            found.push(Neighbour {
+                office: seat.office.clone(),
+                name: seat.name.clone(),
+                tier: seat.tier,
+                last_heard: heard.get(&seat.office).copied(),
+                not_received,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// How many entries of our lanes a reader has not receipted.
+fn missing(
+    lanes: &[StoredLane],
+    notes: &[Note],
+    own: &OfficeId,
+    reader: &domain::directory::Member,
+) -> u64 {
+    let seat = &reader.seat;
+    let receipt = notes.iter().find_map(|note| match note {
+        Note::Receipt { by, of, lanes, .. } if *by == seat.office && of == own => Some(lanes),
+        _ => None,
+    });
+    let mut missing = 0;
+    for lane in lanes.iter().filter(|lane| lane.origin == *own) {
+        let audience: &Audience = &lane.held.audience;
+        if !audience.is_read_by(own, &seat.office, seat.tier, seat.parent.as_ref()) {
+            continue;
+        }
+        let held = receipt.and_then(|lanes| {
+            lanes.iter().find(|l| l.root == lane.held.root && l.audience == *audience)
+        });
+        missing += lane.held.counter.saturating_sub(held.map_or(0, |held| held.counter));
+    }
+    missing
+}

@@ -1,0 +1,228 @@
+//! The relay: sends the office's whole log, in order, to the city's ingest.
+//!
+//! Entries of the audience `own` go sealed. What is held there is the hub's own
+//! word, asked for at every connect and every minute; from it alone the relay
+//! knows what to send, so a hub that was wiped or put back gets everything again.
+
+use std::sync::Arc;
+
+use event_store::{Office, Reader, StoreError, log};
+use kernel::{EntryRef, Fact, OfficeId, entry, refusal::Code, sign::Hash};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    keys::{Keys, SentUpTo},
+    nats::{Failure, link::Link, reading},
+    safe::{self, Cover},
+};
+
+/// What the hub answers to a request on `in.<office>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// `held`, `retry`, `refused` or `fork`.
+    pub answer: String,
+    /// Why, as a stable code.
+    pub code: String,
+    /// The last sequence held of the unbroken run from 1.
+    pub sequence: u64,
+    /// The leaf hash of the item with that sequence, as it was sent.
+    pub hash: Hash,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing is left to send.
+    Idle,
+    /// Something was sent; there may be more.
+    Sent,
+    /// The hub asks to wait.
+    Wait,
+    /// The log is behind, or another log was held: the office does not record.
+    Behind,
+    /// The hub refuses the log: a bug, kept for the city's decision.
+    Refused,
+}
+
+/// The relay of one office.
+pub struct Relay {
+    office: Office,
+    link: Link,
+    keys: Keys,
+    recovery: Arc<[u8; 32]>,
+    held: Option<u64>,
+}
+
+const MOST: usize = 100;
+const MOST_BYTES: usize = 400 * 1024;
+
+impl Relay {
+    /// A relay that knows nothing yet.
+    pub fn new(office: Office, link: Link, keys: Keys, recovery: Arc<[u8; 32]>) -> Self {
+        Self { office, link, keys, recovery, held: None }
+    }
+
+    /// How many own entries the hub does not hold yet, as far as is known.
+    pub fn unsent(&self) -> u64 {
+        self.office.head().saturating_sub(self.held.unwrap_or(0))
+    }
+
+    /// The last own sequence that the hub holds, as far as is known.
+    pub const fn held(&self) -> Option<u64> {
+        self.held
+    }
+
+    /// Forgets what is held, so that the next turn asks.
+    pub const fn ask_again(&mut self) {
+        self.held = None;
+    }
+
+    /// One turn: ask if nothing is known, else send the next batch.
+    pub async fn turn(&mut self) -> Result<Turn, Failure> {
+        let Some(held) = self.held else {
+            let answer = self.ask(Vec::new()).await?;
+            return self.compare(&answer).await;
+        };
+        let batch = self.batch(held).await.map_err(Failure::nats)?;
+        let Some((last, hash)) = batch.last().map(|item| (item.0, item.1)) else {
+            return Ok(Turn::Idle);
+        };
+        let epoch = self.office.setting().epoch;
+        self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash })?;
+        let body = entry::frame(batch.iter().map(|(_, _, bytes)| bytes.as_slice()));
+        let answer = match self.ask(body).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.held = None;
+                return Err(error);
+            }
+        };
+        match answer.answer.as_str() {
+            "held" if answer.sequence == last => {
+                self.held = Some(last);
+                Ok(Turn::Sent)
+            }
+            "held" => {
+                self.held = None;
+                Ok(Turn::Sent)
+            }
+            "retry" => {
+                self.held = None;
+                Ok(Turn::Wait)
+            }
+            "fork" => Ok(self.stop("the hub holds another entry at the same place")),
+            _ => {
+                self.held = None;
+                let office = &self.office.setting().office;
+                tracing::error!(%office, code = %answer.code, sequence = answer.sequence, "the hub refuses this log");
+                Ok(Turn::Refused)
+            }
+        }
+    }
+
+    async fn ask(&self, body: Vec<u8>) -> Result<Answer, Failure> {
+        let office = self.office.setting().office.to_string();
+        let bytes = reading::ask(&self.link, &office, body.into()).await?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    /// Holds the hub's word against the own log.
+    async fn compare(&mut self, answer: &Answer) -> Result<Turn, Failure> {
+        if answer.answer != "held" {
+            return Ok(Turn::Wait);
+        }
+        if answer.sequence > self.office.head() {
+            return Ok(self.stop("the hub holds more of this log than the office"));
+        }
+        if answer.sequence > 0 {
+            let mut reader = self.office.reader().await.map_err(Failure::nats)?;
+            let own = log::own_at(&mut reader, answer.sequence).await.map_err(Failure::nats)?;
+            let sent = own.map(|own| self.wire(&own)).transpose().map_err(Failure::nats)?;
+            if sent.map(|bytes| entry::hash(&bytes)) != Some(answer.hash) {
+                return Ok(self.stop("the hub holds another entry at the same place"));
+            }
+        }
+        if self.office.refusing() == Some(Code::LogBehind) {
+            let still = behind(&self.office, &self.keys).await.map_err(Failure::nats)?;
+            if still {
+                return Ok(Turn::Behind);
+            }
+            self.office.refuse(None);
+        }
+        self.held = Some(answer.sequence);
+        Ok(Turn::Sent)
+    }
+
+    fn stop(&mut self, why: &str) -> Turn {
+        self.held = None;
+        self.office.refuse(Some(Code::LogBehind));
+        tracing::error!(office = %self.office.setting().office, why, "the office does not record");
+        Turn::Behind
+    }
+
+    /// The next items: (sequence, the entry's own hash, the bytes as sent).
+    async fn batch(&self, held: u64) -> Result<Vec<(u64, Hash, Vec<u8>)>, StoreError> {
+        let mut reader: Reader = self.office.reader().await?;
+        let mut batch = Vec::new();
+        let mut size = 0;
+        for own in log::own_after(&mut reader, held, MOST).await? {
+            let bytes = self.wire(&own)?;
+            size += bytes.len() + 4;
+            if size > MOST_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push((own.sequence, own.hash, bytes));
+        }
+        Ok(batch)
+    }
+
+    /// An own entry as it travels: as it is, or sealed if it is the office's own.
+    fn wire(&self, own: &log::Own) -> Result<Vec<u8>, StoreError> {
+        if !own.lane.ends_with(".own") {
+            return Ok(own.entry.clone());
+        }
+        let setting = self.office.setting();
+        let at = EntryRef {
+            origin: setting.office.clone(),
+            epoch: setting.epoch,
+            sequence: own.sequence,
+        };
+        let cover = Cover { at, hash: own.hash };
+        safe::seal(&own.entry, &cover, &self.recovery, &setting.key)
+            .map_err(|error| StoreError::Unfit(error.to_string()))
+    }
+}
+
+/// Whether the log is behind what the office noted before it sent.
+pub async fn behind(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
+    let sent = keys.sent_up_to().map_err(|error| StoreError::Unfit(error.to_string()))?;
+    let Some(sent) = sent else { return Ok(false) };
+    if sent.sequence > office.head() || sent.epoch > office.setting().epoch {
+        return Ok(true);
+    }
+    let own = log::own_at(&mut office.reader().await?, sent.sequence).await?;
+    Ok(own.is_none_or(|own| own.hash != sent.hash))
+}
+
+/// The place of an item as sent, whether open or sealed.
+pub(crate) fn place(parts: &entry::Parts<'_>) -> Option<(EntryRef, Option<Fact>)> {
+    match parts.form {
+        entry::Form::Event => {
+            let fact = Fact::parse(parts.payload).ok()?;
+            Some((fact.at.clone(), Some(fact)))
+        }
+        entry::Form::Sealed => Some((safe::cover(parts.payload).ok()?.0.at, None)),
+        entry::Form::Note => None,
+    }
+}
+
+/// The subject of a shared entry.
+pub(crate) fn subject(fact: &Fact) -> String {
+    let (root, origin) = (fact.root.as_str(), &fact.at.origin);
+    format!("{root}.{origin}.{}.{}", fact.audience, fact.family())
+}
+
+/// The subject of a sealed one.
+pub(crate) fn safe_subject(origin: &OfficeId) -> String {
+    format!("safe.{origin}")
+}
