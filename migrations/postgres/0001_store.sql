@@ -34,6 +34,7 @@ CREATE TABLE received (
     origin    TEXT   NOT NULL,
     epoch     BIGINT NOT NULL,
     sequence  BIGINT NOT NULL,
+    stream    TEXT   NOT NULL,
     lane      TEXT   NOT NULL,
     counter   BIGINT NOT NULL,
     kind      TEXT   NOT NULL,
@@ -44,6 +45,7 @@ CREATE TABLE received (
     UNIQUE (origin, epoch, sequence)
 );
 CREATE INDEX received_unfolded ON received (folded, position);
+CREATE INDEX received_stream ON received (stream, position);
 CREATE INDEX received_marker ON received (marker, position);
 
 -- Authentic or not yet known, and waiting: for the entries before them in their

@@ -1,1 +1,25 @@
-//! placeholder
+//! Capabilities that two or more tiers mount: routes, views and rules of a desk.
+//!
+//! A service is a list of desks. Handlers parse, call and answer; what may
+//! happen is decided in `domain`, and what is shown is folded in the views here.
+
+pub mod about;
+pub mod board;
+pub mod enrolment;
+pub mod feed;
+pub mod filings;
+pub mod findings;
+pub mod founding;
+pub mod figures;
+pub mod joining;
+pub mod listing;
+pub mod papers;
+pub mod people;
+pub mod reactions;
+pub mod rectifications;
+pub mod register;
+pub mod results;
+pub mod reviews;
+pub mod rounds;
+pub mod running;
+pub mod tiers;

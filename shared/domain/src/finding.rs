@@ -92,6 +92,8 @@ pub enum Command {
         basis: Hash,
         /// Who reported.
         by: String,
+        /// The reporting office, by whose key the entry was signed.
+        from: OfficeId,
     },
     /// 销号
     CloseOut {
@@ -208,7 +210,10 @@ impl Aggregate for Finding {
             (Listed, Command::FeedBack { due }) => {
                 Ok(vec![Event::FedBack { draft: self.known()?, due }])
             }
-            (FedBack, Command::NoteRectified { basis, by }) => {
+            (_, Command::NoteRectified { from, .. }) if from != self.known()?.unit_office => {
+                Err(Code::NotAllowed.into())
+            }
+            (FedBack, Command::NoteRectified { basis, by, .. }) => {
                 Ok(vec![Event::Rectified { basis, by }])
             }
             (Rectified, Command::CloseOut { basis }) => self.close_out(basis, context),
@@ -365,6 +370,19 @@ mod tests {
         given::<Finding>(up_to_rectified()).when(reopen("")).then_refused(Code::ReasonRequired);
         let reopened = Event::Reopened { reason: "反弹".into(), unit_office: id("tttttttt") };
         given::<Finding>(up_to_rectified()).when(reopen("反弹")).then([reopened]);
+    }
+
+    #[test]
+    fn only_the_units_own_office_reports_completion() {
+        let note = |from| Command::NoteRectified {
+            basis: Hash([1; 32]),
+            by: "p9".into(),
+            from: id(from),
+        };
+        let facts: Vec<_> = up_to_rectified().into_iter().take(4).collect();
+        given::<Finding>(facts.clone()).when(note("eeeeeeee")).then_refused(Code::NotAllowed);
+        let rectified = Event::Rectified { basis: Hash([1; 32]), by: "p9".into() };
+        given::<Finding>(facts).when(note("tttttttt")).then([rectified]);
     }
 
     #[test]

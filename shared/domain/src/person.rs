@@ -13,7 +13,9 @@ use crate::filled;
 
 /// Roles by tier, without the tier's letter (`model.md` 2.1).
 const OFFICE_ROLES: &[&str] =
-    &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "SYS", "SECADM", "AUDADM"];
+    &[
+    "SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM", "AUDADM",
+];
 const TOWN_ROLES: &[&str] = &["COM", "DISC", "SYS", "SECADM", "AUDADM"];
 /// The three administrators, of which nobody holds two.
 const ADMINISTRATORS: &[&str] = &["SYS", "SECADM", "AUDADM"];

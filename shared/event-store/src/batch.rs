@@ -66,8 +66,10 @@ pub(crate) struct Delta {
     pub(crate) held: Vec<NewHeld>,
     pub(crate) released: Vec<kernel::EntryRef>,
     pub(crate) evidence: Vec<(Hash, &'static str, i64, Vec<u8>)>,
-    pub(crate) notes: Vec<(String, i64, Vec<u8>)>,
+    pub(crate) notes: BTreeMap<String, (i64, Vec<u8>)>,
     pub(crate) answers: Vec<(Idempotency, Answer)>,
+    /// Whether a command ran statements of its own.
+    pub(crate) touched: bool,
     /// Facts that rules have not seen yet, with the length of the chain so far.
     pub(crate) unseen: Vec<(Fact, u32)>,
 }
@@ -92,12 +94,14 @@ impl Delta {
         self.evidence.extend(part.evidence);
         self.notes.extend(part.notes);
         self.answers.extend(part.answers);
+        self.touched |= part.touched;
         self.unseen.extend(part.unseen);
     }
 
     /// Whether there is anything to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        !self.touched
+            && self.entries.is_empty()
             && self.received.is_empty()
             && self.late.is_empty()
             && self.held.is_empty()

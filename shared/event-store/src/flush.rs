@@ -22,7 +22,7 @@ pub(crate) async fn flush(conn: &mut Conn, batch: &Delta, fence: u64) -> Result<
                    counter = excluded.counter, hash = excluded.hash";
     many(conn, "INSERT INTO lanes (lane, origin, epoch, counter, hash)", 5, lanes, on_lane).await?;
     rows(conn, batch).await?;
-    let notes = batch.notes.iter().map(|(subject, at, bytes)| {
+    let notes = batch.notes.iter().map(|(subject, (at, bytes))| {
         vec![subject.as_str().into(), (*at).into(), bytes.as_slice().into()]
     });
     let on = " ON CONFLICT (subject) DO UPDATE SET seen = excluded.seen, note = excluded.note \
@@ -81,6 +81,7 @@ async fn received(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
             new.fact.at.origin.as_str().into(),
             i64::from(new.fact.at.epoch).into(),
             new.fact.at.sequence.into(),
+            new.fact.stream.as_str().into(),
             new.fact.lane().to_string().into(),
             new.fact.lane.into(),
             new.fact.kind.as_str().into(),
@@ -90,9 +91,9 @@ async fn received(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
             new.bytes.as_slice().into(),
         ]
     });
-    let into = "INSERT INTO received (position, origin, epoch, sequence, lane, counter, kind, \
+    let into = "INSERT INTO received (position, origin, epoch, sequence, stream, lane, counter, kind, \
                 marker, folded, hash, entry)";
-    many(conn, into, 11, rows.collect(), "").await?;
+    many(conn, into, 12, rows.collect(), "").await?;
     for position in &batch.late {
         let sql = "UPDATE received SET folded = 2 WHERE position = $1";
         conn.exec(sql, vec![(*position).into()]).await?;

@@ -170,14 +170,20 @@ impl Unit<'_> {
 
     /// The waiting entries of one office, in the order of its log.
     pub async fn held(&mut self, origin: &kernel::OfficeId) -> Result<Vec<Incoming>, StoreError> {
-        let mut found = Vec::new();
-        for bytes in log::held(self.conn, origin).await? {
+        let mut waiting = log::held(self.conn, origin).await?;
+        for delta in &self.stack {
+            let here = delta.held.iter().filter(|held| held.fact.at.origin == *origin);
+            waiting.extend(here.map(|held| held.bytes.clone()));
+        }
+        let mut found: Vec<Incoming> = Vec::new();
+        for bytes in waiting {
             let (fact, hash) = Fact::of_entry(&bytes).map_err(crate::unit::unreadable)?;
             let gone = self.stack.iter().any(|delta| delta.released.contains(&fact.at));
-            if !gone {
+            if !gone && found.iter().all(|entry| entry.fact.at != fact.at) {
                 found.push(Incoming { fact, hash, bytes });
             }
         }
+        found.sort_by_key(|entry| (entry.fact.at.epoch, entry.fact.at.sequence));
         Ok(found)
     }
 
@@ -194,9 +200,14 @@ impl Unit<'_> {
 }
 
 impl Unit<'_> {
+    /// Commits statements that this command ran itself, although no entry comes of it.
+    pub fn keep_changes(&mut self) {
+        self.top().touched = true;
+    }
+
     /// Keeps the newest note of a subject; notes never enter the log.
     pub fn keep_note(&mut self, subject: String, at: i64, bytes: Vec<u8>) {
-        self.top().notes.push((subject, at, bytes));
+        self.top().notes.insert(subject, (at, bytes));
     }
 }
 

@@ -72,13 +72,10 @@ pub async fn stream_entries(reader: &mut Reader, stream: &str) -> Result<Vec<Vec
     reader.rows(STREAM, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
 }
 
-/// Received entries of a stream, in the order of intake.
-pub async fn received_of_kind(
-    reader: &mut Reader,
-    kind: &str,
-) -> Result<Vec<Vec<u8>>, StoreError> {
-    let sql = "SELECT entry FROM received WHERE kind = $1 ORDER BY position";
-    reader.rows(sql, vec![kind.into()]).await?.iter().map(|row| row.blob(0)).collect()
+/// Received entries of another office's stream, in the order of intake.
+pub async fn received_stream(reader: &mut Reader, stream: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT entry FROM received WHERE stream = $1 ORDER BY position";
+    reader.rows(sql, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
 }
 
 /// Own and received entries after a cursor, in the local order.

@@ -112,12 +112,13 @@ pub(crate) async fn check(
 ) -> Result<Option<Difference>, StoreError> {
     let mut conn = Conn::open_reader(engine).await?;
     conn.begin_snapshot().await?;
-    let mut fresh = fresh(&mut conn, views).await?;
-    fresh.retain(|_, body| body.is_some());
-    let mut fresh = fresh
-        .into_iter()
-        .filter_map(|((view, key), body)| Some((view.to_owned(), key, body?.to_string())))
-        .peekable();
+    let mut expected = Vec::new();
+    for ((view, key), body) in fresh(&mut conn, views).await? {
+        if let Some(body) = body {
+            expected.push((view.to_owned(), key, body.to_string()));
+        }
+    }
+    let mut fresh = expected.into_iter().peekable();
     let sql = "SELECT view, key, body FROM view_rows ORDER BY view, key";
     for row in conn.rows(sql, vec![]).await? {
         let (view, key, body) = (row.text(0)?, row.text(1)?, row.text(2)?);

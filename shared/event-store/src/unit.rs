@@ -274,6 +274,7 @@ impl<'w> Unit<'w> {
                 act_date: self.act_date,
                 causation: self.cause.clone(),
                 data: data.clone(),
+                hash: Hash::default(),
             };
             self.record(fact, &lane, original.is_none()).await?;
             original.get_or_insert(sequence);
@@ -281,12 +282,13 @@ impl<'w> Unit<'w> {
         Ok(())
     }
 
-    async fn record(&mut self, fact: Fact, lane: &Lane, folds: bool) -> Result<(), Stop> {
+    async fn record(&mut self, mut fact: Fact, lane: &Lane, folds: bool) -> Result<(), Stop> {
         let bytes = fact.sign(&self.setting.key).map_err(|error| match error {
             kernel::entry::Malformed::Shape("too large") => Stop::from(Code::TooLarge),
             other => unreadable(other).into(),
         })?;
         let hash = kernel::entry::hash(&bytes);
+        fact.hash = hash;
         if folds {
             self.fold(&fact).await.map_err(|error| StoreError::Unfit(format!("{}: {error}", fact.kind)))?;
         }

@@ -327,7 +327,7 @@ impl Unit<'_> {
             }
             for (fact, depth) in unseen {
                 for rule in self.setting.reactions.iter() {
-                    let Some(act) = (rule.on)(&fact, &self.setting.office) else { continue };
+                    let Some(act) = (rule.on)(&fact, self.setting) else { continue };
                     self.actor = Actor::system();
                     self.act_date = None;
                     self.cause = Some(fact.at.clone());

@@ -46,6 +46,8 @@ pub struct Fact {
     pub causation: Option<EntryRef>,
     /// What happened, as JSON of the type's own form.
     pub data: Box<RawValue>,
+    /// The leaf hash of its entry; zero until the entry is made.
+    pub hash: Hash,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +171,7 @@ impl Fact {
             act_date: read.actdate,
             causation: read.causation,
             data: read.data,
+            hash: Hash::default(),
         })
     }
 
@@ -178,7 +181,8 @@ impl Fact {
         if parts.form != Form::Event {
             return Err(Malformed::Shape("form"));
         }
-        Ok((Self::parse(parts.payload)?, entry::hash(bytes)))
+        let hash = entry::hash(bytes);
+        Ok((Self { hash, ..Self::parse(parts.payload)? }, hash))
     }
 }
 
@@ -202,6 +206,7 @@ mod tests {
             act_date: None,
             causation: None,
             data: RawValue::from_string(r#"{"event":"drafted"}"#.to_owned()).unwrap(),
+            hash: Hash::default(),
         }
     }
 

@@ -1,1 +1,19 @@
-//! placeholder
+//! How the outside speaks with an office: one table of routes, one form of refusal.
+//!
+//! A route exists only as a row of the table, with who may use it; the guard,
+//! the OpenAPI document and the tests all read the same rows.
+
+pub mod client;
+pub mod command;
+pub mod guard;
+pub mod openapi;
+pub mod problem;
+pub mod routes;
+pub mod seat;
+pub mod serve;
+
+pub use command::{Command, Nothing, answer, view};
+pub use guard::Caller;
+pub use problem::Problem;
+pub use routes::{Route, Who, get, post, post_empty, put};
+pub use seat::{LinkState, Seat};

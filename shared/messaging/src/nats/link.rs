@@ -63,3 +63,47 @@ impl Link {
         Err(Failure::HubTooOld(self.client.server_info().version))
     }
 }
+
+/// Requests on `in.<office>`, as ingest hears them.
+pub struct Requests(async_nats::Subscriber);
+
+/// One request.
+pub struct Request {
+    subject: String,
+    reply: Option<async_nats::Subject>,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+impl Link {
+    /// Subscribes to all requests; the subscription survives a restart of the hub.
+    pub async fn requests(&self) -> Result<Requests, Failure> {
+        let asked = self.client.queue_subscribe("in.*", "ingest".into()).await;
+        asked.map(Requests).map_err(Failure::nats)
+    }
+}
+
+impl Requests {
+    /// The next request; none when the client is closed for good.
+    pub async fn next(&mut self) -> Option<Request> {
+        let message = futures_util::StreamExt::next(&mut self.0).await?;
+        let subject = message.subject.to_string();
+        Some(Request { subject, reply: message.reply, body: message.payload })
+    }
+}
+
+impl Request {
+    /// The office in the subject: the hub lets only it publish there.
+    pub fn office(&self) -> &str {
+        self.subject.strip_prefix("in.").unwrap_or_default()
+    }
+
+    /// Answers; without a reply subject there is nobody to answer.
+    pub async fn answer(self, link: &Link, body: Vec<u8>) {
+        if let Some(reply) = self.reply
+            && let Err(error) = link.client.publish(reply, body.into()).await
+        {
+            tracing::warn!(error = %error, "an answer could not be sent");
+        }
+    }
+}

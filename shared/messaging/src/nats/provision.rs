@@ -65,7 +65,8 @@ fn jwt(issuer: &KeyPair, subject: &str, name: &str, now: u64, nats: &Value) -> R
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-fn creds_text(jwt: &str, seed: &str) -> String {
+/// The text of a `.creds` file.
+pub fn creds_text(jwt: &str, seed: &str) -> String {
     format!(
         "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
          -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
@@ -120,9 +121,25 @@ pub fn provision_user(keys: &HubKeys, now: u64) -> Result<Credentials, Failure> 
     )
 }
 
-/// `role` is `HubKeys::office_role`, `account` is `HubKeys::offices`: nothing else is needed to admit an office.
-pub fn office_user(role: &KeyPair, account: &str, office: &str, now: u64) -> Result<Credentials, Failure> {
-    user(role, office, now, &json!({"type": "user", "version": 2, "issuer_account": account}))
+/// The office's JWT for the public key it brought. `role` is
+/// [`HubKeys::office_role`], `account` is [`HubKeys::offices`]: nothing else is
+/// needed to admit an office, and nobody with them can widen the role.
+pub fn office_jwt(
+    role: &KeyPair,
+    account: &str,
+    office: &str,
+    public: &str,
+    now: u64,
+) -> Result<String, Failure> {
+    KeyPair::from_public_key(public)?;
+    let nats = json!({"type": "user", "version": 2, "issuer_account": account});
+    jwt(role, public, office, now, &nats)
+}
+
+/// A new key for an office's user: seed and public key.
+pub fn office_key() -> Result<(String, String), Failure> {
+    let key = KeyPair::new_user();
+    Ok((key.seed()?, key.public_key()))
 }
 
 /// What any office may do, filled in by the server from the name in its JWT.

@@ -1,0 +1,73 @@
+//! The people view: accounts and live authorisations.
+
+use std::collections::BTreeMap;
+
+use domain::person::{Authorisation, Event};
+use event_store::{FoldError, Rows, View};
+use kernel::{Day, Fact};
+use serde::{Deserialize, Serialize};
+
+/// The view's name; keys are person ids.
+pub const PEOPLE: &str = "people";
+/// Account names to person ids.
+pub const ACCOUNTS: &str = "accounts";
+
+/// A person.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PersonRow {
+    /// The account.
+    pub account: String,
+    /// What the screens show.
+    pub display: String,
+    /// Authorisations by id.
+    pub authorisations: BTreeMap<String, Authorisation>,
+    /// The stream's version.
+    pub version: u64,
+}
+
+impl PersonRow {
+    /// The roles held on a day.
+    pub fn roles_on(&self, day: Day) -> Vec<String> {
+        let live = |a: &&Authorisation| a.from <= day && a.to.is_none_or(|to| day <= to);
+        self.authorisations.values().filter(live).map(|a| a.role.clone()).collect()
+    }
+}
+
+/// Folds persons.
+#[derive(Debug)]
+pub struct PeopleView;
+
+impl View for PeopleView {
+    fn name(&self) -> &'static str {
+        PEOPLE
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.family() != "person" {
+            return Ok(());
+        }
+        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
+        let event: Event = fact.read()?;
+        if let Event::Registered { account, .. } = &event {
+            rows.put(ACCOUNTS, account, &id)?;
+        }
+        rows.change(PEOPLE, id, |row: &mut PersonRow| {
+            row.version = fact.version.unwrap_or(row.version);
+            match event {
+                Event::Registered { account, display } => {
+                    row.account = account;
+                    row.display = display;
+                }
+                Event::Authorised { authorisation } => {
+                    row.authorisations.insert(authorisation.id.clone(), authorisation);
+                }
+                Event::AuthorisationEnded { id, to } => {
+                    if let Some(authorisation) = row.authorisations.get_mut(&id) {
+                        authorisation.to = Some(to);
+                    }
+                }
+                Event::LinkIssued { .. } | Event::LinkSpent { .. } => {}
+            }
+        })
+    }
+}

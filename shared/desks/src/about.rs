@@ -1,0 +1,91 @@
+//! What the office says of itself: health, neighbours, its views, a demo's clock.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, response::{IntoResponse, Response}};
+use domain::demo_clock::{DemoClock, Move};
+use event_store::{Unit, act};
+use kernel::{Code, Refusal, Timestamp};
+use messaging::neighbours;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/health/live", Who::Public, ["存活", "The process lives"], live),
+        get("/health/ready", Who::Public, ["就绪", "Whether the office records, and its link to the hub"], ready),
+        get("/api/neighbours", Who::SignedIn, ["相邻单位", "Last heard and not received yet, for each neighbour"], all_neighbours),
+        get("/api/intake", Who::SignedIn, ["接收统计", "What intake counted since the start"], intake),
+        get("/api/views/check", Who::Roles(&["SYS", "AUDADM"]), ["核对视图", "Compare every view with a fresh fold"], check),
+        post_empty("/api/views/refold", Who::Roles(&["SYS"]), ["重建视图", "Empty the views and fold them again"], refold),
+        post::<Drive, _>("/api/demo/clock", Who::Roles(&["SYS"]), ["拨动演示时钟", "Move a demo office's clock forwards"], drive),
+    ]
+}
+
+async fn live() -> Response {
+    Json(json!({"status": "live"})).into_response()
+}
+
+async fn ready(State(seat): State<Arc<Seat>>) -> Response {
+    let status = seat.office.refusing().map_or("ready", Code::slug);
+    let link = if seat.link.is_up() { "up" } else { "down" };
+    let unsent = seat.office.head().saturating_sub(seat.link.held());
+    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo})).into_response()
+}
+
+async fn all_neighbours(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    Ok(Json(neighbours::neighbours(&seat.office).await?).into_response())
+}
+
+async fn intake(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    let mut reader = seat.office.reader().await?;
+    let mut waiting = serde_json::Map::new();
+    for row in reader.rows("SELECT reason, COUNT(*) FROM held GROUP BY reason", vec![]).await? {
+        waiting.insert(row.text(0)?, row.count(1)?.into());
+    }
+    let mut evidence = serde_json::Map::new();
+    for row in reader.rows("SELECT code, COUNT(*) FROM evidence GROUP BY code", vec![]).await? {
+        evidence.insert(row.text(0)?, row.count(1)?.into());
+    }
+    let body = json!({"counted": seat.counters.all(), "held": waiting, "evidence": evidence});
+    Ok(Json(body).into_response())
+}
+
+async fn check(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    let difference = seat.office.check_views().await?;
+    Ok(Json(json!({"agree": difference.is_none(), "difference": difference})).into_response())
+}
+
+async fn refold(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    seat.office.refold().await?;
+    Ok(Json(json!({"refolded": true})).into_response())
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Drive {
+    /// To when; not before the clock's time now.
+    #[schemars(with = "String")]
+    to: Timestamp,
+}
+
+/// The move is recorded at the new time, so that a restart resumes there.
+async fn drive(command: Command<Drive>) -> Result<Response, Problem> {
+    let to = command.body.to;
+    let seat = command.seat().clone();
+    let demo = seat.pin.demo && seat.office.setting().clock.is_driven();
+    let run = act(move |unit: &mut Unit<'_>| {
+        Box::pin(async move {
+            let office = unit.setting().office.to_string();
+            if demo && to >= unit.context().now && !unit.setting().clock.drive(to) {
+                return Err(Refusal::new(Code::ClockBackwards).into());
+            }
+            let done = unit.execute::<DemoClock>(&office, Move { demo, to }).await?;
+            Ok(answer(&office, &done, json!({"now": to})))
+        })
+    });
+    command.run(run).await
+}

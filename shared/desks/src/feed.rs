@@ -1,0 +1,186 @@
+//! The event feed: own and received entries in the local order, as pages or live.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use event_store::log::{self, Cursor};
+use futures_util::stream;
+use kernel::{Class, Code, Fact, Refusal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use web::{Caller, Problem, Route, Seat, Who, get};
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/events", Who::SignedIn, ["事件流", "Own and received entries, a page after a cursor"], events),
+        get("/api/feed", Who::SignedIn, ["事件流(实时)", "The same live, as server-sent events"], feed),
+        get("/api/history/{family}/{id}", Who::SignedIn, ["历史沿革", "The entries of one aggregate"], history),
+    ]
+}
+
+/// Which classes a caller may read (`model.md` 2.3). The audit administrator
+/// sees the log; everybody else what the post needs.
+fn may_read(caller: &Caller, class: Class) -> bool {
+    if caller.holds(&["AUDADM"]) {
+        return true;
+    }
+    let roles: &[&str] = match class {
+        Class::K1 | Class::K2 | Class::K11 | Class::K12 | Class::K13 => return true,
+        Class::K3 => &["SEC", "LG", "PLAN", "TL", "TD"],
+        Class::K4 => &["SYS", "SECADM"],
+        Class::K7 => &["TL", "TD", "TM"],
+        Class::K9 => &["SEC", "LG", "PLAN", "RECT", "TL", "TD", "UNIT", "COM", "DISC"],
+        _ => &[],
+    };
+    caller.holds(roles)
+}
+
+fn visible(seat: &Seat, caller: &Caller, fact: &Fact) -> bool {
+    let class = (seat.office.setting().bindings)(&fact.kind).map_or(Class::K14, |row| row.class);
+    may_read(caller, class)
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: String,
+    limit: Option<usize>,
+}
+
+fn cursor(text: &str) -> Result<Cursor, Problem> {
+    if text.is_empty() {
+        return Ok(Cursor::default());
+    }
+    Cursor::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("after").into())
+}
+
+fn item(cursor: Cursor, bytes: &[u8], fact: &Fact) -> Value {
+    json!({"cursor": cursor.to_string(), "origin": fact.at.origin, "epoch": fact.at.epoch,
+        "sequence": fact.at.sequence, "audience": fact.audience, "type": fact.kind,
+        "entry": BASE64.encode(bytes)})
+}
+
+/// The visible items after a cursor, and the cursor behind all that were looked at.
+async fn page(
+    seat: &Seat,
+    caller: &Caller,
+    after: Cursor,
+    limit: usize,
+) -> Result<(Vec<(Cursor, Value)>, Cursor), Problem> {
+    let mut reader = seat.office.reader().await?;
+    let mut items = Vec::new();
+    let mut last = after;
+    for (at, bytes) in log::feed(&mut reader, after, limit).await? {
+        last = at;
+        let (fact, _) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
+        if visible(seat, caller, &fact) {
+            items.push((at, item(at, &bytes, &fact)));
+        }
+    }
+    Ok((items, last))
+}
+
+async fn events(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    Query(query): Query<After>,
+) -> Result<Response, Problem> {
+    let after = cursor(&query.after)?;
+    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let (items, last) = page(&seat, &caller, after, limit).await?;
+    let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
+    let next = (last != after).then(|| last.to_string());
+    Ok(Json(json!({"items": items, "next": next})).into_response())
+}
+
+struct Live {
+    seat: Arc<Seat>,
+    caller: Caller,
+    after: Cursor,
+    ready: std::collections::VecDeque<(Cursor, Value)>,
+    caught_up: bool,
+}
+
+async fn feed(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<After>,
+) -> Result<Response, Problem> {
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let after = cursor(resumed.unwrap_or(&query.after))?;
+    let live = Live { seat, caller, after, ready: std::collections::VecDeque::new(), caught_up: false };
+    let events = stream::unfold(live, |mut live| async move {
+        let event = live.next().await?;
+        Some((Ok::<_, Infallible>(event), live))
+    });
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
+    let sse = Sse::new(events).keep_alive(keep_alive);
+    Ok(([("x-accel-buffering", "no"), ("cache-control", "no-cache")], sse).into_response())
+}
+
+impl Live {
+    /// The next event; none when the process stops or the store fails.
+    async fn next(&mut self) -> Option<SseEvent> {
+        let mut head = self.seat.office.watch();
+        let mut stopping = self.seat.stopping.clone();
+        loop {
+            if let Some((at, item)) = self.ready.pop_front() {
+                return Some(SseEvent::default().id(at.to_string()).data(item.to_string()));
+            }
+            head.mark_unchanged();
+            let (items, last) = page(&self.seat, &self.caller, self.after, 500).await.ok()?;
+            let moved = last != self.after;
+            self.after = last;
+            self.ready.extend(items);
+            if !moved {
+                if !self.caught_up {
+                    self.caught_up = true;
+                    let at = self.after.to_string();
+                    return Some(SseEvent::default().event("caught-up").id(at).data("{}"));
+                }
+                tokio::select! {
+                    changed = head.changed() => changed.ok()?,
+                    stop = stopping.wait_for(|stop| *stop) => { let _ = stop; return None; }
+                }
+            }
+        }
+    }
+}
+
+/// The entries of one aggregate, own or received, decoded and exact.
+async fn history(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    Path((family, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let mut reader = seat.office.reader().await?;
+    let stream = format!("{family}/{id}");
+    let mut entries = log::stream_entries(&mut reader, &stream).await?;
+    if entries.is_empty() {
+        entries = log::received_stream(&mut reader, &stream).await?;
+    }
+    let mut items = Vec::new();
+    for bytes in entries {
+        let (fact, hash) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
+        if visible(&seat, &caller, &fact) {
+            items.push(json!({"at": fact.at, "version": fact.version, "type": fact.kind, "recorded": fact.recorded,
+                "act_date": fact.act_date, "actor": fact.actor, "audience": fact.audience,
+                "causation": fact.causation, "data": fact.data, "hash": hash, "entry": BASE64.encode(&bytes)}));
+        }
+    }
+    if items.is_empty() {
+        return Err(Code::NotFound.into());
+    }
+    Ok(Json(json!({"demo": seat.pin.demo, "items": items})).into_response())
+}

@@ -1,0 +1,222 @@
+//! Own filings: what is due upward, what was attached and sent.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use domain::filing::{Command as Ask, Event, Expectation, Filing, Paper, State as FilingState};
+use event_store::{FoldError, Rows, View};
+use kernel::{Code, Day, Fact, OfficeId, Refusal, Timestamp, sign::Hash};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
+
+use crate::{
+    listing::{Page, list},
+    rounds::actions,
+};
+
+/// Own filings by id.
+pub const FILINGS: &str = "filings";
+
+const FILERS: Who = Who::Roles(&["FILE", "LO", "COM"]);
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/filings", Who::SignedIn, ["本单位应报事项", "Own filings due and sent"], filings),
+        get("/api/filings/{id}", Who::SignedIn, ["报备事项", "One filing"], one),
+        post::<NewFiling, _>("/api/filings", FILERS, ["登记应报事项", "Expect a filing of one's own, by plan"], expect),
+        post::<Attach, _>("/api/filings/{id}/items", FILERS, ["附材料", "Attach an uploaded paper"], attach),
+        post::<Submit, _>("/api/filings/{id}/submit", Who::Roles(&["FILE", "COM"]), ["报送", "Submit"], submit),
+    ]
+}
+
+/// A filing as it is shown to its submitter.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FilingRow {
+    /// Its id.
+    pub id: String,
+    /// What is asked for.
+    pub expectation: Option<Expectation>,
+    /// Where it stands.
+    pub state: FilingState,
+    /// The attached papers by code.
+    pub items: BTreeMap<String, Paper>,
+    /// Required codes that were missing at the last submission.
+    pub missing: Vec<String>,
+    /// The first submission.
+    pub first_submitted: Option<Timestamp>,
+    /// Whether the receiver's receipt over the exact bytes is here.
+    pub receipted: bool,
+    /// Why it came back.
+    pub returned: Option<String>,
+    /// The version.
+    pub version: u64,
+}
+
+/// Folds own filings and what the receiver says of them.
+#[derive(Debug)]
+pub struct FilingsView {
+    /// The submitting office.
+    pub office: OfficeId,
+}
+
+impl View for FilingsView {
+    fn name(&self) -> &'static str {
+        FILINGS
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.kind == "cn.liandong.filing-review.receipted.v1" {
+            let domain::filing_review::Event::Receipted { filing, .. } = fact.read()? else {
+                return Ok(());
+            };
+            // At the receiver the same fact is its own; there is no such row.
+            if let Some(mut row) = rows.get::<FilingRow>(FILINGS, &filing)? {
+                row.receipted = true;
+                rows.put(FILINGS, &filing, &row)?;
+            }
+            return Ok(());
+        }
+        // A filing of another office is the review's matter.
+        if fact.family() != "filing" || fact.at.origin != self.office {
+            return Ok(());
+        }
+        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
+        let event: Event = fact.read()?;
+        rows.change(FILINGS, id, |row: &mut FilingRow| {
+            id.clone_into(&mut row.id);
+            row.version = fact.version.unwrap_or(row.version);
+            match event {
+                Event::Expected { expectation } => {
+                    row.expectation = Some(expectation);
+                    row.state = FilingState::Expected;
+                }
+                Event::ItemAttached { code, paper } => drop(row.items.insert(code, paper)),
+                Event::Submitted { items, missing, expectation, .. } => {
+                    row.expectation = Some(expectation);
+                    row.items = items;
+                    row.missing = missing;
+                    row.first_submitted.get_or_insert(fact.recorded);
+                    row.receipted = false;
+                    row.state = FilingState::Submitted;
+                }
+                Event::Returned { reason, .. } => {
+                    row.returned = Some(reason);
+                    row.state = FilingState::Returned;
+                }
+                Event::Accepted { .. } => row.state = FilingState::Accepted,
+            }
+        })
+    }
+}
+
+/// The days a filing is late: by its first submission, else by today.
+pub fn days_late(due: Day, first: Option<Timestamp>, today: Day) -> i64 {
+    first.map_or(today, Timestamp::day).days_after(due).max(0)
+}
+
+async fn filings(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+    let prefix = format!("{}-", seat.office.setting().office);
+    list::<FilingRow>(&seat, FILINGS, &prefix, &page, |_| true).await
+}
+
+async fn one(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let row: Option<FilingRow> = seat.office.reader().await?.view(FILINGS, &id).await?;
+    let row = row.ok_or(Code::FilingAbsent)?;
+    let own = id.starts_with(seat.office.setting().office.as_str());
+    let possible: &[(&str, &[&str])] = match row.state {
+        FilingState::Expected | FilingState::Returned if own => {
+            &[("items", &["FILE", "LO", "COM"]), ("submit", &["FILE", "COM"])]
+        }
+        _ => &[],
+    };
+    let today = seat.office.setting().clock.now().day();
+    let late = row.expectation.as_ref().map(|e| days_late(e.due, row.first_submitted, today));
+    let (actions, version) = (actions(&caller, possible), row.version);
+    let mut body = serde_json::to_value(row).unwrap_or_default();
+    body["actions"] = json!(actions);
+    body["days_late"] = json!(late);
+    body["demo"] = json!(seat.pin.demo);
+    Ok(view(&body, version))
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewFiling {
+    /// The set of materials: `annual-plan`, `annual-report`, `staff`, …
+    set: String,
+    /// A year, a half-year, a round's number.
+    period: String,
+    /// The legal date.
+    #[schemars(with = "String")]
+    due: Day,
+}
+
+async fn expect(command: Command<NewFiling>) -> Result<Response, Problem> {
+    let setting = command.seat().office.setting();
+    let parent = setting.parent.clone().ok_or(Code::NotAllowed)?;
+    let NewFiling { set, period, due } = command.body.clone();
+    let from = setting.office.clone();
+    let expectation = Expectation {
+        set,
+        period,
+        from,
+        to: parent,
+        due,
+        policy: "plan".to_owned(),
+        proposal: false,
+    };
+    let id = expectation.key();
+    command.decide::<Filing>(id, None, Ask::Expect(expectation)).await
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Attach {
+    /// The material's code.
+    code: String,
+    /// The uploaded paper's hash.
+    #[schemars(with = "String")]
+    hash: Hash,
+    /// The media type.
+    media: String,
+    /// The file's name.
+    name: String,
+    /// The class; `K12` if not said.
+    #[serde(default = "vertical")]
+    class: String,
+}
+
+fn vertical() -> String {
+    "K12".to_owned()
+}
+
+async fn attach(Path(id): Path<String>, command: Command<Attach>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let Attach { code, hash, media, name, class } = command.body.clone();
+    let bytes = command.seat().papers.get(&hash).await?;
+    let size = bytes.ok_or_else(|| Refusal::new(Code::PaperAbsent))?.len() as u64;
+    let ask = Ask::Attach { code, paper: Paper { hash, size, media, name, class } };
+    command.decide::<Filing>(id, expected, ask).await
+}
+
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Submit {
+    /// Whether it is knowingly incomplete.
+    partial: bool,
+}
+
+async fn submit(Path(id): Path<String>, command: Command<Submit>) -> Result<Response, Problem> {
+    let (expected, partial) = (command.expected()?, command.body.partial);
+    command.decide::<Filing>(id, expected, Ask::Submit { partial }).await
+}

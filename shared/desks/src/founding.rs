@@ -1,0 +1,253 @@
+//! First things: the city's founding, an office's first people, its lanes' start.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::{
+    directory::{Command as Ask, Directory, Member, Seat as OfficeSeat},
+    person::{Authorisation, Command as PersonAsk, Person},
+};
+use event_store::{Answer, LaneHead, Office, Unit, act, log};
+use kernel::{Entropy, OfficeId, clock::wall, id::Tier, sign::Hash};
+use messaging::{
+    directory::Pin,
+    ingest::Ingest,
+    keys::Keys,
+    nats::{
+        history::create_streams,
+        link::Link,
+        provision::{self, HubKeys, HubPlace},
+    },
+    papers::Papers,
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+use web::{Route, Seat};
+
+use crate::{
+    enrolment::{self, Admission},
+    joining::{MEMBERSHIP, Membership, OfficeConfig},
+    papers as paper_desk, people,
+    running::{Process, Service, ingest_loop, plain_seat},
+};
+
+/// An office whose store is open and whose link is made.
+pub struct Opened {
+    /// The service it runs.
+    pub service: Service,
+    /// Its configuration.
+    pub config: OfficeConfig,
+    /// Its keys.
+    pub keys: Keys,
+    /// Its place.
+    pub membership: Membership,
+    /// Its store.
+    pub office: Office,
+    /// What it trusts.
+    pub pin: Arc<Pin>,
+    /// The hub's address.
+    pub hub: String,
+    /// Its own link to the hub.
+    pub link: Link,
+}
+
+fn now_seconds() -> u64 {
+    u64::try_from(wall().0 / 1000).unwrap_or(0)
+}
+
+/// The city's own membership; its id is made at the first start.
+pub fn membership(config: &OfficeConfig, keys: &Keys) -> Result<Membership, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let hub_url = config.hub.clone().ok_or("the city's configuration names no hub")?;
+    if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
+        return Ok(Membership { hub_url, ..known });
+    }
+    let founding = config.founding.as_ref().ok_or("a new city needs its founding configured")?;
+    let office = OfficeId::parse(&Entropy::System.word(8)).ok_or("no id could be made")?;
+    let seat = OfficeSeat {
+        office,
+        tier: Tier::City,
+        parent: None,
+        code: founding.code.clone(),
+        name: founding.name.clone(),
+    };
+    let membership = Membership { seat, hub_url, baselines: Vec::new() };
+    keys.write_json(MEMBERSHIP, &membership).map_err(text)?;
+    Ok(membership)
+}
+
+/// Makes the hub's keys, users and configuration. Run before nats-server starts;
+/// again it writes the same with another address.
+pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<String, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let failed = |error: messaging::nats::Failure| error.to_string();
+    let keys = Keys::at(&config.keys).map_err(text)?;
+    let membership = membership(config, &keys)?;
+    let kept: Option<([String; 5], u64)> = keys.read("hub.json").map_err(text)?;
+    let (hub, at) = match kept {
+        Some((kept, at)) => (HubKeys::from_kept(&kept).map_err(failed)?, at),
+        None => {
+            let (hub, at) = (HubKeys::generate(), now_seconds());
+            let office = membership.seat.office.to_string();
+            let ingest = provision::ingest_user(&hub, at).map_err(failed)?;
+            keys.write("ingest.creds", ingest.creds.as_bytes()).map_err(text)?;
+            let provisioner = provision::provision_user(&hub, at).map_err(failed)?;
+            keys.write("provision.creds", provisioner.creds.as_bytes()).map_err(text)?;
+            let (seed, public) = provision::office_key().map_err(failed)?;
+            let jwt = provision::office_jwt(&hub.office_role, &hub.offices, &office, &public, at);
+            let creds = provision::creds_text(&jwt.map_err(failed)?, &seed);
+            keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
+            keys.write_json("hub.json", &(hub.kept().map_err(failed)?, at)).map_err(text)?;
+            (hub, at)
+        }
+    };
+    let place = HubPlace { name: "liandong-hub", listen, store };
+    provision::hub_config(&hub, &place, &[], at).map_err(failed)
+}
+
+/// `CityFounded`, once: the genesis that every enrolment token pins.
+pub async fn found(
+    office: &Office,
+    keys: &Keys,
+    config: &OfficeConfig,
+    membership: &Membership,
+) -> Result<Pin, String> {
+    let demo = config.founding.as_ref().is_some_and(|founding| founding.demo);
+    let key = office.setting().key.public();
+    let seat = membership.seat.clone();
+    let city = seat.office.clone();
+    let member = Member { seat, key, epoch: 1, key_from: 1 };
+    let id = city.to_string();
+    let founding = act(move |unit: &mut Unit<'_>| {
+        let (id, member) = (id.clone(), member.clone());
+        Box::pin(async move {
+            unit.execute::<Directory>(&id, Ask::Found { city: member, demo }).await?;
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    });
+    office.system(founding).await.map_err(|refusal| refusal.to_string())?;
+    let mut reader = office.reader().await.map_err(|error| error.to_string())?;
+    let entries = log::stream_entries(&mut reader, &format!("directory/{city}")).await;
+    let entries = entries.map_err(|error| error.to_string())?;
+    let genesis = entries.first().ok_or("the founding is not in the log")?;
+    let pin = Pin { city, key, founding: kernel::entry::hash(genesis), demo };
+    keys.write_json("pin.json", &pin).map_err(|error| error.to_string())?;
+    Ok(pin)
+}
+
+/// The seat, and at the city its ingest, its admission and their routes.
+pub async fn seat(
+    opened: &Opened,
+    process: &Process,
+) -> Result<(Arc<Seat>, Vec<Route>, JoinSet<()>), String> {
+    let mut seat = plain_seat(opened, process)?;
+    let mut tasks = JoinSet::new();
+    if opened.service.tier != Tier::City {
+        return Ok((Arc::new(seat), Vec::new(), tasks));
+    }
+    let failed = |error: messaging::nats::Failure| error.to_string();
+    let creds = |name: &str| {
+        std::fs::read_to_string(opened.keys.folder().join(name)).map_err(|e| format!("{name}: {e}"))
+    };
+    let mut provisioner =
+        Link::open(&opened.hub, "provision", &creds("provision.creds")?).await.map_err(failed)?;
+    provisioner.ready().await.map_err(failed)?;
+    create_streams(&provisioner, 1).await.map_err(failed)?;
+    let link = Link::open(&opened.hub, "ingest", &creds("ingest.creds")?).await.map_err(failed)?;
+    let papers = opened.config.data.join("hub");
+    let ingest = Arc::new(Ingest::new(opened.office.clone(), link.clone(), papers.join("grants")));
+    seat.ingest = Some(ingest.clone());
+    seat.hub_papers = Some(Papers::at(papers.join("papers")));
+    let seat = Arc::new(seat);
+    let kept: Option<([String; 5], u64)> =
+        opened.keys.read("hub.json").map_err(|error| error.to_string())?;
+    let (kept, _) = kept.ok_or("the hub was not provisioned")?;
+    let admission = Arc::new(Admission {
+        seat: seat.clone(),
+        link: link.clone(),
+        keys: HubKeys::from_kept(&kept).map_err(failed)?,
+        hub_url: opened.hub.clone(),
+    });
+    admission.create_readers(&opened.membership.seat, None).await.map_err(failed)?;
+    tasks.spawn(ingest_loop(ingest, link));
+    let mut routes = enrolment::routes(&admission);
+    routes.extend(paper_desk::hub_routes());
+    Ok((seat, routes, tasks))
+}
+
+/// Registers the configured people at the first start, with one-time links that
+/// only the key folder holds.
+pub async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), String> {
+    const LINKS: &str = "first-sign-in.json";
+    let known: Option<serde_json::Value> = seat.keys.read(LINKS).map_err(|e| e.to_string())?;
+    if known.is_some() || config.people.is_empty() || seat.office.refusing().is_some() {
+        return Ok(());
+    }
+    let today = seat.office.setting().clock.now().day();
+    let (tier, office) = (seat.office.setting().tier, seat.office.setting().office.clone());
+    let mut links = Vec::new();
+    for person in &config.people {
+        let derived = seat.derive("first", &[&person.account]).to_string();
+        let (secret, id) = (&derived[..32], format!("{office}-{}", &derived[32..42]));
+        let hash = Hash::of(&[secret.as_bytes()]);
+        let (account, display) = (person.account.clone(), person.display.clone());
+        let register = people::registering(id.clone(), account, display, hash);
+        let roles = person.roles.clone();
+        let person_id = id.clone();
+        let authorise = act(move |unit: &mut Unit<'_>| {
+            let (id, roles) = (person_id.clone(), roles.clone());
+            Box::pin(async move {
+                for role in roles {
+                    let authorisation = Authorisation {
+                        id: format!("{role}-{today}"),
+                        role,
+                        scope: "office".to_owned(),
+                        from: today,
+                        to: None,
+                    };
+                    let ask = PersonAsk::Authorise { tier, authorisation };
+                    unit.execute::<Person>(&id, ask).await?;
+                }
+                Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+            })
+        });
+        match seat.office.system(register).await {
+            Ok(_) | Err(kernel::Refusal { code: kernel::Code::PersonExists, .. }) => {}
+            Err(refusal) => return Err(refusal.to_string()),
+        }
+        seat.office.system(authorise).await.map_err(|refusal| refusal.to_string())?;
+        links.push(json!({"account": person.account, "person": id, "roles": person.roles,
+            "link": format!("{id}.{secret}")}));
+    }
+    seat.keys.write_json(LINKS, &links).map_err(|error| error.to_string())
+}
+
+/// Sets where the office's lanes begin, once, and folds what is understood by now.
+pub async fn begin_lanes(office: &Office, membership: &Membership) -> Result<(), String> {
+    if office.refusing().is_some() {
+        return Ok(());
+    }
+    let baselines: BTreeMap<String, LaneHead> = membership
+        .baselines
+        .iter()
+        .map(|b| {
+            let (origin, hash) = (b.lane.origin.clone(), b.hash);
+            (b.lane.to_string(), LaneHead { origin, epoch: b.epoch, counter: b.counter, hash })
+        })
+        .collect();
+    let begin = act(move |unit: &mut Unit<'_>| {
+        let baselines = baselines.clone();
+        Box::pin(async move {
+            for (lane, head) in baselines {
+                if unit.lane(&lane).is_none() {
+                    unit.set_lane(lane, head);
+                }
+            }
+            unit.fold_late().await?;
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    });
+    match office.system(begin).await {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(refusal.to_string()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Joining: how an office becomes one, at its first start.
+
+use std::{io, path::PathBuf};
+
+use domain::directory::{Baseline, Seat as OfficeSeat};
+use hyper::Method;
+use kernel::Entropy;
+use messaging::{
+    keys::Keys,
+    nats::provision::{creds_text, office_key},
+};
+use serde::{Deserialize, Serialize};
+use web::client::Client;
+
+use crate::enrolment::{Admitted, Application, Token};
+
+/// One office, as its configuration names it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfficeConfig {
+    /// Where it serves HTTP, `127.0.0.1:8401`.
+    pub listen: String,
+    /// The folder of its whole store.
+    pub data: PathBuf,
+    /// The folder of its keys, outside the data folder.
+    pub keys: PathBuf,
+    /// The city's address, `http://127.0.0.1:8400`.
+    pub city: String,
+    /// `postgres://…`; without it the store is SQLite in the data folder.
+    #[serde(default)]
+    pub postgres: Option<String>,
+    /// The enrolment token, needed at the first start only.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// At the city's first start: what it is.
+    #[serde(default)]
+    pub founding: Option<Founding>,
+    /// The hub's address, if it is not the one given at enrolment.
+    #[serde(default)]
+    pub hub: Option<String>,
+    /// Where a demo office's clock starts, RFC 3339.
+    #[serde(default)]
+    pub clock: Option<String>,
+    /// Who is registered at the first start.
+    #[serde(default)]
+    pub people: Vec<FirstPerson>,
+}
+
+/// What a city is founded as.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Founding {
+    /// The division's code.
+    pub code: String,
+    /// The name.
+    pub name: String,
+    /// Whether it is a demo city, for ever.
+    pub demo: bool,
+}
+
+/// A person registered at the first start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstPerson {
+    /// The account.
+    pub account: String,
+    /// What the screens show.
+    pub display: String,
+    /// The roles.
+    pub roles: Vec<String>,
+}
+
+/// What an office keeps of its enrolment, in its key folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Membership {
+    /// Its place in the tree.
+    pub seat: OfficeSeat,
+    /// Where the hub is.
+    pub hub_url: String,
+    /// Where its lanes begin.
+    pub baselines: Vec<Baseline>,
+}
+
+/// The name of the membership's file.
+pub const MEMBERSHIP: &str = "membership.json";
+
+/// The membership: kept from before, or asked for now.
+pub async fn join(config: &OfficeConfig, keys: &Keys, client: &Client) -> Result<Membership, String> {
+    let text = |error: io::Error| error.to_string();
+    if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
+        return Ok(known);
+    }
+    let token = config.token.as_deref().ok_or("no enrolment token is configured")?;
+    let read = Token::read(token).ok_or("the enrolment token does not read")?;
+    let seed = match keys.read::<(String, String)>("hub-user.json").map_err(text)? {
+        Some(known) => known,
+        None => {
+            let new = office_key().map_err(|error| error.to_string())?;
+            keys.write_json("hub-user.json", &new).map_err(text)?;
+            new
+        }
+    };
+    let application = Application {
+        token: token.to_owned(),
+        key: keys.event_key(&Entropy::System).map_err(text)?.public(),
+        hub_user: seed.1.clone(),
+        demo: read.pin.demo,
+    };
+    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
+    let url = format!("{}/api/enrolments", config.city);
+    let headers = [("content-type", "application/json")];
+    let reply = client.send(Method::POST, &url, &headers, body).await?;
+    if reply.status != 200 {
+        let why = reply.json();
+        return Err(format!("the city refused the enrolment: {} {}", reply.status, why["code"]));
+    }
+    let admitted: Admitted =
+        serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
+    if admitted.pin != read.pin {
+        return Err("the city is not the one that the token names".to_owned());
+    }
+    let creds = creds_text(&admitted.hub_jwt, &seed.0);
+    keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
+    keys.write_json("pin.json", &admitted.pin).map_err(text)?;
+    let Admitted { seat, hub_url, baselines, .. } = admitted;
+    let membership = Membership { seat, hub_url, baselines };
+    keys.write_json(MEMBERSHIP, &membership).map_err(text)?;
+    Ok(membership)
+}

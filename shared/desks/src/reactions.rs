@@ -1,0 +1,192 @@
+//! The rules "on this event, issue that command".
+//!
+//! They make the conversation of streams: nobody writes another office's
+//! stream; each answers with its own.
+
+use domain::{
+    filing::{self, Expectation, Filing},
+    filing_review::{self, FilingReview, Submission},
+    finding::{self, Finding},
+    material,
+    rectification::{self, Opening, Rectification},
+    round,
+};
+use event_store::{Act, Answer, Reaction, Setting, Unit, act};
+use kernel::{Aggregate, Fact, OfficeId, id::Tier};
+
+use crate::reviews::review_id;
+
+/// Every rule. A rule that does not concern an office finds nothing there.
+pub const REACTIONS: &[Reaction] = &[
+    Reaction { name: "feedback-opens-rectification", on: open_rectification },
+    Reaction { name: "completion-is-noted", on: note_completion },
+    Reaction { name: "reopening-reopens-rectification", on: reopen_rectification },
+    Reaction { name: "round-expects-filing", on: expect_for_round },
+    Reaction { name: "feedback-expects-filing", on: expect_for_feedback },
+    Reaction { name: "expected-below", on: expect_below },
+    Reaction { name: "submission-is-noted", on: note_submission },
+    Reaction { name: "judgement-is-noted", on: note_judgement },
+];
+
+fn execute<A: Aggregate>(id: String, command: A::Command) -> Act {
+    act(move |unit: &mut Unit<'_>| {
+        let (id, command) = (id.clone(), command.clone());
+        Box::pin(async move {
+            unit.execute::<A>(&id, command).await?;
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    })
+}
+
+fn stream_id(fact: &Fact) -> String {
+    fact.stream.split_once('/').map(|(_, id)| id.to_owned()).unwrap_or_default()
+}
+
+fn rectification_id(office: &OfficeId, finding: &str) -> String {
+    format!("{office}-{finding}")
+}
+
+fn open_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Finding::FAMILY {
+        return None;
+    }
+    let finding::Event::FedBack { draft, due } = fact.read().ok()? else { return None };
+    if draft.unit_office != setting.office {
+        return None;
+    }
+    let finding = stream_id(fact);
+    let id = rectification_id(&setting.office, &finding);
+    let opening = Opening {
+        finding,
+        feedback: fact.original(),
+        team_office: fact.at.origin.clone(),
+        round_number: draft.round_number,
+        target: draft.target,
+        level: draft.level,
+        title: draft.title,
+        due,
+    };
+    Some(execute::<Rectification>(id, rectification::Command::Open(opening)))
+}
+
+fn note_completion(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Rectification::FAMILY {
+        return None;
+    }
+    let rectification::Event::Completed { finding, team_office, by, .. } = fact.read().ok()? else {
+        return None;
+    };
+    if team_office != setting.office {
+        return None;
+    }
+    let ask = finding::Command::NoteRectified {
+        basis: fact.hash,
+        by,
+        from: fact.at.origin.clone(),
+    };
+    Some(execute::<Finding>(finding, ask))
+}
+
+fn reopen_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Finding::FAMILY {
+        return None;
+    }
+    let finding::Event::Reopened { reason, unit_office } = fact.read().ok()? else { return None };
+    if unit_office != setting.office {
+        return None;
+    }
+    let id = rectification_id(&setting.office, &stream_id(fact));
+    Some(execute::<Rectification>(id, rectification::Command::Reopen { reason }))
+}
+
+fn expecting(setting: &Setting, set: &str, period: String, from_day: kernel::Day) -> Option<Act> {
+    let parent = setting.parent.clone()?;
+    let deadline = material::set(set)?.deadline;
+    let expectation = Expectation {
+        set: set.to_owned(),
+        period,
+        from: setting.office.clone(),
+        to: parent,
+        due: policy::due(deadline, from_day),
+        policy: format!("{deadline} {} {}", policy::POLICY_VERSION, policy::calendar::VERSION),
+        proposal: policy::deadline::is_proposal(deadline),
+    };
+    Some(execute::<Filing>(expectation.key(), filing::Command::Expect(expectation)))
+}
+
+/// The round plan, the hearing and the feedback are filed upward.
+fn expect_for_round(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != round::Round::FAMILY || fact.at.origin != setting.office {
+        return None;
+    }
+    let (set, period, on) = match fact.read().ok()? {
+        round::Event::Authorised { number, on } => ("round-plan", number, on),
+        round::Event::Heard { number, on } => ("hearing", number, on),
+        round::Event::FedBack { number, on } => ("feedback", number, on),
+        _ => return None,
+    };
+    expecting(setting, set, period, on)
+}
+
+/// A township that was told a finding reports its rectification to its district.
+fn expect_for_feedback(fact: &Fact, setting: &Setting) -> Option<Act> {
+    let from_parent = Some(&fact.at.origin) == setting.parent.as_ref();
+    if setting.tier != Tier::Township || fact.family() != Finding::FAMILY || !from_parent {
+        return None;
+    }
+    let finding::Event::FedBack { draft, .. } = fact.read().ok()? else { return None };
+    let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
+    expecting(setting, "rectification", draft.round_number, day)
+}
+
+fn expect_below(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Filing::FAMILY || fact.at.origin == setting.office {
+        return None;
+    }
+    let filing::Event::Expected { expectation } = fact.read().ok()? else { return None };
+    let mine = expectation.to == setting.office && expectation.from == fact.at.origin;
+    let id = review_id(&setting.office, &expectation);
+    let source = "trigger".to_owned();
+    mine.then(|| execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source }))
+}
+
+fn note_submission(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Filing::FAMILY || fact.at.origin == setting.office {
+        return None;
+    }
+    let filing::Event::Submitted { expectation, number, items, missing, .. } = fact.read().ok()?
+    else {
+        return None;
+    };
+    if expectation.to != setting.office || expectation.from != fact.at.origin {
+        return None;
+    }
+    let submission = Submission {
+        basis: fact.hash,
+        filing: stream_id(fact),
+        number,
+        items,
+        missing,
+        recorded: fact.recorded,
+    };
+    let id = review_id(&setting.office, &expectation);
+    let ask = filing_review::Command::NoteSubmission { expectation, submission };
+    Some(execute::<FilingReview>(id, ask))
+}
+
+fn note_judgement(fact: &Fact, setting: &Setting) -> Option<Act> {
+    let from_parent = Some(&fact.at.origin) == setting.parent.as_ref();
+    if fact.family() != FilingReview::FAMILY || !from_parent {
+        return None;
+    }
+    let basis = fact.hash;
+    match fact.read().ok()? {
+        filing_review::Event::Returned { filing, reason, from, .. } if from == setting.office => {
+            Some(execute::<Filing>(filing, filing::Command::NoteReturn { basis, reason }))
+        }
+        filing_review::Event::Accepted { filing, from, .. } if from == setting.office => {
+            Some(execute::<Filing>(filing, filing::Command::NoteAcceptance { basis }))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,174 @@
+//! Rectification: the inspected unit's ledger.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use domain::rectification::{Command as Ask, Event, Opening, Rectification, State as Rectifying};
+use event_store::{FoldError, Rows, View};
+use kernel::{Code, Day, Fact, OfficeId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
+
+use crate::{
+    listing::{Page, list},
+    rounds::actions,
+};
+
+/// Rectifications by id: own ones, and those that others told us of.
+pub const RECTIFICATIONS: &str = "rectifications";
+
+const UNITS: Who = Who::Roles(&["UNIT", "COM"]);
+const READERS: Who = Who::Roles(&["UNIT", "COM", "DISC", "RECT", "PLAN", "TL", "SEC", "LG"]);
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/rectifications", READERS, ["整改台账", "Rectification ledger"], rectifications),
+        get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
+        post::<Measure, _>("/api/rectifications/{id}/measures", UNITS, ["制定整改措施", "Plan a measure"], measure),
+        post::<Completion, _>("/api/rectifications/{id}/complete", UNITS, ["报告完成整改", "Report it rectified"], complete),
+    ]
+}
+
+/// A planned measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeasureRow {
+    /// What will be done.
+    pub text: String,
+    /// Until when.
+    pub due: Day,
+    /// The responsible post.
+    pub responsible: String,
+}
+
+/// A rectification as it is shown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RectificationRow {
+    /// Its id.
+    pub id: String,
+    /// The unit's office.
+    pub office: Option<OfficeId>,
+    /// The finding's id.
+    pub finding: String,
+    /// What was fed back, at the unit's office.
+    pub opening: Option<Opening>,
+    /// Where it stands.
+    pub state: Rectifying,
+    /// The measures.
+    pub measures: Vec<MeasureRow>,
+    /// The completion report.
+    pub report: Option<String>,
+    /// The version, of an own one.
+    pub version: u64,
+}
+
+/// Folds rectifications.
+#[derive(Debug)]
+pub struct RectificationsView;
+
+impl View for RectificationsView {
+    fn name(&self) -> &'static str {
+        RECTIFICATIONS
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.family() != "rectification" {
+            return Ok(());
+        }
+        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
+        let event: Event = fact.read()?;
+        rows.change(RECTIFICATIONS, id, |row: &mut RectificationRow| {
+            id.clone_into(&mut row.id);
+            row.office = Some(fact.at.origin.clone());
+            row.version = fact.version.unwrap_or(row.version);
+            match event {
+                Event::Opened { opening } => {
+                    row.finding.clone_from(&opening.finding);
+                    row.opening = Some(opening);
+                    row.state = Rectifying::Opened;
+                }
+                Event::MeasurePlanned { text, due, responsible, finding, .. } => {
+                    row.finding = finding;
+                    row.state = Rectifying::Opened;
+                    row.measures.push(MeasureRow { text, due, responsible });
+                }
+                Event::Completed { report, finding, .. } => {
+                    row.finding = finding;
+                    row.state = Rectifying::Completed;
+                    row.report = Some(report);
+                }
+                Event::Reopened { .. } => row.state = Rectifying::Opened,
+            }
+        })
+    }
+}
+
+async fn rectifications(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    let state = page.state.clone();
+    list::<RectificationRow>(&seat, RECTIFICATIONS, "", &page, |row| {
+        let named = serde_json::to_value(row.state).unwrap_or_default();
+        state.as_deref().is_none_or(|state| named.as_str() == Some(state))
+    })
+    .await
+}
+
+async fn one(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let row: Option<RectificationRow> =
+        seat.office.reader().await?.view(RECTIFICATIONS, &id).await?;
+    let row = row.ok_or(Code::RectificationAbsent)?;
+    let own = row.office.as_ref() == Some(&seat.office.setting().office);
+    let possible: &[(&str, &[&str])] = match row.state {
+        Rectifying::Opened if own => &[("measures", &["UNIT", "COM"]), ("complete", &["UNIT", "COM"])],
+        _ => &[],
+    };
+    let (actions, version) = (actions(&caller, possible), row.version);
+    let mut body = serde_json::to_value(row).unwrap_or_default();
+    body["actions"] = json!(actions);
+    Ok(view(&body, version))
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Measure {
+    /// What will be done.
+    text: String,
+    /// Until when.
+    #[schemars(with = "String")]
+    due: Day,
+    /// The responsible post.
+    responsible: String,
+}
+
+async fn measure(Path(id): Path<String>, command: Command<Measure>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let Measure { text, due, responsible } = command.body.clone();
+    let ask = Ask::PlanMeasure { text, due, responsible };
+    command.decide::<Rectification>(id, expected, ask).await
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Completion {
+    /// What was done.
+    report: String,
+}
+
+async fn complete(
+    Path(id): Path<String>,
+    command: Command<Completion>,
+) -> Result<Response, Problem> {
+    let (expected, report) = (command.expected()?, command.body.report.clone());
+    command.decide::<Rectification>(id, expected, Ask::Complete { report }).await
+}

@@ -1,0 +1,119 @@
+//! Results by level: targets, inspected, found, rectified.
+//!
+//! The own part is folded from the own findings; what is below comes as the
+//! districts' signed figures. Nobody enters a number.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, response::{IntoResponse, Response}};
+use domain::{
+    Level,
+    figures::{Counts, Event},
+    rate::percent,
+};
+use event_store::{FoldError, Reader, Rows, View};
+use kernel::{Fact, OfficeId};
+use serde::Serialize;
+use serde_json::json;
+use web::{Problem, Route, Seat, Who, get};
+
+use crate::register::list_on;
+
+/// Own counts by `level/round number`.
+pub const TALLY: &str = "tally";
+/// Reported counts by `origin/level/round number`.
+pub const REPORTED: &str = "reported";
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![get("/api/results", Who::SignedIn, ["分级成效", "Results by level"], results)]
+}
+
+/// Folds the figures that districts report.
+#[derive(Debug)]
+pub struct ReportedView {
+    /// The office that reads them; its own reports it counts from its findings.
+    pub office: OfficeId,
+}
+
+impl View for ReportedView {
+    fn name(&self) -> &'static str {
+        REPORTED
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.family() != "figures" || fact.at.origin == self.office {
+            return Ok(());
+        }
+        let Event::Reported { round_number, level, counts } = fact.read()?;
+        let key = format!("{}/{}/{round_number}", fact.at.origin, level.as_str());
+        rows.put(REPORTED, &key, &counts)
+    }
+}
+
+/// One level's results.
+#[derive(Clone, Debug, Serialize)]
+pub struct LevelResult {
+    /// The level.
+    pub level: Level,
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Rectified of found, percent with one decimal.
+    pub rate: String,
+    /// Inspected of targets.
+    pub coverage: String,
+}
+
+/// The own counts of each level and round, the whole list under an empty round.
+pub async fn own(seat: &Seat, reader: &mut Reader) -> Result<BTreeMap<(Level, String), Counts>, Problem> {
+    let today = seat.office.setting().clock.now().day();
+    let mut counts: BTreeMap<(Level, String), Counts> = BTreeMap::new();
+    for (key, row) in reader.all::<Counts>(TALLY, "").await? {
+        let Some((level, round)) = key.split_once('/') else { continue };
+        let Some(level) = Level::ALL.into_iter().find(|l| l.as_str() == level) else { continue };
+        counts.insert((level, round.to_owned()), row);
+    }
+    for target in list_on(reader, today).await?.map(|list| list.targets).unwrap_or_default() {
+        counts.entry((target.level, String::new())).or_default().targets += 1;
+    }
+    Ok(counts)
+}
+
+/// Results by level: own counts and reported ones together.
+pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
+    let mut reader = seat.office.reader().await?;
+    let mut sums: BTreeMap<Level, Counts> = BTreeMap::new();
+    let mut add = |level: Level, counts: Counts| {
+        let sum = sums.entry(level).or_default();
+        sum.targets += counts.targets;
+        sum.inspected += counts.inspected;
+        sum.found += counts.found;
+        sum.rectified += counts.rectified;
+    };
+    for ((level, _), counts) in own(seat, &mut reader).await? {
+        add(level, counts);
+    }
+    for (key, counts) in reader.all::<Counts>(REPORTED, "").await? {
+        let level = key.split('/').nth(1);
+        if let Some(level) = Level::ALL.into_iter().find(|l| Some(l.as_str()) == level) {
+            add(level, counts);
+        }
+    }
+    let result = |level: Level| {
+        let counts = sums.get(&level).copied().unwrap_or_default();
+        LevelResult {
+            level,
+            counts,
+            rate: percent(counts.rectified, counts.found),
+            coverage: percent(counts.inspected, counts.targets),
+        }
+    };
+    Ok(Level::ALL.map(result).into())
+}
+
+async fn results(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    let levels = by_level(&seat).await?;
+    let as_of = seat.office.setting().clock.now();
+    Ok(Json(json!({"demo": seat.pin.demo, "as_of": as_of, "levels": levels})).into_response())
+}

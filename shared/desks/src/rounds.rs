@@ -1,0 +1,380 @@
+//! Rounds and their tasks; at the city also the timeline of the districts' rounds.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use domain::{
+    finding::{self, Finding},
+    round::{Command as Ask, Event, NewTask, Plan, Round, State as RoundState},
+};
+use event_store::{Answer, FoldError, Rows, Unit, View, act};
+use kernel::{Code, Day, Fact, OfficeId, Refusal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
+
+use crate::{
+    findings::BY_TASK,
+    listing::{Page, list},
+    register,
+    results::TALLY,
+};
+
+/// Rounds by id.
+pub const ROUNDS: &str = "rounds";
+/// Tasks by `round/task`.
+pub const TASKS: &str = "tasks";
+
+const PLANNERS: Who = Who::Roles(&["PLAN"]);
+const LEADERS: Who = Who::Roles(&["TL", "TD"]);
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/rounds", Who::SignedIn, ["轮次时间线", "Rounds timeline, own and received"], rounds),
+        get("/api/rounds/{id}", Who::SignedIn, ["轮次", "One round"], one),
+        get("/api/rounds/{id}/tasks", Who::Roles(&["PLAN", "SEC", "LG", "TL", "TD", "TM", "LO", "RECT"]), ["任务", "Tasks of a round"], tasks),
+        post::<Plan, _>("/api/rounds", PLANNERS, ["计划轮次", "Plan a round"], plan),
+        post::<Vec<NewTask>, _>("/api/rounds/{id}/tasks", PLANNERS, ["分解任务", "Define tasks, one for every village"], define),
+        post::<Nothing, _>("/api/rounds/{id}/authorise", Who::Roles(&["SEC"]), ["授权", "Authorise; another person than the planner"], authorise),
+        post::<Named, _>("/api/rounds/{id}/enter", LEADERS, ["进驻", "Enter; no task named means all"], enter),
+        post::<Named, _>("/api/rounds/{id}/withdraw", LEADERS, ["撤点", "Withdraw; no task named means all"], withdraw),
+        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/list", LEADERS, ["形成单独问题清单", "Issue the task's own list of its co-signed findings"], issue_list),
+        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/no-finding", LEADERS, ["确认无问题", "Sign that nothing was found; two persons must"], no_finding),
+        post::<Nothing, _>("/api/rounds/{id}/hear", Who::Roles(&["SEC", "LG"]), ["书记专题会听取", "The secretary's meeting heard it"], hear),
+        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/feedback", Who::Roles(&["PLAN", "TL"]), ["反馈", "Deliver the list to the unit and those concerned"], feed_back),
+        post::<Nothing, _>("/api/rounds/{id}/archive", PLANNERS, ["归档", "Archive, when nothing is open"], archive),
+    ]
+}
+
+/// A round as it is shown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RoundRow {
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub office: Option<OfficeId>,
+    /// The plan.
+    pub plan: Option<Plan>,
+    /// Where it stands.
+    pub state: RoundState,
+    /// How many tasks.
+    pub tasks: u64,
+    /// When each state began.
+    pub history: Vec<(RoundState, Day)>,
+    /// The version, of an own round.
+    pub version: u64,
+    /// Findings still open, of an own round.
+    pub open_findings: u64,
+}
+
+/// A task as it is shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// The round.
+    pub round: String,
+    /// The task.
+    pub task: NewTask,
+    /// Whether the team is there.
+    pub entered: bool,
+    /// Whether it has withdrawn.
+    pub withdrawn: bool,
+    /// Findings on the list; none while there is no list.
+    pub listed: Option<u64>,
+    /// When it was fed back.
+    pub fed_back: Option<Day>,
+}
+
+/// Folds rounds, tasks and coverage.
+#[derive(Debug)]
+pub struct RoundsView;
+
+impl View for RoundsView {
+    fn name(&self) -> &'static str {
+        ROUNDS
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.family() != "round" {
+            return Ok(());
+        }
+        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
+        let event: Event = fact.read()?;
+        each_task(rows, id, &event)?;
+        rows.change(ROUNDS, id, |row: &mut RoundRow| {
+            id.clone_into(&mut row.id);
+            row.office = Some(fact.at.origin.clone());
+            row.version = fact.version.unwrap_or(row.version);
+            let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
+            let before = row.state;
+            match &event {
+                Event::Planned { plan, .. } => {
+                    row.plan = Some(plan.clone());
+                    row.state = RoundState::Planned;
+                }
+                Event::TasksDefined { tasks } => row.tasks += tasks.len() as u64,
+                Event::Authorised { .. } => row.state = RoundState::Authorised,
+                Event::Entered { plan, of, .. } => {
+                    row.plan = Some(plan.clone());
+                    row.tasks = *of;
+                    row.state = RoundState::Entered;
+                }
+                Event::Withdrawn { last: true, .. } => row.state = RoundState::Withdrawn,
+                Event::Heard { .. } => row.state = RoundState::Heard,
+                Event::FedBack { .. } => row.state = RoundState::FedBack,
+                Event::RectificationOpened { .. } => row.state = RoundState::Rectifying,
+                Event::Archived { .. } => row.state = RoundState::Archived,
+                _ => {}
+            }
+            if row.state != before {
+                row.history.push((row.state, day));
+            }
+        })
+    }
+}
+
+fn each_task(rows: &mut Rows<'_>, round: &str, event: &Event) -> Result<(), FoldError> {
+    let key = |task: &str| format!("{round}/{task}");
+    let mut change = |task: &str, with: &dyn Fn(&mut TaskRow)| {
+        if let Some(mut row) = rows.get::<TaskRow>(TASKS, &key(task))? {
+            with(&mut row);
+            rows.put(TASKS, &key(task), &row)?;
+        }
+        Ok::<(), FoldError>(())
+    };
+    match event {
+        Event::TasksDefined { tasks } => {
+            for task in tasks {
+                let row = TaskRow {
+                    round: round.to_owned(),
+                    task: task.clone(),
+                    entered: false,
+                    withdrawn: false,
+                    listed: None,
+                    fed_back: None,
+                };
+                rows.put(TASKS, &key(&task.id), &row)?;
+            }
+            Ok(())
+        }
+        Event::Entered { tasks, .. } => {
+            tasks.iter().try_for_each(|task| change(task, &|row| row.entered = true))
+        }
+        Event::Withdrawn { tasks, .. } => {
+            tasks.iter().try_for_each(|task| change(task, &|row| row.withdrawn = true))
+        }
+        Event::ListIssued { task, findings } => change(task, &|row| row.listed = Some(*findings)),
+        Event::NoFindingRecorded { task, .. } => change(task, &|row| row.listed = Some(0)),
+        Event::FeedbackDelivered { task, on, .. } => {
+            change(task, &|row| row.fed_back = Some(*on))?;
+            let Some(row) = rows.get::<TaskRow>(TASKS, &key(task))? else { return Ok(()) };
+            if register::cover(rows, &row.task, *on)? {
+                let round: RoundRow = rows.get(ROUNDS, round)?.unwrap_or_default();
+                let number = round.plan.map(|plan| plan.number).unwrap_or_default();
+                let tally = format!("{}/{number}", row.task.level.as_str());
+                rows.change(TALLY, &tally, |c: &mut domain::figures::Counts| c.inspected += 1)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn rounds(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+    list::<RoundRow>(&seat, ROUNDS, "", &page, |_| true).await
+}
+
+async fn one(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let row: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
+    let row = row.ok_or(Code::RoundAbsent)?;
+    let own = row.office.as_ref() == Some(&seat.office.setting().office);
+    let possible: &[(&str, &[&str])] = match row.state {
+        _ if !own => &[],
+        RoundState::Planned => &[("tasks", &["PLAN"]), ("authorise", &["SEC"])],
+        RoundState::Authorised => &[("enter", &["TL", "TD"])],
+        RoundState::Entered => &[("withdraw", &["TL", "TD"]), ("list", &["TL", "TD"])],
+        RoundState::Withdrawn => &[("list", &["TL", "TD"]), ("hear", &["SEC", "LG"])],
+        RoundState::Heard => &[("feedback", &["PLAN", "TL"])],
+        RoundState::FedBack | RoundState::Rectifying => &[("archive", &["PLAN"])],
+        RoundState::Archived | RoundState::Absent => &[],
+    };
+    let actions = actions(&caller, possible);
+    let version = row.version;
+    let mut body = serde_json::to_value(row).unwrap_or_default();
+    body["actions"] = json!(actions);
+    body["demo"] = json!(seat.pin.demo);
+    Ok(view(&body, version))
+}
+
+/// The actions that the caller's roles allow.
+pub(crate) fn actions(caller: &Caller, possible: &[(&'static str, &[&str])]) -> Vec<&'static str> {
+    possible.iter().filter(|(_, roles)| caller.holds(roles)).map(|(action, _)| *action).collect()
+}
+
+async fn tasks(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
+    list::<TaskRow>(&seat, TASKS, &format!("{id}/"), &page, |_| true).await
+}
+
+/// A round's id follows from its number: one number a committee.
+async fn plan(command: Command<Plan>) -> Result<Response, Problem> {
+    let plan = command.body.clone();
+    let number: String =
+        plan.number.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    let id = format!("{}-{number}", command.seat().office.setting().office);
+    command.decide::<Round>(id, None, Ask::Plan(plan)).await
+}
+
+async fn define(Path(id): Path<String>, command: Command<Vec<NewTask>>) -> Result<Response, Problem> {
+    let (expected, tasks) = (command.expected()?, command.body.clone());
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, tasks) = (id.clone(), tasks.clone());
+        Box::pin(async move {
+            let office = unit.setting().office.to_string();
+            let (known, _) = unit.load::<domain::register::Register>(&office).await?;
+            if let Some(unknown) = tasks.iter().find(|task| !known.has(&task.target)) {
+                return Err(Refusal::new(Code::UnknownOrg).detail(&unknown.target).into());
+            }
+            let done = unit.execute_at::<Round>(&id, Ask::DefineTasks(tasks), expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
+
+async fn authorise(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    command.decide::<Round>(id, expected, Ask::Authorise).await
+}
+
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Named {
+    /// The tasks; none means all.
+    tasks: Vec<String>,
+}
+
+async fn enter(Path(id): Path<String>, command: Command<Named>) -> Result<Response, Problem> {
+    let (expected, tasks) = (command.expected()?, command.body.tasks.clone());
+    command.decide::<Round>(id, expected, Ask::Enter(tasks)).await
+}
+
+async fn withdraw(Path(id): Path<String>, command: Command<Named>) -> Result<Response, Problem> {
+    let (expected, tasks) = (command.expected()?, command.body.tasks.clone());
+    command.decide::<Round>(id, expected, Ask::Withdraw(tasks)).await
+}
+
+async fn hear(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    command.decide::<Round>(id, expected, Ask::Hear).await
+}
+
+async fn archive(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let run = act(move |unit: &mut Unit<'_>| {
+        let id = id.clone();
+        Box::pin(async move {
+            let open = unit.row::<RoundRow>(ROUNDS, &id).await?.map_or(0, |row| row.open_findings);
+            let ask = Ask::Archive { open_findings: open };
+            let done = unit.execute_at::<Round>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
+
+/// The findings of one task that still count, by id and state.
+async fn of_task(
+    unit: &mut Unit<'_>,
+    id: &str,
+    task: &str,
+) -> Result<Vec<(String, finding::State)>, event_store::Stop> {
+    let prefix = format!("{id}/{task}/");
+    let rows: Vec<(String, finding::State)> = unit.rows(BY_TASK, &prefix).await?;
+    let live = rows.into_iter().filter(|(_, state)| *state != finding::State::Dropped);
+    Ok(live.map(|(key, state)| (key[prefix.len()..].to_owned(), state)).collect())
+}
+
+async fn issue_list(
+    Path((id, task)): Path<(String, String)>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, task) = (id.clone(), task.clone());
+        Box::pin(async move {
+            let findings = of_task(unit, &id, &task).await?;
+            if findings.is_empty() {
+                return Err(Refusal::new(Code::ListMissing).detail(task).into());
+            }
+            for (finding, _) in &findings {
+                unit.execute::<Finding>(finding, finding::Command::List).await?;
+            }
+            let ask = Ask::IssueList { task, findings: findings.len() as u64 };
+            let done = unit.execute_at::<Round>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({"findings": findings.len()})))
+        })
+    });
+    command.run(run).await
+}
+
+async fn no_finding(
+    Path((id, task)): Path<(String, String)>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, task) = (id.clone(), task.clone());
+        Box::pin(async move {
+            if !of_task(unit, &id, &task).await?.is_empty() {
+                return Err(Code::HasFindings.into());
+            }
+            let ask = Ask::RecordNoFinding { task };
+            let done = unit.execute_at::<Round>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
+
+async fn feed_back(
+    Path((id, task)): Path<(String, String)>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, task) = (id.clone(), task.clone());
+        Box::pin(async move { deliver(unit, id, task, expected).await })
+    });
+    command.run(run).await
+}
+
+async fn deliver(
+    unit: &mut Unit<'_>,
+    id: String,
+    task: String,
+    expected: Option<u64>,
+) -> Result<Answer, event_store::Stop> {
+    let findings = of_task(unit, &id, &task).await?;
+    let count = findings.len() as u64;
+    let ask = Ask::DeliverFeedback { task, findings: count };
+    let done = unit.execute_at::<Round>(&id, ask, expected).await?;
+    if done.added > 0 {
+        let due = policy::due("rect.concentrated", unit.context().day());
+        for (finding, _) in findings {
+            unit.execute::<Finding>(&finding, finding::Command::FeedBack { due }).await?;
+        }
+    }
+    Ok(answer(&id, &done, json!({"findings": count})))
+}

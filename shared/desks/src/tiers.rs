@@ -1,0 +1,90 @@
+//! What the tiers have in common, said once: the views of every office, the
+//! desks of an office with teams, the calendar of an office with offices below.
+
+use std::sync::Arc;
+
+use access::PeopleView;
+use domain::filing_review::{Command as Ask, FilingReview};
+use event_store::{Answer, Unit, View, act};
+use kernel::{OfficeId, id::Tier};
+use messaging::directory::{DIRECTORY, DirectoryView, Entry};
+use web::{Problem, Route, Seat};
+
+use crate::{
+    about, feed, filings, findings, papers, people, rectifications, register, results, reviews,
+    rounds,
+};
+
+/// The views of every office.
+pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
+    vec![
+        Arc::new(DirectoryView),
+        Arc::new(PeopleView),
+        Arc::new(register::RegisterView),
+        Arc::new(rounds::RoundsView),
+        Arc::new(findings::FindingsView { office: office.clone() }),
+        Arc::new(rectifications::RectificationsView),
+        Arc::new(filings::FilingsView { office: office.clone() }),
+        Arc::new(reviews::ReviewsView { office: office.clone() }),
+    ]
+}
+
+/// The routes of every office.
+pub fn common_routes() -> Vec<Route> {
+    let mut routes = about::routes();
+    routes.extend(people::routes());
+    routes.extend(feed::routes());
+    routes.extend(papers::routes());
+    routes.extend(register::routes());
+    routes.extend(findings::routes());
+    routes.extend(rectifications::routes());
+    routes
+}
+
+/// The routes of an office whose committee inspects: city and district.
+pub fn inspecting_routes() -> Vec<Route> {
+    let mut routes = rounds::routes();
+    routes.extend(findings::team_routes());
+    routes.extend(reviews::routes());
+    routes.extend(results::routes());
+    routes.extend(crate::board::routes());
+    routes
+}
+
+/// The routes of an office that files upward: district and township.
+pub fn filing_routes() -> Vec<Route> {
+    filings::routes()
+}
+
+/// The calendar's expectations of every office below, once a day of its clock.
+pub async fn calendar_turn(seat: &Arc<Seat>) -> Result<(), Problem> {
+    let setting = seat.office.setting();
+    if setting.tier != Tier::City {
+        return Ok(());
+    }
+    let today = setting.clock.now().day();
+    let members: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
+    let mut due = Vec::new();
+    for (_, Entry { member, .. }) in members {
+        if member.seat.parent.as_ref() == Some(&setting.office) {
+            due.extend(reviews::calendar(&member.seat.office, &setting.office, today));
+        }
+    }
+    if due.is_empty() {
+        return Ok(());
+    }
+    let expecting = act(move |unit: &mut Unit<'_>| {
+        let due = due.clone();
+        Box::pin(async move {
+            let office = unit.setting().office.clone();
+            for expectation in due {
+                let id = reviews::review_id(&office, &expectation);
+                let ask = Ask::Expect { expectation, source: "calendar".to_owned() };
+                unit.execute::<FilingReview>(&id, ask).await?;
+            }
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    });
+    seat.office.system(expecting).await?;
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The process around one or many offices of a tier: arguments, signals, exit.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use desks::{
+    founding,
+    joining::{MEMBERSHIP, Membership, OfficeConfig},
+    running::{self, Process, Service},
+};
+use event_store::Readers;
+use messaging::keys::Keys;
+use tokio::sync::watch;
+use web::client::Client;
+
+/// The arguments of every service.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    /// A JSON file: a list of offices.
+    #[arg(long)]
+    config: PathBuf,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Serve the offices (the default).
+    Serve,
+    /// Print the hub's configuration, making its keys at the first time (city only).
+    Provision {
+        /// Where the hub shall listen.
+        #[arg(long)]
+        listen: String,
+        /// The hub's store folder.
+        #[arg(long)]
+        store: String,
+    },
+    /// Compare every view with a fresh fold; 1 if one differs. The service must not run.
+    CheckViews,
+    /// Empty the views and fold them again. The service must not run.
+    Refold,
+}
+
+/// What went wrong, and with which exit code.
+struct Failed(u8, String);
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self(3, why)
+    }
+}
+
+/// Runs a service.
+pub fn run(service: Service, arguments: Arguments) -> ExitCode {
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return stopped(&Failed(3, error.to_string())),
+    };
+    let outcome = runtime.block_on(work(service, arguments));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    outcome.map_or_else(|failed| stopped(&failed), |()| ExitCode::SUCCESS)
+}
+
+fn stopped(Failed(code, why): &Failed) -> ExitCode {
+    tracing::error!("{why}");
+    ExitCode::from(*code)
+}
+
+fn read(path: &PathBuf) -> Result<Vec<OfficeConfig>, Failed> {
+    let usage = |why: String| Failed(2, format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| usage(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| usage(error.to_string()))
+}
+
+async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
+    let configs = read(&arguments.config)?;
+    match arguments.what.unwrap_or(What::Serve) {
+        What::Serve => serve(service, configs).await,
+        What::Provision { listen, store } => {
+            let first = configs.first().ok_or_else(|| Failed(2, "no office is configured".into()))?;
+            let text = founding::provision(first, &listen, &store)?;
+            write_out(&text);
+            Ok(())
+        }
+        What::CheckViews => each_store(service, configs, false).await,
+        What::Refold => each_store(service, configs, true).await,
+    }
+}
+
+fn write_out(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn process() -> (Process, watch::Sender<bool>) {
+    let (stop, stopping) = watch::channel(false);
+    (Process { readers: Readers::new(16), stopping, client: Client::default() }, stop)
+}
+
+async fn serve(service: Service, configs: Vec<OfficeConfig>) -> Result<(), Failed> {
+    let (process, stop) = process();
+    end_with_parent();
+    let mut offices = tokio::task::JoinSet::new();
+    for config in configs {
+        offices.spawn(running::run(service, config, process.clone()));
+    }
+    tokio::select! {
+        () = told_to_stop() => {}
+        Some(ended) = offices.join_next() => {
+            // An office that can't run takes the process with it: the supervisor
+            // starts it again, and the reason stands in the log.
+            let _ = stop.send(true);
+            return Err(match ended {
+                Ok(Ok(())) => Failed(3, "an office ended by itself".into()),
+                Ok(Err(why)) => why.into(),
+                Err(error) => error.to_string().into(),
+            });
+        }
+    }
+    let _ = stop.send(true);
+    let drained = async { while offices.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(8), drained).await;
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Asks the kernel for a SIGTERM when the supervisor dies.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    if std::env::args().any(|argument| argument == "--config") {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
+}
+
+async fn each_store(
+    service: Service,
+    configs: Vec<OfficeConfig>,
+    refold: bool,
+) -> Result<(), Failed> {
+    let (process, _stop) = process();
+    for config in configs {
+        let keys = Keys::at(&config.keys).map_err(|error| error.to_string())?;
+        let membership: Option<Membership> = keys.read(MEMBERSHIP).map_err(|e| e.to_string())?;
+        let Some(membership) = membership else { continue };
+        let office = running::open_office(service, &config, &keys, &membership, &process).await?;
+        let name = &membership.seat.office;
+        if refold {
+            office.refold().await.map_err(|refusal| refusal.to_string())?;
+            write_out(&format!("{name}: folded again\n"));
+        }
+        match office.check_views().await.map_err(|error| error.to_string())? {
+            None => write_out(&format!("{name}: every view agrees with a fresh fold\n")),
+            Some(difference) => {
+                let why = serde_json::to_string(&difference).unwrap_or_default();
+                return Err(Failed(1, format!("{name}: {why}")));
+            }
+        }
+    }
+    Ok(())
+}

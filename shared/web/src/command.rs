@@ -1,0 +1,178 @@
+//! Commands: key, version, act date and body are read here, once for all routes.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{FromRequest, MatchedPath, OriginalUri, Request},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use event_store::{Act, Answer, Done, Idempotency, Unit, act};
+use kernel::{Aggregate, Code, Day, Refusal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{Caller, Problem, Seat};
+
+/// A body with nothing in it; `{}` and no body at all are the same.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// The largest command body, in bytes.
+const MAX_BODY: usize = 2 * 1024 * 1024;
+
+/// A command as it was sent.
+pub struct Command<T> {
+    /// The body.
+    pub body: T,
+    /// Who sends it.
+    pub caller: Caller,
+    seat: Arc<Seat>,
+    key: Idempotency,
+    if_match: Option<String>,
+    act_date: Option<Day>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, seat: &Arc<Seat>) -> Result<Self, Problem> {
+        let caller = request.extensions().get::<Caller>().cloned().ok_or(Code::NotSignedIn)?;
+        let path = request.extensions().get::<OriginalUri>().map(|uri| uri.path().to_owned());
+        let path = path.unwrap_or_else(|| {
+            request.extensions().get::<MatchedPath>().map_or("", |p| p.as_str()).to_owned()
+        });
+        let route = format!("{} {path}", request.method());
+        let headers = request.headers().clone();
+        let bytes = read_body(request).await?;
+        let key = text(&headers, "idempotency-key")?.ok_or(Code::KeyRequired)?;
+        if key.is_empty() || key.len() > 200 {
+            return Err(Refusal::new(Code::BadField).detail("Idempotency-Key: 1 … 200").into());
+        }
+        let act_date = text(&headers, "act-date")?
+            .map(|day| Day::parse(&day).ok_or_else(|| Refusal::new(Code::BadField).detail("Act-Date")))
+            .transpose()?;
+        let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
+        Ok(Self {
+            body,
+            key: Idempotency::new(&caller.actor.person, &route, &key, &bytes),
+            if_match: text(&headers, "if-match")?,
+            caller,
+            seat: seat.clone(),
+            act_date,
+        })
+    }
+}
+
+/// Reads a body, at most [`MAX_BODY`] bytes.
+async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+    bytes.map_err(|_| Code::TooLarge.into())
+}
+
+/// Parses a JSON body; the refusal says where it does not fit.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = if error.is_data() { Code::BadField } else { Code::BadRequest };
+        Problem(Refusal::new(code).detail(error.to_string()))
+    })
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| Refusal::new(Code::BadRequest).detail(name))?;
+    Ok(Some(value.to_owned()))
+}
+
+impl<T> Command<T> {
+    /// The office's seat.
+    pub fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    /// The Idempotency-Key's scope, for deriving secrets that answers don't keep.
+    pub fn scope(&self) -> &str {
+        &self.key.scope
+    }
+
+    /// The version that `If-Match` names; without the header 428. `*` is any.
+    pub fn expected(&self) -> Result<Option<u64>, Problem> {
+        let header = self.if_match.as_deref().ok_or(Code::IfMatchRequired)?.trim();
+        if header == "*" {
+            return Ok(None);
+        }
+        let version = header.trim_start_matches("W/").trim_matches('"').parse().ok();
+        version.map(Some).ok_or_else(|| Refusal::new(Code::BadField).detail("If-Match").into())
+    }
+
+    /// Runs the command and answers with what it comes to.
+    pub async fn run(self, act: Act) -> Result<Response, Problem> {
+        let answer = self.outcome(act).await?;
+        Ok(respond(answer))
+    }
+
+    /// Runs the command; for handlers that add to the answer.
+    pub async fn outcome(self, act: Act) -> Result<Answer, Problem> {
+        let Self { seat, caller, key, act_date, .. } = self;
+        Ok(seat.office.command(caller.actor, act_date, Some(key), act).await?)
+    }
+
+    /// Decides one command on one stream: the common case. A new stream answers
+    /// 201, an existing one 200.
+    pub async fn decide<A: Aggregate>(
+        self,
+        id: String,
+        expected: Option<u64>,
+        command: A::Command,
+    ) -> Result<Response, Problem> {
+        let run = act(move |unit: &mut Unit<'_>| {
+            let (id, command) = (id.clone(), command.clone());
+            Box::pin(async move {
+                let done = unit.execute_at::<A>(&id, command, expected).await?;
+                Ok(answer(&id, &done, json!({})))
+            })
+        });
+        self.run(run).await
+    }
+}
+
+/// The answer to a decided command: the id, the version, and what else there is.
+pub fn answer(id: &str, done: &Done, more: Value) -> Answer {
+    let mut body = json!({"id": id, "version": done.version, "added": done.added});
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    let created = done.added as u64 == done.version && done.added > 0;
+    Answer {
+        status: if created { 201 } else { 200 },
+        etag: done.version.to_string(),
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// An answer on the wire.
+pub fn respond(answer: Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !answer.etag.is_empty()
+        && let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", answer.etag))
+    {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// A resource with its version as ETag.
+pub fn view<T: Serialize>(row: &T, version: u64) -> Response {
+    let mut response = Json(row).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}

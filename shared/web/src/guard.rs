@@ -1,0 +1,100 @@
+//! Who asks: the token, the person's live roles, the row of the route.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use access::{PEOPLE, PersonRow};
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::person::plain;
+use kernel::{Actor, Code, OfficeId};
+
+use crate::{Problem, Seat, routes::Who};
+
+/// A signed-in person in the role that lets this request through.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Person and role.
+    pub actor: Actor,
+    /// Every role held today.
+    pub roles: Vec<String>,
+}
+
+impl Caller {
+    /// Whether one of these roles, without the tier's letter, is held.
+    pub fn holds(&self, roles: &[&str]) -> bool {
+        self.roles.iter().any(|role| roles.contains(&plain(role)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Code::NotSignedIn.into())
+    }
+}
+
+/// Lets a request through if its route's row says so.
+pub(crate) async fn guard(
+    State((seat, who)): State<(Arc<Seat>, Who)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if who == Who::Public {
+        return next.run(request).await;
+    }
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    match caller(&seat, who, token).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, Problem> {
+    let claims = token.and_then(|token| seat.tokens.check(token.trim()));
+    let claims = claims.ok_or(Code::NotSignedIn)?;
+    let roles = roles(seat, &claims.sub).await?;
+    let role = match who {
+        Who::Roles(allowed) => roles.iter().find(|role| allowed.contains(&plain(role))),
+        _ => roles.first(),
+    };
+    let role = role.cloned().ok_or(Code::NotAllowed)?;
+    Ok(Caller { actor: Actor { person: claims.sub, role }, roles })
+}
+
+type Known = HashMap<(OfficeId, String), (Instant, Vec<String>)>;
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+/// How long a looked-up role may be used; an ended post ends within it.
+const FRESH: Duration = Duration::from_secs(1);
+
+async fn roles(seat: &Seat, person: &str) -> Result<Vec<String>, Problem> {
+    let key = (seat.office.setting().office.clone(), person.to_owned());
+    let known = {
+        let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, roles)| roles.clone())
+    };
+    if let Some(roles) = known {
+        return Ok(roles);
+    }
+    let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, person).await?;
+    let today = seat.office.setting().clock.now().day();
+    let roles = row.map(|row| row.roles_on(today)).unwrap_or_default();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() > 10_000 {
+        known.clear();
+    }
+    known.insert(key, (Instant::now(), roles.clone()));
+    Ok(roles)
+}

@@ -1,0 +1,141 @@
+//! OpenAPI 3.1 from the table of routes, and a page that shows it without a network.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::Path,
+    response::Html,
+    routing::get,
+};
+use kernel::Code;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::{Problem, Route, Seat, Who, problem};
+
+/// The document of these routes.
+pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|s| {
+        s.definitions_path = "/components/schemas".into();
+    });
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for route in routes {
+        let mut operation = json!({
+            "summary": route.does[0],
+            "description": route.does[1],
+            "x-who": who(route.who),
+            "responses": {
+                "2XX": {"description": "完成 / done"},
+                "default": {
+                    "description": "拒绝 / refused (RFC 9457)",
+                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                },
+            },
+        });
+        let mut parameters = path_parameters(route.path);
+        if route.method == axum::http::Method::POST && route.who != Who::Public {
+            parameters.push(header("Idempotency-Key", true));
+            parameters.push(header("If-Match", false));
+            parameters.push(header("Act-Date", false));
+        }
+        operation["parameters"] = parameters.into();
+        if route.who == Who::Public {
+            operation["security"] = json!([]);
+        }
+        if let Some(body) = route.body {
+            let schema = body(&mut generator);
+            operation["requestBody"] =
+                json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        }
+        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        item[route.method.as_str().to_lowercase()] = operation;
+    }
+    let mut schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    schemas.insert("Problem".to_owned(), problem_schema());
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": format!("联动 Liandong · {}", seat.name), "version": env!("CARGO_PKG_VERSION")},
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    })
+}
+
+fn who(who: Who) -> Value {
+    match who {
+        Who::Public => "public".into(),
+        Who::SignedIn => "signed-in".into(),
+        Who::Roles(roles) => json!(roles),
+    }
+}
+
+fn header(name: &str, required: bool) -> Value {
+    json!({"name": name, "in": "header", "required": required, "schema": {"type": "string"}})
+}
+
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let schema = json!({"type": "string"});
+    names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema})).collect()
+}
+
+fn problem_schema() -> Value {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.slug()).collect();
+    json!({
+        "type": "object",
+        "required": ["type", "code", "status", "title", "title_en", "detail", "instance"],
+        "properties": {
+            "type": {"type": "string"}, "code": {"type": "string", "enum": codes},
+            "status": {"type": "integer"}, "title": {"type": "string"},
+            "title_en": {"type": "string"}, "detail": {"type": "string"},
+            "instance": {"type": "string"}, "errors": {"type": "array"},
+        },
+    })
+}
+
+/// The document, its page and the problem pages.
+pub(crate) fn routes(document: Arc<Value>) -> Router<Arc<Seat>> {
+    let page = Arc::new(html(&document));
+    Router::new()
+        .route("/api/openapi.json", get(move || async move { Json((*document).clone()) }))
+        .route("/api/docs", get(move || async move { Html((*page).clone()) }))
+        .route(
+            "/problems/{code}",
+            get(|Path(slug): Path<String>| async move {
+                let code = Code::of(&slug).ok_or_else(|| Problem::from(Code::NotFound))?;
+                Ok::<_, Problem>(Html(problem::page(code)))
+            }),
+        )
+}
+
+fn html(document: &Value) -> String {
+    let mut rows = String::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let text = |name: &str| operation[name].as_str().unwrap_or_default().to_owned();
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let body = if schema.is_null() { String::new() } else { schema.to_string() };
+            rows += &format!(
+                "<tr><td><code>{}</code><td><code>{path}</code><td>{}<br><small lang=en>{}</small>\
+                 <td>{}<td><code>{body}</code>",
+                method.to_uppercase(),
+                text("summary"),
+                text("description"),
+                operation["x-who"],
+            );
+        }
+    }
+    let schemas = serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
+    format!(
+        "<!doctype html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><title>接口 API</title><style>\
+         body{{font-family:system-ui,'Noto Sans CJK SC',sans-serif;margin:2rem;line-height:1.6}}\
+         td{{border-top:1px solid #ccc;padding:.4em;vertical-align:top}}pre{{background:#f4f4f4;padding:1em}}\
+         </style><h1>{}</h1><table>{rows}</table><h2>结构 Schemas</h2><pre>{schemas}</pre></html>",
+        document["info"]["title"].as_str().unwrap_or_default()
+    )
+}

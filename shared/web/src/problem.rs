@@ -1,0 +1,95 @@
+//! Refusals on the wire: RFC 9457, in Chinese and English.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use event_store::StoreError;
+use kernel::{Code, Entropy, Refusal};
+use serde_json::{Value, json};
+
+/// Every answer that is not a success.
+#[derive(Debug)]
+pub struct Problem(pub Refusal);
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self(code.into())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store did not answer");
+        Self(Code::Internal.into())
+    }
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        tracing::error!(error = &error as &dyn std::error::Error, "a file failed");
+        Self(if full { Code::DiskFull } else { Code::Internal }.into())
+    }
+}
+
+/// The body of a refusal.
+pub fn body(refusal: &Refusal, instance: &str) -> Value {
+    let (slug, status, [zh, en], [todo_zh, todo_en]) = refusal.code.row();
+    let mut body = json!({
+        "type": format!("/problems/{slug}"),
+        "code": slug,
+        "status": status,
+        "title": zh,
+        "title_en": en,
+        "detail": if refusal.detail.is_empty() { todo_zh } else { &refusal.detail },
+        "instance": instance,
+        "advice": todo_zh,
+        "advice_en": todo_en,
+    });
+    if !refusal.errors.is_empty() {
+        let errors = refusal.errors.iter().map(|(at, what)| json!({"pointer": at, "detail": what}));
+        body["errors"] = errors.collect();
+    }
+    body
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let instance = format!("/requests/{}", Entropy::System.uuid());
+        let code = self.0.code;
+        if matches!(code, Code::Internal | Code::Stopped | Code::LogBehind) {
+            tracing::warn!(instance, code = code.slug(), "refused");
+        }
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body(&self.0, &instance))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(code.status(), 429 | 503 | 507) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if code == Code::NotSignedIn {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The page of a code, in both languages.
+pub fn page(code: Code) -> String {
+    let (slug, status, [zh, en], [todo_zh, todo_en]) = code.row();
+    format!(
+        "<!doctype html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><title>{zh} · {en}</title>\
+         <style>body{{font-family:system-ui,'Noto Sans CJK SC',sans-serif;max-width:40rem;\
+         margin:3rem auto;line-height:1.7}}code{{background:#eee;padding:0 .3em}}</style>\
+         <h1>{zh}</h1><p>{todo_zh}</p><h2 lang=\"en\">{en}</h2><p lang=\"en\">{todo_en}</p>\
+         <p><code>{slug}</code> · HTTP {status}</p></html>"
+    )
+}

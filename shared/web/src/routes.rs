@@ -1,0 +1,107 @@
+//! The table of routes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    handler::Handler,
+    http::Method,
+    middleware,
+    routing::{MethodRouter, on},
+};
+use kernel::Code;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::{Problem, Seat, guard, openapi};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody, signed in or not.
+    Public,
+    /// Whoever is signed in at this office.
+    SignedIn,
+    /// Whoever holds one of these roles today, without the tier's letter: `PLAN`.
+    Roles(&'static [&'static str]),
+}
+
+/// One row.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+    /// Who may use it.
+    pub who: Who,
+    /// What it does, Chinese and English.
+    pub does: [&'static str; 2],
+    /// The body's schema.
+    pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    handler: MethodRouter<Arc<Seat>>,
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// A route that reads.
+pub fn get<T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    let filter = axum::routing::MethodFilter::GET;
+    Route { method: Method::GET, path, who, does, body: None, handler: on(filter, handler) }
+}
+
+/// A command with a body of type `B`.
+pub fn post<B: JsonSchema, T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    Route { body: Some(schema_of::<B>), ..post_empty(path, who, does, handler) }
+}
+
+/// A command without a JSON body.
+pub fn post_empty<T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    let filter = axum::routing::MethodFilter::POST;
+    Route { method: Method::POST, path, who, does, body: None, handler: on(filter, handler) }
+}
+
+/// A route that stores bytes under their own name.
+pub fn put<T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    let filter = axum::routing::MethodFilter::PUT;
+    Route { method: Method::PUT, path, who, does, body: None, handler: on(filter, handler) }
+}
+
+/// The router of one office. Every route is guarded by its own row.
+pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
+    let document = Arc::new(openapi::document(&routes, &seat));
+    let mut router = Router::new();
+    let mut paths = HashSet::new();
+    for route in routes {
+        paths.insert(route.path);
+        let guard = middleware::from_fn_with_state((seat.clone(), route.who), guard::guard);
+        router = router.route(route.path, route.handler.layer(guard));
+    }
+    router
+        .merge(openapi::routes(document))
+        .fallback(|| async { Problem::from(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
+        .layer(DefaultBodyLimit::max(messaging::papers::MAX_PAPER))
+        .with_state(seat)
+}

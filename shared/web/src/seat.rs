@@ -1,0 +1,97 @@
+//! Everything one office's routes need, in one place.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+use access::Tokens;
+use event_store::Office;
+use kernel::sign::Hash;
+use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
+use tokio::sync::watch;
+
+/// What is known of the link to the hub.
+#[derive(Debug, Default)]
+pub struct LinkState {
+    up: AtomicBool,
+    held: AtomicU64,
+}
+
+impl LinkState {
+    /// The relay's word on the link and on what the hub holds.
+    pub fn set(&self, up: bool, held: Option<u64>) {
+        self.up.store(up, Ordering::Relaxed);
+        if let Some(held) = held {
+            self.held.store(held, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the hub answers.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// The last own sequence that the hub holds, as far as is known.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+/// An office at its desk.
+pub struct Seat {
+    /// The store.
+    pub office: Office,
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// What the enrolment pinned.
+    pub pin: Arc<Pin>,
+    /// The office's name at its enrolment.
+    pub name: String,
+    /// Papers that are here.
+    pub papers: Papers,
+    /// What intake counted.
+    pub counters: Arc<Counters>,
+    /// The link to the hub.
+    pub link: Arc<LinkState>,
+    /// The key folder.
+    pub keys: Keys,
+    /// From this the office derives one-time secrets, so that answers need not keep them.
+    pub secret: [u8; 32],
+    /// At the city: ingest.
+    pub ingest: Option<Arc<Ingest>>,
+    /// At the city: papers on their way between offices.
+    pub hub_papers: Option<Papers>,
+    /// When gaps were last looked for, by the machine's clock.
+    pub gap_asked: AtomicI64,
+    /// Turns true when the process is told to stop.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// A gap that did not close in this time is asked for again, in milliseconds.
+const OLD_GAP: i64 = 20_000;
+
+impl Seat {
+    /// Whether an entry has waited long for those before it in its lane. Asked
+    /// once, the next answer is no for a while.
+    pub async fn gap_is_old(&self) -> bool {
+        let now = kernel::clock::wall().0;
+        if now - self.gap_asked.load(Ordering::Relaxed) < OLD_GAP {
+            return false;
+        }
+        self.gap_asked.store(now, Ordering::Relaxed);
+        let sql = "SELECT COUNT(*) FROM held WHERE reason = 'gap'";
+        let Ok(mut reader) = self.office.reader().await else { return false };
+        let rows = reader.rows(sql, vec![]).await.unwrap_or_default();
+        rows.first().and_then(|row| row.count(0).ok()).unwrap_or(0) > 0
+    }
+
+    /// A one-time secret for `purpose`: the same for the same words.
+    pub fn derive(&self, purpose: &str, words: &[&str]) -> Hash {
+        let mut parts: Vec<&[u8]> = vec![b"liandong one-time v1", &self.secret, purpose.as_bytes()];
+        for word in words {
+            parts.extend([&[0][..], word.as_bytes()]);
+        }
+        Hash::of(&parts)
+    }
+}
