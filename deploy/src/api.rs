@@ -1,0 +1,161 @@
+//! The offices' HTTP interfaces, as a person with a browser would use them.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hyper::Method;
+use kernel::{OfficeId, Timestamp};
+use serde_json::{Value, json};
+use web::client::{Client, Reply};
+
+use crate::token;
+
+/// One office's interface.
+#[derive(Clone)]
+pub(crate) struct Api {
+    /// The office.
+    pub(crate) id: OfficeId,
+    /// The division's code.
+    pub(crate) code: String,
+    url: String,
+    keys: PathBuf,
+    client: Client,
+    tokens: Arc<Mutex<Vec<(String, String, Instant)>>>,
+    /// How many commands were sent, by everybody.
+    pub(crate) sent: Arc<AtomicU64>,
+}
+
+/// What a command answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    /// The body.
+    pub(crate) body: Value,
+    /// The stream's version now.
+    pub(crate) version: String,
+}
+
+impl Api {
+    /// The interface of an office at an address.
+    pub(crate) fn new(
+        id: OfficeId,
+        code: String,
+        url: String,
+        keys: PathBuf,
+        client: Client,
+        sent: Arc<AtomicU64>,
+    ) -> Self {
+        Self { id, code, url, keys, client, tokens: Arc::default(), sent }
+    }
+
+    fn token(&self, role: &str) -> Result<String, String> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|(_, _, at)| at.elapsed() < Duration::from_secs(6 * 3600));
+        if let Some((_, token, _)) = tokens.iter().find(|(of, _, _)| of == role) {
+            return Ok(token.clone());
+        }
+        let token = token::make(&self.keys, &self.id, role)?;
+        tokens.push((role.to_owned(), token.clone(), Instant::now()));
+        Ok(token)
+    }
+
+    /// Reads a resource.
+    pub(crate) async fn get(&self, role: &str, path: &str) -> Result<Value, String> {
+        let token = format!("Bearer {}", self.token(role)?);
+        let headers = [("authorization", token.as_str())];
+        let url = format!("{}{path}", self.url);
+        let reply = self.client.send(Method::GET, &url, &headers, Vec::new()).await?;
+        if reply.status == 200 { Ok(reply.json()) } else { Err(refused(path, &reply)) }
+    }
+
+    /// Sends a command; tries again with the same key while the office asks to wait.
+    pub(crate) async fn post(
+        &self,
+        role: &str,
+        path: &str,
+        key: &str,
+        version: Option<&str>,
+        body: &Value,
+    ) -> Result<Done, String> {
+        let bytes = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        self.post_bytes(role, path, key, version, bytes).await
+    }
+
+    /// Uploads a paper; its hash.
+    pub(crate) async fn upload(&self, role: &str, bytes: Vec<u8>) -> Result<String, String> {
+        let done = self.post_bytes(role, "/api/papers", "paper", None, bytes).await?;
+        Ok(done.body["hash"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn post_bytes(
+        &self,
+        role: &str,
+        path: &str,
+        key: &str,
+        version: Option<&str>,
+        bytes: Vec<u8>,
+    ) -> Result<Done, String> {
+        let token = format!("Bearer {}", self.token(role)?);
+        let tag = version.map(|version| format!("\"{version}\""));
+        let mut headers = vec![
+            ("authorization", token.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        if let Some(tag) = &tag {
+            headers.push(("if-match", tag));
+        }
+        let url = format!("{}{path}", self.url);
+        let mut wait = Duration::from_millis(50);
+        let began = Instant::now();
+        loop {
+            let why = match self.client.send(Method::POST, &url, &headers, bytes.clone()).await {
+                Ok(reply) if reply.status < 300 => {
+                    self.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Done { body: reply.json(), version: reply.etag });
+                }
+                Ok(reply) if !matches!(reply.status, 429 | 503) => return Err(refused(path, &reply)),
+                Ok(reply) => refused(path, &reply),
+                Err(error) => error,
+            };
+            if began.elapsed() > Duration::from_secs(60) {
+                return Err(why);
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Moves a demo office's clock forwards.
+    pub(crate) async fn drive(&self, to: Timestamp) -> Result<(), String> {
+        let key = format!("clock-{to}");
+        let outcome = self.post("SYS", "/api/demo/clock", &key, None, &json!({"to": to})).await;
+        match outcome {
+            Err(why) if why.contains("clock-backwards") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Waits until the office serves.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        let url = format!("{}/health/ready", self.url);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(120) {
+            if self.client.send(Method::GET, &url, &[], Vec::new()).await.is_ok_and(|r| r.status == 200) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("{} does not serve after two minutes; see its log", self.code))
+    }
+}
+
+fn refused(path: &str, reply: &Reply) -> String {
+    let body = reply.json();
+    format!("{path}: {} {} {}", reply.status, body["code"], body["detail"])
+}

@@ -1,0 +1,145 @@
+//! Plays one round through the interface of its office.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+/// A round to play.
+pub(crate) struct Script<'a> {
+    /// The office.
+    pub(crate) api: &'a Api,
+    /// The plan's body.
+    pub(crate) plan: Value,
+    /// The tasks' bodies.
+    pub(crate) tasks: Vec<Value>,
+    /// Findings by task, title and text.
+    pub(crate) findings: Vec<(String, String, String)>,
+    id: String,
+    version: String,
+    /// The findings' ids, in the order of `findings`.
+    pub(crate) drafted: Vec<String>,
+}
+
+impl<'a> Script<'a> {
+    /// A round that has not begun.
+    pub(crate) fn new(
+        api: &'a Api,
+        plan: Value,
+        tasks: Vec<Value>,
+        findings: Vec<(String, String, String)>,
+    ) -> Self {
+        let (id, version) = (String::new(), String::new());
+        Self { api, plan, tasks, findings, id, version, drafted: Vec::new() }
+    }
+
+    fn key(&self, step: &str) -> String {
+        format!("{}-{step}", self.plan["number"].as_str().unwrap_or_default())
+    }
+
+    async fn step(&mut self, role: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let key = self.key(path);
+        let path = format!("/api/rounds/{}/{path}", self.id);
+        let done = self.api.post(role, &path, &key, Some(&self.version), body).await?;
+        self.version = done.version;
+        Ok(done.body)
+    }
+
+    /// Plans the round and defines its tasks.
+    pub(crate) async fn plan(&mut self) -> Result<(), String> {
+        let done = self.api.post("PLAN", "/api/rounds", &self.key("plan"), None, &self.plan).await?;
+        self.id = done.body["id"].as_str().unwrap_or_default().to_owned();
+        self.version = done.version;
+        let tasks = json!(self.tasks);
+        self.step("PLAN", "tasks", &tasks).await.map(drop)
+    }
+
+    /// The secretary authorises it.
+    pub(crate) async fn authorise(&mut self) -> Result<(), String> {
+        self.step("SEC", "authorise", &json!({})).await.map(drop)
+    }
+
+    /// Teams enter; a member drafts every finding and the leader co-signs it.
+    pub(crate) async fn enter(&mut self) -> Result<(), String> {
+        self.step("TL", "enter", &json!({})).await?;
+        for at in 0..self.findings.len() {
+            self.draft(at).await?;
+        }
+        Ok(())
+    }
+
+    async fn draft(&mut self, at: usize) -> Result<(), String> {
+        let (task, title, text) = &self.findings[at];
+        let body = json!({"round": self.id, "task": task, "category": "四个落实", "title": title, "text": text});
+        let key = self.key(&format!("finding-{at}"));
+        let done = self.api.post("TM", "/api/findings", &key, None, &body).await?;
+        let id = done.body["id"].as_str().unwrap_or_default().to_owned();
+        let path = format!("/api/findings/{id}/co-sign");
+        self.api.post("TL", &path, &format!("{key}-sign"), Some("1"), &json!({})).await?;
+        self.drafted.push(id);
+        Ok(())
+    }
+
+    /// Every task gets its list, or the statement of two that nothing was found.
+    pub(crate) async fn withdraw(&mut self) -> Result<(), String> {
+        for task in self.task_ids() {
+            if self.findings.iter().any(|(of, _, _)| *of == task) {
+                self.step("TL", &format!("tasks/{task}/list"), &json!({})).await?;
+            } else {
+                let path = format!("tasks/{task}/no-finding");
+                self.step("TL", &path, &json!({})).await?;
+                let (key, url) = (self.key("none-2"), format!("/api/rounds/{}/{path}", self.id));
+                let key = format!("{key}-{task}");
+                let done = self.api.post("TD", &url, &key, Some(&self.version), &json!({})).await?;
+                self.version = done.version;
+            }
+        }
+        self.step("TL", "withdraw", &json!({})).await.map(drop)
+    }
+
+    fn task_ids(&self) -> Vec<String> {
+        self.tasks.iter().map(|task| task["id"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The secretary's meeting.
+    pub(crate) async fn hear(&mut self) -> Result<(), String> {
+        self.step("SEC", "hear", &json!({})).await.map(drop)
+    }
+
+    /// Every task's list is delivered, towns before their villages.
+    pub(crate) async fn feed_back(&mut self) -> Result<(), String> {
+        for task in self.task_ids() {
+            self.step("PLAN", &format!("tasks/{task}/feedback"), &json!({})).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the round.
+    pub(crate) async fn archive(&mut self) -> Result<(), String> {
+        self.step("PLAN", "archive", &json!({})).await.map(drop)
+    }
+}
+
+/// Rectifies one finding at its unit's office.
+pub(crate) async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String> {
+    let path = format!("/api/rectifications/{}-{finding}", unit.id);
+    let measure = json!({"text": "逐项核实,限期整改,完善制度", "due": "2026-06-30", "responsible": "分管负责人"});
+    let key = format!("rect-{finding}");
+    let began = std::time::Instant::now();
+    loop {
+        match unit.post(role, &format!("{path}/measures"), &format!("{key}-m"), Some("1"), &measure).await {
+            Ok(_) => break,
+            // The feedback is still on its way.
+            Err(why) if why.contains("-absent\"") || why.contains("stale-version") => {
+                if began.elapsed() > Duration::from_secs(180) {
+                    return Err(why);
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    let report = json!({"report": "已按措施完成整改,并建立长效机制"});
+    unit.post(role, &format!("{path}/complete"), &format!("{key}-c"), Some("2"), &report).await.map(drop)
+}

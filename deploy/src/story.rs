@@ -1,0 +1,270 @@
+//! A short lively history for the demo: a round in each state, filings on time,
+//! late, returned and incomplete.
+
+use std::time::{Duration, Instant};
+
+use kernel::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    api::Api,
+    city::City,
+    divisions::{SHANGLUO, of_level},
+    output::say,
+    plan::CITY,
+    round::{Script, rectify},
+};
+
+const SHANYANG: &str = "611024";
+const SHANGZHOU: &str = "611002";
+const MANCHUANGUAN: &str = "611024106";
+const YECUN: &str = "611002101";
+
+/// Loads the demo's story.
+pub(crate) async fn load(city: &City) -> Result<(), String> {
+    say("loading the demo: divisions of 商洛, rounds, findings, filings …");
+    let story = Story {
+        city: city.api(CITY)?,
+        shanyang: city.api(SHANYANG)?,
+        shangzhou: city.api(SHANGZHOU)?,
+        manchuanguan: city.api(MANCHUANGUAN)?,
+        yecun: city.api(YECUN)?,
+    };
+    story.register().await?;
+    story.january().await?;
+    story.drive("2024-02-26T01:00:00Z").await?;
+    story.february().await?;
+    story.drive("2024-04-15T01:00:00Z").await?;
+    story.april().await
+}
+
+struct Story {
+    city: Api,
+    shanyang: Api,
+    shangzhou: Api,
+    manchuanguan: Api,
+    yecun: Api,
+}
+
+fn plan(number: &str, name: &str, kind: &str, reach: &str) -> Value {
+    json!({"number": number, "name": name, "kind": kind, "organisation": "own", "reach": reach})
+}
+
+fn task(id: &str, target: &str, name: &str, level: &str) -> Value {
+    json!({"id": id, "target": target, "name": name, "level": level})
+}
+
+fn finding(task: &str, title: &str) -> (String, String, String) {
+    (task.to_owned(), title.to_owned(), format!("{title}:现象属实,定性为落实不到位,责任在班子。"))
+}
+
+impl Story {
+    async fn drive(&self, to: &str) -> Result<(), String> {
+        let to = Timestamp::parse(to).ok_or("a time of the story does not read")?;
+        for office in [&self.city, &self.shanyang, &self.shangzhou, &self.manchuanguan, &self.yecun] {
+            office.drive(to).await?;
+        }
+        Ok(())
+    }
+
+    /// Divisions, organizations and target lists: 90 targets, 94 from the reform on.
+    async fn register(&self) -> Result<(), String> {
+        let import = json!({"csv": SHANGLUO, "valid_from": "2023-06-30"});
+        self.city.post("PLAN", "/api/divisions/import", "divisions", None, &import).await?;
+        let org = |n: u32| json!({"id": format!("o{n:04}"), "name": format!("市直单位{n:03}"), "level": "city"});
+        let orgs: Vec<Value> = (1..=94).map(org).collect();
+        self.city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
+        for (key, count, from, reason) in
+            [("list-1", 90, "2016-12-01", "五年规划"), ("list-2", 94, "2018-10-01", "机构改革")]
+        {
+            let target = |n: u32| json!({"org": format!("o{n:04}"), "level": "city"});
+            let targets: Vec<Value> = (1..=count).map(target).collect();
+            let list = json!({"valid_from": from, "targets": targets, "reason": reason});
+            self.city.post("PLAN", "/api/target-lists", key, None, &list).await?;
+        }
+        self.register_district(&self.shanyang, &self.manchuanguan, MANCHUANGUAN, "漫川关镇").await?;
+        self.register_district(&self.shangzhou, &self.yecun, YECUN, "夜村镇").await
+    }
+
+    async fn register_district(
+        &self,
+        district: &Api,
+        town: &Api,
+        code: &str,
+        name: &str,
+    ) -> Result<(), String> {
+        let mut orgs: Vec<Value> = (1..=8)
+            .map(|n| json!({"id": format!("o{n:04}"), "name": format!("县直单位{n:03}"), "level": "county"}))
+            .collect();
+        orgs.push(json!({"id": "town", "name": name, "level": "county", "division": code, "unit_office": town.id}));
+        let villages = of_level("village").into_iter().filter(|village| village.parent == code);
+        for (village, n) in villages.zip(1..) {
+            orgs.push(json!({"id": format!("v{n:03}"), "name": village.name, "level": "village",
+                "division": village.code, "unit_office": town.id}));
+        }
+        district.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
+        let target = |org: &Value| json!({"org": org["id"], "level": org["level"]});
+        let targets: Vec<Value> = orgs.iter().map(target).collect();
+        let list = json!({"valid_from": "2021-12-01", "targets": targets, "reason": "五年规划"});
+        district.post("PLAN", "/api/target-lists", "targets", None, &list).await.map(drop)
+    }
+
+    /// 山阳县's first round runs to its end; 商州区 brings a town with its villages.
+    async fn january(&self) -> Result<(), String> {
+        let tasks = vec![task("k1", "o0001", "县直单位001", "county"), task("k2", "o0002", "县直单位002", "county")];
+        let found = vec![finding("k1", "采购程序不规范"), finding("k2", "台账更新不及时")];
+        let number = "611024-T4-R01";
+        let mut first = Script::new(&self.shanyang, plan(number, "第一轮常规巡察", "regular", "direct"), tasks, found);
+        through_feedback(&mut first).await?;
+        for finding in &first.drafted {
+            rectify(&self.shanyang, "UNIT", finding).await?;
+            close_out(&self.shanyang, finding).await?;
+        }
+        first.archive().await?;
+        file(&self.shanyang, "FILE", &format!("round-plan-{number}"), &["R1", "R2", "R3"]).await?;
+        file(&self.shanyang, "FILE", &format!("hearing-{number}"), &["R6"]).await?;
+
+        let town = "town";
+        let mut tasks = vec![task(town, "town", "夜村镇", "county")];
+        tasks[0]["unit_office"] = json!(self.yecun.id);
+        let mut found = vec![finding(town, "镇级公益性岗位管理不严")];
+        for n in 1..=3 {
+            let (id, org) = (format!("v{n}"), format!("v{n:03}"));
+            let mut village = task(&id, &org, &format!("第{n}村"), "village");
+            village["parent"] = json!(town);
+            village["unit_office"] = json!(self.yecun.id);
+            tasks.push(village);
+            if n < 3 {
+                found.push(finding(&id, "集体资产台账不全"));
+            }
+        }
+        let plan = plan("611002-T4-R01", "巡镇带村第一轮", "regular", "town-with-villages");
+        let mut towns = Script::new(&self.shangzhou, plan, tasks, found);
+        through_feedback(&mut towns).await?;
+        if let Some(finding) = towns.drafted.first() {
+            rectify(&self.yecun, "COM", finding).await?;
+        }
+        self.review(&self.shanyang, "round-plan-611024-T4-R01", None).await
+    }
+
+    /// A month later: what is late is filed late; one filing is returned; more rounds are under way.
+    async fn february(&self) -> Result<(), String> {
+        file(&self.shangzhou, "FILE", "round-plan-611002-T4-R01", &["R1", "R2"]).await?;
+        file(&self.shanyang, "FILE", "feedback-611024-T4-R01", &["R9"]).await?;
+        self.review(&self.shanyang, "feedback-611024-T4-R01", Some("缺单独问题清单,请补正")).await?;
+        file(&self.yecun, "COM", "rectification-611002-T4-R01", &["R13"]).await?;
+        let one = |n: u32| vec![task("k1", &format!("o{n:04}"), &format!("县直单位{n:03}"), "county")];
+        let rounds: [(&Api, &str, u32, &str); 3] = [
+            (&self.shanyang, "611024-T4-R02", 3, "heard"),
+            (&self.shanyang, "611024-T4-R03", 4, "withdrawn"),
+            (&self.shangzhou, "611002-T4-R02", 2, "entered"),
+        ];
+        for (office, number, target, until) in rounds {
+            let found = vec![finding("k1", "学习传达流于形式")];
+            let plan = plan(number, "常规巡察", "regular", "direct");
+            let mut round = Script::new(office, plan, one(target), found);
+            round.plan().await?;
+            round.authorise().await?;
+            round.enter().await?;
+            if until != "entered" {
+                round.withdraw().await?;
+            }
+            if until == "heard" {
+                round.hear().await?;
+            }
+        }
+        let found = vec![finding("k1", "对下指导不够"), finding("k2", "档案管理不规范")];
+        let tasks = vec![task("k1", "o0001", "市直单位001", "city"), task("k2", "o0002", "市直单位002", "city")];
+        let mut of_city = Script::new(&self.city, plan("611000-T5-R01", "五届市委第一轮巡察", "regular", "direct"), tasks, found);
+        through_feedback(&mut of_city).await?;
+        if let Some(finding) = of_city.drafted.first() {
+            rectify(&self.city, "UNIT", finding).await?;
+        }
+        Ok(())
+    }
+
+    /// Spring: an authorised round, a planned one, and what nobody has filed.
+    async fn april(&self) -> Result<(), String> {
+        let tasks = vec![task("k1", "o0005", "县直单位005", "county")];
+        let special = plan("611024-T4-R04", "乡村振兴专项巡察", "special", "system");
+        let mut authorised = Script::new(&self.shanyang, special, tasks.clone(), Vec::new());
+        authorised.plan().await?;
+        authorised.authorise().await?;
+        let mut follow_up = plan("611002-T4-R03", "回头看", "mobile", "point");
+        follow_up["follow_up"] = json!(true);
+        Script::new(&self.shangzhou, follow_up, tasks, Vec::new()).plan().await?;
+        let expect = json!({"from": self.shangzhou.id, "set": "annual-plan", "period": "2024", "due": "2024-03-31"});
+        self.city.post("FILE", "/api/filing-reviews", "annual-plan", None, &expect).await.map(drop)
+    }
+
+    /// The city judges a filing: accepts every item, or rejects the first and returns it.
+    async fn review(&self, from: &Api, what: &str, rejected: Option<&str>) -> Result<(), String> {
+        let id = format!("{}-{}-{what}", self.city.id, from.id);
+        let path = format!("/api/filing-reviews/{id}");
+        let began = Instant::now();
+        let row = loop {
+            match self.city.get("FILE", &path).await {
+                Ok(row) if row["state"] == "receipted" => break row,
+                _ if began.elapsed() > Duration::from_secs(60) => {
+                    return Err(format!("{what} was not receipted within a minute"));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        };
+        let basis = &row["submission"]["basis"];
+        let mut version = row["version"].to_string();
+        for code in row["submission"]["items"].as_object().into_iter().flat_map(|items| items.keys()) {
+            let mut body = json!({"basis": basis});
+            if let Some(reason) = rejected {
+                body["rejected"] = json!(reason);
+            }
+            let (path, key) = (format!("{path}/items/{code}"), format!("{what}-{code}"));
+            version = self.city.post("FILE", &path, &key, Some(&version), &body).await?.version;
+        }
+        let (step, body) = match rejected {
+            Some(reason) => ("return", json!({"basis": basis, "reason": reason})),
+            None => ("accept", json!({"basis": basis})),
+        };
+        let key = format!("{what}-{step}");
+        self.city.post("FILE", &format!("{path}/{step}"), &key, Some(&version), &body).await.map(drop)
+    }
+}
+
+async fn through_feedback(round: &mut Script<'_>) -> Result<(), String> {
+    round.plan().await?;
+    round.authorise().await?;
+    round.enter().await?;
+    round.withdraw().await?;
+    round.hear().await?;
+    round.feed_back().await
+}
+
+async fn close_out(office: &Api, finding: &str) -> Result<(), String> {
+    let path = format!("/api/findings/{finding}");
+    let row = office.get("RECT", &path).await?;
+    let (version, basis) = (row["version"].to_string(), json!({"basis": row["completion"]}));
+    let key = format!("close-{finding}");
+    office.post("RECT", &format!("{path}/close-out"), &key, Some(&version), &basis).await.map(drop)
+}
+
+/// Files what is expected: uploads a paper for every code and submits.
+async fn file(office: &Api, role: &str, what: &str, codes: &[&str]) -> Result<(), String> {
+    let path = format!("/api/filings/{}-{what}", office.id);
+    let began = Instant::now();
+    let mut version = loop {
+        match office.get(role, &path).await {
+            Ok(row) => break row["version"].to_string(),
+            Err(why) if began.elapsed() > Duration::from_secs(60) => return Err(why),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    };
+    for code in codes {
+        let text = format!("{what} {code} 材料(演示内容)");
+        let hash = office.upload(role, text.into_bytes()).await?;
+        let body = json!({"code": code, "hash": hash, "media": "text/plain", "name": format!("{code}.txt")});
+        let key = format!("{what}-{code}");
+        version = office.post(role, &format!("{path}/items"), &key, Some(&version), &body).await?.version;
+    }
+    let body = json!({"partial": true});
+    office.post(role, &format!("{path}/submit"), &format!("{what}-submit"), Some(&version), &body).await.map(drop)
+}

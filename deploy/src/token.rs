@@ -1,0 +1,67 @@
+//! `deploy/up token`: a demo person's token, for the shell.
+
+use std::path::{Path, PathBuf};
+
+use access::{Tokens, tokens::MAX_LIFE};
+use messaging::directory::Pin;
+use kernel::OfficeId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::output;
+
+/// A person registered at the first start.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct FirstPerson {
+    /// The account.
+    pub(crate) account: String,
+    /// The id.
+    pub(crate) person: String,
+    /// The roles.
+    pub(crate) roles: Vec<String>,
+    /// The one-time link.
+    pub(crate) link: String,
+}
+
+/// The people of an office's first start.
+pub(crate) fn people(keys: &Path) -> Result<Vec<FirstPerson>, String> {
+    read(&keys.join("first-sign-in.json"))
+}
+
+fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A token of the first person who holds `role` at the office of a key folder.
+pub(crate) fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String, String> {
+    let pin: Pin = read(&keys.join("pin.json"))?;
+    if !pin.demo {
+        return Err("this is a real city: people sign in there".to_owned());
+    }
+    let people = people(keys)?;
+    let plain = domain::person::plain(role);
+    let holds = |person: &&FirstPerson| {
+        person.roles.iter().any(|held| held == role || domain::person::plain(held) == plain)
+    };
+    let person = people.iter().find(holds).ok_or_else(|| {
+        let known: Vec<_> = people.iter().flat_map(|person| person.roles.clone()).collect();
+        format!("nobody holds {role} there; roles: {}", known.join(", "))
+    })?;
+    let seed = std::fs::read(keys.join("jwt.key")).map_err(|error| format!("jwt.key: {error}"))?;
+    let seed: [u8; 32] = seed.try_into().map_err(|_| "jwt.key does not read")?;
+    let tokens = Tokens::new(office.clone(), &seed, true).ok_or("jwt.key does not read")?;
+    tokens.issue(&person.person, MAX_LIFE).ok_or_else(|| "no token could be made".to_owned())
+}
+
+/// Prints a token for an office of a started city.
+pub(crate) fn print(data: &Path, office: &str, role: &str) -> Result<(), String> {
+    let up: Value = read(&data.join("run/up.json"))?;
+    let named = |it: &&Value| ["id", "code", "name"].iter().any(|field| it[*field] == office);
+    let offices = up["offices"].as_array().cloned().unwrap_or_default();
+    let found = offices.iter().find(named).ok_or_else(|| format!("there is no office {office}"))?;
+    let id = found["id"].as_str().and_then(OfficeId::parse).ok_or("up.json names no id")?;
+    let keys = PathBuf::from(found["keys"].as_str().unwrap_or_default());
+    output::print(&make(&keys, &id, role)?);
+    Ok(())
+}
