@@ -1,1 +1,6 @@
-//! Tests that see more than one crate.
+//! A small city inside the test: real nats-server, real stores, real HTTP, and a
+//! proxy on each office's link that can be cut.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test, a panic is the report")]
+
+pub mod proxy;
+pub mod town;

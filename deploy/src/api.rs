@@ -18,31 +18,31 @@ use crate::token;
 
 /// One office's interface.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub struct Api {
     /// The office.
-    pub(crate) id: OfficeId,
+    pub id: OfficeId,
     /// The division's code.
-    pub(crate) code: String,
+    pub code: String,
     url: String,
     keys: PathBuf,
     client: Client,
     tokens: Arc<Mutex<Vec<(String, String, Instant)>>>,
     /// How many commands were sent, by everybody.
-    pub(crate) sent: Arc<AtomicU64>,
+    pub sent: Arc<AtomicU64>,
 }
 
 /// What a command answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Done {
+pub struct Done {
     /// The body.
-    pub(crate) body: Value,
+    pub body: Value,
     /// The stream's version now.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 impl Api {
     /// The interface of an office at an address.
-    pub(crate) fn new(
+    pub fn new(
         id: OfficeId,
         code: String,
         url: String,
@@ -65,7 +65,7 @@ impl Api {
     }
 
     /// Reads a resource.
-    pub(crate) async fn get(&self, role: &str, path: &str) -> Result<Value, String> {
+    pub async fn get(&self, role: &str, path: &str) -> Result<Value, String> {
         let token = format!("Bearer {}", self.token(role)?);
         let headers = [("authorization", token.as_str())];
         let url = format!("{}{path}", self.url);
@@ -74,7 +74,7 @@ impl Api {
     }
 
     /// Sends a command; tries again with the same key while the office asks to wait.
-    pub(crate) async fn post(
+    pub async fn post(
         &self,
         role: &str,
         path: &str,
@@ -87,7 +87,7 @@ impl Api {
     }
 
     /// Uploads a paper; its hash.
-    pub(crate) async fn upload(&self, role: &str, bytes: Vec<u8>) -> Result<String, String> {
+    pub async fn upload(&self, role: &str, bytes: Vec<u8>) -> Result<String, String> {
         let done = self.post_bytes(role, "/api/papers", "paper", None, bytes).await?;
         Ok(done.body["hash"].as_str().unwrap_or_default().to_owned())
     }
@@ -132,7 +132,7 @@ impl Api {
     }
 
     /// Moves a demo office's clock forwards.
-    pub(crate) async fn drive(&self, to: Timestamp) -> Result<(), String> {
+    pub async fn drive(&self, to: Timestamp) -> Result<(), String> {
         let key = format!("clock-{to}");
         let outcome = self.post("SYS", "/api/demo/clock", &key, None, &json!({"to": to})).await;
         match outcome {
@@ -142,7 +142,7 @@ impl Api {
     }
 
     /// Waits until the office serves.
-    pub(crate) async fn ready(&self) -> Result<(), String> {
+    pub async fn ready(&self) -> Result<(), String> {
         let url = format!("{}/health/ready", self.url);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(120) {
@@ -158,4 +158,10 @@ impl Api {
 fn refused(path: &str, reply: &Reply) -> String {
     let body = reply.json();
     format!("{path}: {} {} {}", reply.status, body["code"], body["detail"])
+}
+
+/// Decodes the standard base64 in which feeds write entries; nothing if it is none.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.decode(text).unwrap_or_default()
 }

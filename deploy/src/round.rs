@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use crate::api::Api;
 
 /// A round to play.
-pub(crate) struct Script<'a> {
+pub struct Script<'a> {
     /// The office.
-    pub(crate) api: &'a Api,
+    pub api: &'a Api,
     /// The plan's body.
-    pub(crate) plan: Value,
+    pub plan: Value,
     /// The tasks' bodies.
-    pub(crate) tasks: Vec<Value>,
+    pub tasks: Vec<Value>,
     /// Findings by task, title and text.
-    pub(crate) findings: Vec<(String, String, String)>,
+    pub findings: Vec<(String, String, String)>,
     id: String,
     version: String,
     /// The findings' ids, in the order of `findings`.
-    pub(crate) drafted: Vec<String>,
+    pub drafted: Vec<String>,
 }
 
 impl<'a> Script<'a> {
     /// A round that has not begun.
-    pub(crate) fn new(
+    pub fn new(
         api: &'a Api,
         plan: Value,
         tasks: Vec<Value>,
@@ -47,7 +47,7 @@ impl<'a> Script<'a> {
     }
 
     /// Plans the round and defines its tasks.
-    pub(crate) async fn plan(&mut self) -> Result<(), String> {
+    pub async fn plan(&mut self) -> Result<(), String> {
         let done = self.api.post("PLAN", "/api/rounds", &self.key("plan"), None, &self.plan).await?;
         self.id = done.body["id"].as_str().unwrap_or_default().to_owned();
         self.version = done.version;
@@ -56,12 +56,12 @@ impl<'a> Script<'a> {
     }
 
     /// The secretary authorises it.
-    pub(crate) async fn authorise(&mut self) -> Result<(), String> {
+    pub async fn authorise(&mut self) -> Result<(), String> {
         self.step("SEC", "authorise", &json!({})).await.map(drop)
     }
 
     /// Teams enter; a member drafts every finding and the leader co-signs it.
-    pub(crate) async fn enter(&mut self) -> Result<(), String> {
+    pub async fn enter(&mut self) -> Result<(), String> {
         self.step("TL", "enter", &json!({})).await?;
         for at in 0..self.findings.len() {
             self.draft(at).await?;
@@ -82,7 +82,7 @@ impl<'a> Script<'a> {
     }
 
     /// Every task gets its list, or the statement of two that nothing was found.
-    pub(crate) async fn withdraw(&mut self) -> Result<(), String> {
+    pub async fn withdraw(&mut self) -> Result<(), String> {
         for task in self.task_ids() {
             if self.findings.iter().any(|(of, _, _)| *of == task) {
                 self.step("TL", &format!("tasks/{task}/list"), &json!({})).await?;
@@ -103,12 +103,12 @@ impl<'a> Script<'a> {
     }
 
     /// The secretary's meeting.
-    pub(crate) async fn hear(&mut self) -> Result<(), String> {
+    pub async fn hear(&mut self) -> Result<(), String> {
         self.step("SEC", "hear", &json!({})).await.map(drop)
     }
 
     /// Every task's list is delivered, towns before their villages.
-    pub(crate) async fn feed_back(&mut self) -> Result<(), String> {
+    pub async fn feed_back(&mut self) -> Result<(), String> {
         for task in self.task_ids() {
             self.step("PLAN", &format!("tasks/{task}/feedback"), &json!({})).await?;
         }
@@ -116,13 +116,13 @@ impl<'a> Script<'a> {
     }
 
     /// Closes the round.
-    pub(crate) async fn archive(&mut self) -> Result<(), String> {
+    pub async fn archive(&mut self) -> Result<(), String> {
         self.step("PLAN", "archive", &json!({})).await.map(drop)
     }
 }
 
 /// Rectifies one finding at its unit's office.
-pub(crate) async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String> {
+pub async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String> {
     let path = format!("/api/rectifications/{}-{finding}", unit.id);
     let measure = json!({"text": "逐项核实,限期整改,完善制度", "due": "2026-06-30", "responsible": "分管负责人"});
     let key = format!("rect-{finding}");

@@ -12,19 +12,19 @@ use crate::output;
 
 /// A person registered at the first start.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct FirstPerson {
+pub struct FirstPerson {
     /// The account.
-    pub(crate) account: String,
+    pub account: String,
     /// The id.
-    pub(crate) person: String,
+    pub person: String,
     /// The roles.
-    pub(crate) roles: Vec<String>,
+    pub roles: Vec<String>,
     /// The one-time link.
-    pub(crate) link: String,
+    pub link: String,
 }
 
 /// The people of an office's first start.
-pub(crate) fn people(keys: &Path) -> Result<Vec<FirstPerson>, String> {
+pub fn people(keys: &Path) -> Result<Vec<FirstPerson>, String> {
     read(&keys.join("first-sign-in.json"))
 }
 
@@ -34,7 +34,7 @@ fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, String> {
 }
 
 /// A token of the first person who holds `role` at the office of a key folder.
-pub(crate) fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String, String> {
+pub fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String, String> {
     let pin: Pin = read(&keys.join("pin.json"))?;
     if !pin.demo {
         return Err("this is a real city: people sign in there".to_owned());
@@ -55,7 +55,7 @@ pub(crate) fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String,
 }
 
 /// Prints a token for an office of a started city.
-pub(crate) fn print(data: &Path, office: &str, role: &str) -> Result<(), String> {
+pub fn print(data: &Path, office: &str, role: &str) -> Result<(), String> {
     let up: Value = read(&data.join("run/up.json"))?;
     let named = |it: &&Value| ["id", "code", "name"].iter().any(|field| it[*field] == office);
     let offices = up["offices"].as_array().cloned().unwrap_or_default();

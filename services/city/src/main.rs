@@ -1,28 +1,9 @@
-//! The city office: oversees the districts, runs the hub, inspects its own targets.
-//! Ingest, enrolment and the hub's papers come with its tier.
+//! The city office's process.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use clap::Parser;
-use desks::{enrolment::EnrolledView, results::ReportedView, running::Service, tiers};
-use event_store::View;
-use kernel::{OfficeId, id::Tier};
-use process::Arguments;
-use web::Route;
-
-fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {
-    let mut views = tiers::common_views(office);
-    views.push(Arc::new(ReportedView { office: office.clone() }));
-    views.push(Arc::new(EnrolledView));
-    views
-}
-
-fn routes() -> Vec<Route> {
-    let mut routes = tiers::common_routes();
-    routes.extend(tiers::inspecting_routes());
-    routes
-}
 
 fn main() -> ExitCode {
-    process::run(Service { tier: Tier::City, views, routes }, Arguments::parse())
+    process::run(city::service(), process::Arguments::parse())
 }

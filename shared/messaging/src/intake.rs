@@ -199,6 +199,10 @@ impl Sorting<'_> {
         if !parts.is_signed_by(&key) {
             return Ok(Class::Skip("not-an-entry"));
         }
+        if member.is_none() && entry.hash != self.pin.founding {
+            // Nothing is known yet but the pin: the founding itself comes first.
+            return Ok(Class::Hold("unknown-signer"));
+        }
         if let Some(code) = self.misplaced(unit, member.as_ref(), entry) {
             return Ok(Class::Evidence(code));
         }
@@ -231,10 +235,7 @@ impl Sorting<'_> {
         entry: &Incoming,
     ) -> Option<&'static str> {
         let (fact, setting) = (&entry.fact, unit.setting());
-        let Some(member) = member else {
-            // Nothing is known yet but the pin: only the founding itself fits.
-            return (entry.hash != self.pin.founding).then_some("not-the-founding");
-        };
+        let member = member?;
         if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
             return Some("epoch");
         }

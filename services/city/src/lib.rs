@@ -1,0 +1,27 @@
+//! The city office: oversees the districts, runs the hub, inspects its own targets.
+//! Ingest, enrolment and the hub's papers come with its tier.
+
+use std::sync::Arc;
+
+use desks::{enrolment::EnrolledView, results::ReportedView, running::Service, tiers};
+use event_store::View;
+use kernel::{OfficeId, id::Tier};
+use web::Route;
+
+/// The city's desks.
+pub fn service() -> Service {
+    Service { tier: Tier::City, views, routes }
+}
+
+fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {
+    let mut views = tiers::common_views(office);
+    views.push(Arc::new(ReportedView { office: office.clone() }));
+    views.push(Arc::new(EnrolledView));
+    views
+}
+
+fn routes() -> Vec<Route> {
+    let mut routes = tiers::common_routes();
+    routes.extend(tiers::inspecting_routes());
+    routes
+}

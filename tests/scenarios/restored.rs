@@ -1,0 +1,85 @@
+//! An office whose data folder was put back to an older copy refuses to record.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
+use tests::town::{CITY, TOWN, Town};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+async fn record_something(town: &Town, number: u32) -> Result<(), String> {
+    let body = json!({"set": "staff", "period": format!("2024-{number}"), "due": "2024-06-30"});
+    let key = format!("filing-{number}");
+    town.api(TOWN).post("COM", "/api/filings", &key, None, &body).await.map(drop)
+}
+
+async fn refuses(town: &Town) {
+    let began = std::time::Instant::now();
+    let url = format!("{}/api/filings", town.url(TOWN));
+    let id = kernel::OfficeId::parse(&town.id(TOWN)).unwrap();
+    let token = deploy::token::make(&town.keys(TOWN), &id, "COM").unwrap();
+    loop {
+        let headers = [("authorization", &*format!("Bearer {token}")), ("idempotency-key", "after-restore")];
+        let body = br#"{"set":"staff","period":"x","due":"2024-06-30"}"#.to_vec();
+        let reply = web::client::Client::default().send(hyper::Method::POST, &url, &headers, body).await.unwrap();
+        if reply.status == 503 {
+            let problem = reply.json();
+            assert_eq!(problem["code"], "log-behind");
+            assert!(problem["title"].as_str().unwrap().contains("落后"), "{problem}");
+            assert!(problem["title_en"].as_str().unwrap().contains("behind"), "{problem}");
+            return;
+        }
+        assert!(began.elapsed().as_secs() < 30, "it records: {} {}", reply.status, reply.json());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_put_back_to_an_older_copy_does_not_record() {
+    let mut town = Town::start().await;
+    record_something(&town, 1).await.unwrap();
+    town.stop_office(TOWN).await;
+    let copy_at = town.folder.join("copy");
+    copy(&town.data(TOWN), &copy_at);
+    town.start_office(TOWN).await;
+    for number in 2..6 {
+        record_something(&town, number).await.unwrap();
+    }
+    town.until("the hub holds the township's log", || async {
+        let ready = town.api(TOWN).get("COM", "/health/ready").await.unwrap();
+        ready["unsent"] == 0
+    })
+    .await;
+    town.stop_office(TOWN).await;
+    fs::remove_dir_all(town.data(TOWN)).unwrap();
+    copy(&copy_at, &town.data(TOWN));
+
+    // Known at once from `sent-up-to`, with the link cut.
+    town.links[TOWN].cut();
+    town.start_office(TOWN).await;
+    refuses(&town).await;
+    let ready = town.api(TOWN).get("COM", "/health/ready").await.unwrap();
+    assert_eq!(ready["status"], "log-behind");
+    // It still answers what it knows.
+    town.api(TOWN).get("COM", "/api/filings").await.unwrap();
+    town.stop_office(TOWN).await;
+
+    // Known from the hub, when `sent-up-to` was put back too.
+    town.links[TOWN].heal();
+    fs::remove_file(town.keys(TOWN).join("sent-up-to")).unwrap();
+    town.start_office(TOWN).await;
+    refuses(&town).await;
+    // The city goes on.
+    town.api(CITY).get("PLAN", "/api/filing-board").await.unwrap();
+}

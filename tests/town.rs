@@ -1,0 +1,294 @@
+//! A city, a district and a township, each a real service in this process.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, atomic::{AtomicU32, Ordering}},
+    time::{Duration, Instant},
+};
+
+use deploy::api::Api;
+use desks::{
+    founding,
+    joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig},
+    running::{self, Process, Service},
+};
+use event_store::Readers;
+use serde_json::{Value, json};
+use tokio::{process::Child, sync::watch, task::JoinHandle};
+use web::client::Client;
+
+use crate::proxy::Proxy;
+
+/// The codes of the three offices.
+pub const CITY: &str = "611000";
+/// 山阳县
+pub const DISTRICT: &str = "611024";
+/// 漫川关镇
+pub const TOWN: &str = "611024106";
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), String>>,
+}
+
+/// The small city.
+pub struct Town {
+    /// Everything lies here.
+    pub folder: PathBuf,
+    hub: Option<Child>,
+    hub_port: u16,
+    /// The links of the district and the township.
+    pub links: BTreeMap<String, Proxy>,
+    configs: BTreeMap<String, OfficeConfig>,
+    running: BTreeMap<String, Running>,
+    client: Client,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn service(code: &str) -> Service {
+    match code.len() {
+        9 => township::service(),
+        _ if code == CITY => city::service(),
+        _ => district::service(),
+    }
+}
+
+fn people(code: &str) -> Vec<FirstPerson> {
+    let letter = match code.len() {
+        9 => "T",
+        _ if code == CITY => "C",
+        _ => "D",
+    };
+    let roles: &[&str] = match letter {
+        "T" => &["COM", "DISC", "SYS", "SECADM", "AUDADM"],
+        _ => &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM", "AUDADM"],
+    };
+    let person = |role: &&str| FirstPerson {
+        account: role.to_lowercase(),
+        display: (*role).to_owned(),
+        roles: vec![format!("{letter}_{role}")],
+    };
+    roles.iter().map(person).collect()
+}
+
+impl Town {
+    /// Starts hub, city, district and township.
+    pub async fn start() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        let folder = std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
+        let mut town = Self {
+            folder,
+            hub: None,
+            hub_port: free_port(),
+            links: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            running: BTreeMap::new(),
+            client: Client::default(),
+        };
+        let city = town.config(CITY, free_port(), None).await;
+        let listen = format!("127.0.0.1:{}", town.hub_port);
+        let store = town.folder.join("nats");
+        let conf = founding::provision(&city, &listen, &store.display().to_string()).unwrap();
+        std::fs::write(town.folder.join("nats.conf"), conf).unwrap();
+        town.start_hub();
+        town.start_office(CITY).await;
+        for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
+            let invitation = json!({"tier": tier, "parent": town.id(parent), "code": code, "name": code});
+            let key = format!("invite-{code}");
+            let done = town.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
+            let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
+            town.config(code, free_port(), Some(token)).await;
+            town.start_office(code).await;
+        }
+        town
+    }
+
+    async fn config(&mut self, code: &str, port: u16, token: Option<String>) -> OfficeConfig {
+        let city = self.configs.get(CITY).map(|config| config.listen.clone());
+        let listen = format!("127.0.0.1:{port}");
+        let hub = if code == CITY {
+            self.hub_port
+        } else {
+            let proxy = Proxy::to(self.hub_port).await;
+            self.links.insert(code.to_owned(), proxy.clone());
+            proxy.port
+        };
+        let config = OfficeConfig {
+            city: format!("http://{}", city.unwrap_or_else(|| listen.clone())),
+            listen,
+            data: self.folder.join("data").join(code),
+            keys: self.folder.join("keys").join(code),
+            postgres: None,
+            token,
+            founding: (code == CITY).then(|| Founding {
+                code: code.to_owned(),
+                name: "商洛市".to_owned(),
+                demo: true,
+            }),
+            hub: Some(format!("nats://127.0.0.1:{hub}")),
+            clock: Some("2024-01-08T01:00:00Z".to_owned()),
+            people: people(code),
+        };
+        self.configs.insert(code.to_owned(), config.clone());
+        config
+    }
+
+    /// Starts nats-server.
+    pub fn start_hub(&mut self) {
+        let program = std::env::var("LIANDONG_NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+        let hub = tokio::process::Command::new(program)
+            .arg("-c")
+            .arg(self.folder.join("nats.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.hub = Some(hub.expect("nats-server is missing: run ./deploy/test"));
+    }
+
+    /// Ends nats-server with -9.
+    pub async fn kill_hub(&mut self) {
+        if let Some(mut hub) = self.hub.take() {
+            hub.kill().await.unwrap();
+        }
+    }
+
+    /// Starts an office and waits until it serves.
+    pub async fn start_office(&mut self, code: &str) {
+        let began = Instant::now();
+        loop {
+            let (stop, stopping) = watch::channel(false);
+            let readers = Readers::new(4);
+            let process = Process { readers, stopping, client: self.client.clone() };
+            let config = self.configs.get(code).unwrap().clone();
+            let task = tokio::spawn(running::run(service(code), config, process));
+            while !task.is_finished() && !self.serves(code).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            if !task.is_finished() {
+                self.running.insert(code.to_owned(), Running { stop, task });
+                return;
+            }
+            let why = task.await.unwrap();
+            assert!(began.elapsed() < Duration::from_secs(20), "{code}: {why:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn serves(&self, code: &str) -> bool {
+        let url = format!("{}/health/live", self.url(code));
+        let reply = self.client.send(hyper::Method::GET, &url, &[], Vec::new()).await;
+        reply.is_ok_and(|reply| reply.status == 200)
+    }
+
+    /// Stops an office and waits until its store is closed.
+    pub async fn stop_office(&mut self, code: &str) {
+        let running = self.running.remove(code).unwrap();
+        running.stop.send(true).unwrap();
+        running.task.await.unwrap().unwrap();
+        // The writer closes the store behind the last handle.
+        let lock = self.data(code).join("lock");
+        for _ in 0..500 {
+            if std::fs::File::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{code} does not let go of its store");
+    }
+
+    /// The store of an office.
+    pub fn data(&self, code: &str) -> PathBuf {
+        self.folder.join("data").join(code)
+    }
+
+    /// The keys of an office.
+    pub fn keys(&self, code: &str) -> PathBuf {
+        self.folder.join("keys").join(code)
+    }
+
+    /// The address of an office.
+    pub fn url(&self, code: &str) -> String {
+        format!("http://{}", self.configs.get(code).unwrap().listen)
+    }
+
+    /// The hub's own address.
+    pub fn hub_url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.hub_port)
+    }
+
+    /// The id of an office.
+    pub fn id(&self, code: &str) -> String {
+        membership(&self.keys(code)).seat.office.to_string()
+    }
+
+    /// The interface of an office.
+    pub fn api(&self, code: &str) -> Api {
+        let id = membership(&self.keys(code)).seat.office;
+        let (url, keys) = (self.url(code), self.keys(code));
+        Api::new(id, code.to_owned(), url, keys, self.client.clone(), Arc::default())
+    }
+
+    /// Registers the district's units: one of its own and one of the township's.
+    pub async fn register_units(&self) {
+        let units = json!([
+            {"id": "o1", "name": "县直单位001", "level": "county"},
+            {"id": "v1", "name": "南坡村", "level": "village", "unit_office": self.id(TOWN)},
+        ]);
+        self.api(DISTRICT).post("PLAN", "/api/organizations", "units", None, &units).await.unwrap();
+    }
+
+    /// Plans a round at the district with one task for the township's village.
+    pub fn village_round(&self, number: &str) -> (Value, Vec<Value>) {
+        let plan = json!({"number": number, "name": number, "kind": "regular",
+            "organisation": "own", "reach": "direct"});
+        let task = json!({"id": "k1", "target": "v1", "name": "南坡村", "level": "village",
+            "unit_office": self.id(TOWN)});
+        (plan, vec![task])
+    }
+
+    /// Waits until `holds` says so; a minute at most.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
+        let began = Instant::now();
+        while !holds().await {
+            assert!(began.elapsed() < Duration::from_secs(90), "{what}: not within 90 s");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Every entry that an office holds, own and received, as its auditor reads it.
+    pub async fn entries(&self, code: &str) -> Vec<Value> {
+        let api = self.api(code);
+        let mut after = String::new();
+        let mut all = Vec::new();
+        loop {
+            let path = format!("/api/events?limit=1000&after={after}");
+            let page = api.get("AUDADM", &path).await.unwrap();
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => next.clone_into(&mut after),
+                None => return all,
+            }
+        }
+    }
+}
+
+fn membership(keys: &Path) -> Membership {
+    serde_json::from_slice(&std::fs::read(keys.join(MEMBERSHIP)).unwrap()).unwrap()
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
