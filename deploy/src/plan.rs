@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::divisions::{of_level, towns};
+use crate::divisions::{Division, of_level, towns};
 
 /// A part of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +83,7 @@ impl Plan {
                 let demo = ["611002101", "611024106"];
                 towns.iter().filter(|town| demo.contains(&town.code.as_str())).collect()
             }
-            Mode::Term(scale) => {
-                let all = towns.len() as u64;
-                let take = scale.of(all);
-                let picked = |at: u64| towns.get(usize::try_from(at * all / take).unwrap_or(0));
-                (0..take).filter_map(picked).collect()
-            }
+            Mode::Term(scale) => enough(&towns, scale),
         };
         for district in of_level("district") {
             if chosen.iter().any(|town| town.parent == district.code) {
@@ -112,4 +107,23 @@ impl Plan {
     pub(crate) fn of_tier(&self, tier: &str) -> Vec<&Planned> {
         self.offices.iter().filter(|office| office.tier == tier).collect()
     }
+}
+
+/// Villages of the whole term (`figures.json`, `shangluo_levels`).
+const VILLAGES: u64 = 1295;
+
+/// Towns spread over the whole city, as many as hold the villages of the scale.
+fn enough(towns: &[Division], scale: Scale) -> Vec<&Division> {
+    let villages = of_level("village");
+    let all = towns.len() as u64;
+    let mut chosen = Vec::new();
+    for take in scale.of(all)..=all {
+        let picked = |at: u64| towns.get(usize::try_from(at * all / take).unwrap_or(0));
+        chosen = (0..take).filter_map(picked).collect();
+        let held = villages.iter().filter(|village| chosen.iter().any(|town| town.code == village.parent));
+        if held.count() as u64 >= scale.of(VILLAGES) {
+            break;
+        }
+    }
+    chosen
 }
