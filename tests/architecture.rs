@@ -31,8 +31,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// What rules must never touch: anything that waits, or that a test cannot fix.
 const IMPURE: &[&str] = &[
-    "async ", ".await", "sqlx", "axum", "tokio", "async_nats", "SystemTime", "wall()", "Entropy",
-    "HashMap", "HashSet",
+    "async ",
+    ".await",
+    "sqlx",
+    "axum",
+    "tokio",
+    "async_nats",
+    "SystemTime",
+    "wall()",
+    "Entropy",
+    "HashMap",
+    "HashSet",
 ];
 
 #[test]
@@ -83,10 +92,11 @@ fn the_rules_wait_for_nothing() {
 #[test]
 fn only_one_place_knows_nats_and_one_knows_sql_engines() {
     let mut strays = Vec::new();
-    for file in sources(&root().join("shared")).into_iter().chain(sources(&root().join("services"))) {
+    for file in sources(&root().join("shared")).into_iter().chain(sources(&root().join("services")))
+    {
         let text = fs::read_to_string(&file).unwrap();
         let path = file.display().to_string();
-        let nats = text.contains("async_nats") && !path.contains("messaging/src/nats/");
+        let nats = text.contains("async_nats::") && !path.contains("messaging/src/nats/");
         let sql = text.contains("sqlx::") && !path.contains("event-store/src/db.rs");
         if nats || sql {
             strays.push(path);
@@ -113,7 +123,9 @@ fn every_event_that_a_rule_can_issue_has_a_binding() {
     let store = root().join("shared/event-store/src/intake.rs");
     for file in aggregates.chain([store]) {
         let text = fs::read_to_string(&file).unwrap();
-        let Some(family) = between(&text, "const FAMILY: &'static str = \"", "\"") else { continue };
+        let Some(family) = between(&text, "const FAMILY: &'static str = \"", "\"") else {
+            continue;
+        };
         let names = text.split("fn name(").nth(1).unwrap().split("fn decide").next().unwrap();
         for name in names.split('"').skip(1).step_by(2) {
             seen += 1;
@@ -147,8 +159,18 @@ fn a_file_fits_in_one_sitting() {
 #[test]
 fn the_top_level_is_what_the_readme_says() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "README.md", "README.zh-CN.md", "LICENSE", "CHANGELOG.md",
-        "services", "shared", "deploy", "migrations", "tests", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "README.zh-CN.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "services",
+        "shared",
+        "deploy",
+        "migrations",
+        "tests",
+        "target",
     ];
     let entries = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name());
     let names = entries.map(|name| name.to_string_lossy().into_owned());

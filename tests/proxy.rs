@@ -29,7 +29,9 @@ impl Proxy {
                     if *is_cut.borrow() {
                         return;
                     }
-                    let Ok(mut outside) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+                    let Ok(mut outside) = TcpStream::connect(("127.0.0.1", target)).await else {
+                        return;
+                    };
                     tokio::select! {
                         _ = copy_bidirectional(&mut inside, &mut outside) => {}
                         _ = is_cut.wait_for(|cut| *cut) => {}

@@ -5,7 +5,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, atomic::{AtomicU32, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -69,7 +72,10 @@ fn people(code: &str) -> Vec<FirstPerson> {
     };
     let roles: &[&str] = match letter {
         "T" => &["COM", "DISC", "SYS", "SECADM", "AUDADM"],
-        _ => &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM", "AUDADM"],
+        _ => &[
+            "SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM",
+            "AUDADM",
+        ],
     };
     let person = |role: &&str| FirstPerson {
         account: role.to_lowercase(),
@@ -83,7 +89,8 @@ impl Town {
     /// Starts hub, city, district and township.
     pub async fn start() -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let folder = std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
         let mut town = Self {
             folder,
             hub: None,
@@ -101,9 +108,11 @@ impl Town {
         town.start_hub();
         town.start_office(CITY).await;
         for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
-            let invitation = json!({"tier": tier, "parent": town.id(parent), "code": code, "name": code});
+            let invitation =
+                json!({"tier": tier, "parent": town.id(parent), "code": code, "name": code});
             let key = format!("invite-{code}");
-            let done = town.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
+            let done =
+                town.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
             let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
             town.config(code, free_port(), Some(token)).await;
             town.start_office(code).await;
@@ -143,7 +152,8 @@ impl Town {
 
     /// Starts nats-server.
     pub fn start_hub(&mut self) {
-        let program = std::env::var("LIANDONG_NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
+        let program =
+            std::env::var("LIANDONG_NATS_SERVER").unwrap_or_else(|_| "nats-server".to_owned());
         let hub = tokio::process::Command::new(program)
             .arg("-c")
             .arg(self.folder.join("nats.conf"))

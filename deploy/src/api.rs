@@ -119,7 +119,9 @@ impl Api {
                     self.sent.fetch_add(1, Ordering::Relaxed);
                     return Ok(Done { body: reply.json(), version: reply.etag });
                 }
-                Ok(reply) if !matches!(reply.status, 429 | 503) => return Err(refused(path, &reply)),
+                Ok(reply) if !matches!(reply.status, 429 | 503) => {
+                    return Err(refused(path, &reply));
+                }
                 Ok(reply) => refused(path, &reply),
                 Err(error) => error,
             };
@@ -146,7 +148,12 @@ impl Api {
         let url = format!("{}/health/ready", self.url);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(120) {
-            if self.client.send(Method::GET, &url, &[], Vec::new()).await.is_ok_and(|r| r.status == 200) {
+            if self
+                .client
+                .send(Method::GET, &url, &[], Vec::new())
+                .await
+                .is_ok_and(|r| r.status == 200)
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -81,7 +81,10 @@ impl Children {
                         }
                     }
                     self.note(&child.name, None);
-                    say(&format!("{} ended by itself and is started again; see its log", child.name));
+                    say(&format!(
+                        "{} ended by itself and is started again; see its log",
+                        child.name
+                    ));
                 }
                 Err(error) => say(&format!("{}: {error}", child.program.display())),
             }

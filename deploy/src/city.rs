@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use desks::joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig};
+use desks::joining::{Founding, MEMBERSHIP, Membership, OfficeConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use web::client::Client;
@@ -18,6 +18,7 @@ use crate::{
     api::Api,
     children::{Child, Children},
     output::{print, say},
+    people::people,
     plan::{CITY, Mode, Plan, Planned},
     ports::Ports,
     story, term, token,
@@ -92,7 +93,10 @@ impl City {
         };
         let plan: Plan = match read::<Plan>(&data.join("run/plan.json")) {
             Some(kept) if (up.empty || up.term) && kept.mode != asked => {
-                return Err(format!("{} holds another city; choose another --data", data.display()));
+                return Err(format!(
+                    "{} holds another city; choose another --data",
+                    data.display()
+                ));
             }
             Some(kept) => kept,
             None => Plan::new(asked),
@@ -240,13 +244,17 @@ impl City {
             let mut configs = Vec::new();
             for office in &offices {
                 let known = self.keys(&office.code).join(MEMBERSHIP).exists();
-                let token = if known || tier == "city" { None } else { Some(self.invite(office).await?) };
+                let token =
+                    if known || tier == "city" { None } else { Some(self.invite(office).await?) };
                 let config = self.config(office, token);
                 self.configs.insert(office.code.clone(), config.clone());
                 configs.push((office.code.clone(), config));
             }
-            let groups: Vec<Vec<_>> =
-                if self.plan.one_each { configs.into_iter().map(|c| vec![c]).collect() } else { vec![configs] };
+            let groups: Vec<Vec<_>> = if self.plan.one_each {
+                configs.into_iter().map(|c| vec![c]).collect()
+            } else {
+                vec![configs]
+            };
             for group in groups.into_iter().filter(|group| !group.is_empty()) {
                 let name = if self.plan.one_each { group[0].0.clone() } else { tier.to_owned() };
                 let offices: Vec<_> = group.into_iter().map(|(_, config)| config).collect();
@@ -271,7 +279,11 @@ impl City {
         let began = std::time::Instant::now();
         while !self.keys(&office.code).join(MEMBERSHIP).exists() {
             if began.elapsed().as_secs() > 120 {
-                return Err(format!("{} was not enrolled; see {}/log", office.name, self.data.display()));
+                return Err(format!(
+                    "{} was not enrolled; see {}/log",
+                    office.name,
+                    self.data.display()
+                ));
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -331,25 +343,49 @@ impl City {
                 entry
             };
             let offices: Vec<Value> = offices.iter().map(with_pid).collect();
-            write(&path, &json!({"offices": offices, "nats": {"url": nats, "pid": children.pid("nats")}}))
+            write(
+                &path,
+                &json!({"offices": offices, "nats": {"url": nats, "pid": children.pid("nats")}}),
+            )
         }
     }
 
     fn greet(&self) {
         say("");
         for office in &self.plan.offices {
-            say(&format!("  {:<9} {:<10} {:<22} {}", office.tier, office.code, self.url(&office.code), office.name));
+            say(&format!(
+                "  {:<9} {:<10} {:<22} {}",
+                office.tier,
+                office.code,
+                self.url(&office.code),
+                office.name
+            ));
         }
-        say("\n首次登录链接 one-time first sign-in links (POST /api/sign-in {\"link\":…,\"password\":…}):");
+        say(
+            "\n首次登录链接 one-time first sign-in links (POST /api/sign-in {\"link\":…,\"password\":…}):",
+        );
         for office in self.plan.offices.iter().take(5) {
             for person in token::people(&self.keys(&office.code)).unwrap_or_default() {
-                say(&format!("  {:<10} {:<8} {:<22} {}", office.code, person.account, person.roles.join(","), person.link));
+                say(&format!(
+                    "  {:<10} {:<8} {:<22} {}",
+                    office.code,
+                    person.account,
+                    person.roles.join(","),
+                    person.link
+                ));
             }
         }
         if self.plan.is_demo() {
-            say(&format!("\n演示 DEMO city. A token: deploy/up token --data {} 611000 C_FILE", self.data.display()));
+            say(&format!(
+                "\n演示 DEMO city. A token: deploy/up token --data {} 611000 C_FILE",
+                self.data.display()
+            ));
         }
-        say(&format!("接口 API: {}/api/docs   addresses: {}/run/up.json   Ctrl-C stops.", self.url(CITY), self.data.display()));
+        say(&format!(
+            "接口 API: {}/api/docs   addresses: {}/run/up.json   Ctrl-C stops.",
+            self.url(CITY),
+            self.data.display()
+        ));
     }
 }
 
@@ -367,39 +403,4 @@ async fn keep_up_json(
 fn beside_me() -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     me.parent().map(Path::to_owned).ok_or_else(|| "no folder of programs".to_owned())
-}
-
-/// Who is registered at the first start. A real office gets its three
-/// administrators, who let in everybody else.
-fn people(tier: &str, demo: bool) -> Vec<FirstPerson> {
-    let letter = match tier {
-        "city" => 'C',
-        "district" => 'D',
-        _ => 'T',
-    };
-    let administrators = [("sys", "系统管理员", "SYS"), ("secadm", "安全管理员", "SECADM"), ("auditor", "审计管理员", "AUDADM")];
-    let office = [
-        ("sec", "书记", "SEC"),
-        ("lg", "领导小组", "LG"),
-        ("plan", "综合岗", "PLAN"),
-        ("file", "报备岗", "FILE"),
-        ("rect", "整改岗", "RECT"),
-        ("tl", "组长", "TL"),
-        ("td", "副组长", "TD"),
-        ("tm", "组员", "TM"),
-        ("lo", "联络员", "LO"),
-        ("unit", "被巡察单位", "UNIT"),
-    ];
-    let town = [("com", "镇党委", "COM"), ("disc", "镇纪委", "DISC")];
-    let workers: &[(&str, &str, &str)] = match (demo, tier) {
-        (false, _) => &[],
-        (_, "township") => &town,
-        _ => &office,
-    };
-    let person = |(account, display, role): &(&str, &str, &str)| FirstPerson {
-        account: (*account).to_owned(),
-        display: (*display).to_owned(),
-        roles: vec![format!("{letter}_{role}")],
-    };
-    workers.iter().chain(&administrators).map(person).collect()
 }

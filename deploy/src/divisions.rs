@@ -28,6 +28,10 @@ pub(crate) fn of_level(level: &str) -> Vec<Division> {
 /// The townships that are towns or streets: 98 of 商洛's 110 rows.
 pub(crate) fn towns() -> Vec<Division> {
     let mut towns = of_level("township");
-    towns.retain(|town| town.name.ends_with('镇') || town.name.ends_with("街道") || town.name.ends_with("街道办事处"));
+    towns.retain(|town| {
+        town.name.ends_with('镇')
+            || town.name.ends_with("街道")
+            || town.name.ends_with("街道办事处")
+    });
     towns
 }

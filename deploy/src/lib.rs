@@ -5,6 +5,7 @@ mod children;
 mod city;
 mod divisions;
 mod output;
+mod people;
 mod plan;
 mod ports;
 pub mod round;

@@ -66,7 +66,12 @@ pub(crate) struct Plan {
 }
 
 fn planned(code: &str, name: String, tier: &str, parent: Option<&str>) -> Planned {
-    Planned { code: code.to_owned(), name, tier: tier.to_owned(), parent: parent.map(str::to_owned) }
+    Planned {
+        code: code.to_owned(),
+        name,
+        tier: tier.to_owned(),
+        parent: parent.map(str::to_owned),
+    }
 }
 
 /// The code of 商洛市.
@@ -120,7 +125,8 @@ fn enough(towns: &[Division], scale: Scale) -> Vec<&Division> {
     for take in scale.of(all)..=all {
         let picked = |at: u64| towns.get(usize::try_from(at * all / take).unwrap_or(0));
         chosen = (0..take).filter_map(picked).collect();
-        let held = villages.iter().filter(|village| chosen.iter().any(|town| town.code == village.parent));
+        let held =
+            villages.iter().filter(|village| chosen.iter().any(|town| town.code == village.parent));
         if held.count() as u64 >= scale.of(VILLAGES) {
             break;
         }

@@ -48,7 +48,8 @@ impl<'a> Script<'a> {
 
     /// Plans the round and defines its tasks.
     pub async fn plan(&mut self) -> Result<(), String> {
-        let done = self.api.post("PLAN", "/api/rounds", &self.key("plan"), None, &self.plan).await?;
+        let done =
+            self.api.post("PLAN", "/api/rounds", &self.key("plan"), None, &self.plan).await?;
         self.id = done.body["id"].as_str().unwrap_or_default().to_owned();
         self.version = done.version;
         let tasks = json!(self.tasks);
@@ -128,7 +129,10 @@ pub async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String
     let key = format!("rect-{finding}");
     let began = std::time::Instant::now();
     loop {
-        match unit.post(role, &format!("{path}/measures"), &format!("{key}-m"), Some("1"), &measure).await {
+        match unit
+            .post(role, &format!("{path}/measures"), &format!("{key}-m"), Some("1"), &measure)
+            .await
+        {
             Ok(_) => break,
             // The feedback is still on its way.
             Err(why) if why.contains("-absent\"") || why.contains("stale-version") => {
@@ -141,5 +145,7 @@ pub async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String
         }
     }
     let report = json!({"report": "已按措施完成整改,并建立长效机制"});
-    unit.post(role, &format!("{path}/complete"), &format!("{key}-c"), Some("2"), &report).await.map(drop)
+    unit.post(role, &format!("{path}/complete"), &format!("{key}-c"), Some("2"), &report)
+        .await
+        .map(drop)
 }

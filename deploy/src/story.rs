@@ -61,7 +61,8 @@ fn finding(task: &str, title: &str) -> (String, String, String) {
 impl Story {
     async fn drive(&self, to: &str) -> Result<(), String> {
         let to = Timestamp::parse(to).ok_or("a time of the story does not read")?;
-        for office in [&self.city, &self.shanyang, &self.shangzhou, &self.manchuanguan, &self.yecun] {
+        for office in [&self.city, &self.shanyang, &self.shangzhou, &self.manchuanguan, &self.yecun]
+        {
             office.drive(to).await?;
         }
         Ok(())
@@ -82,7 +83,8 @@ impl Story {
             let list = json!({"valid_from": from, "targets": targets, "reason": reason});
             self.city.post("PLAN", "/api/target-lists", key, None, &list).await?;
         }
-        self.register_district(&self.shanyang, &self.manchuanguan, MANCHUANGUAN, "漫川关镇").await?;
+        self.register_district(&self.shanyang, &self.manchuanguan, MANCHUANGUAN, "漫川关镇")
+            .await?;
         self.register_district(&self.shangzhou, &self.yecun, YECUN, "夜村镇").await
     }
 
@@ -111,10 +113,18 @@ impl Story {
 
     /// 山阳县's first round runs to its end; 商州区 brings a town with its villages.
     async fn january(&self) -> Result<(), String> {
-        let tasks = vec![task("k1", "o0001", "县直单位001", "county"), task("k2", "o0002", "县直单位002", "county")];
+        let tasks = vec![
+            task("k1", "o0001", "县直单位001", "county"),
+            task("k2", "o0002", "县直单位002", "county"),
+        ];
         let found = vec![finding("k1", "采购程序不规范"), finding("k2", "台账更新不及时")];
         let number = "611024-T4-R01";
-        let mut first = Script::new(&self.shanyang, plan(number, "第一轮常规巡察", "regular", "direct"), tasks, found);
+        let mut first = Script::new(
+            &self.shanyang,
+            plan(number, "第一轮常规巡察", "regular", "direct"),
+            tasks,
+            found,
+        );
         through_feedback(&mut first).await?;
         for finding in &first.drafted {
             rectify(&self.shanyang, "UNIT", finding).await?;
@@ -151,9 +161,11 @@ impl Story {
     async fn february(&self) -> Result<(), String> {
         file(&self.shangzhou, "FILE", "round-plan-611002-T4-R01", &["R1", "R2"]).await?;
         file(&self.shanyang, "FILE", "feedback-611024-T4-R01", &["R9"]).await?;
-        self.review(&self.shanyang, "feedback-611024-T4-R01", Some("缺单独问题清单,请补正")).await?;
+        self.review(&self.shanyang, "feedback-611024-T4-R01", Some("缺单独问题清单,请补正"))
+            .await?;
         file(&self.yecun, "COM", "rectification-611002-T4-R01", &["R13"]).await?;
-        let one = |n: u32| vec![task("k1", &format!("o{n:04}"), &format!("县直单位{n:03}"), "county")];
+        let one =
+            |n: u32| vec![task("k1", &format!("o{n:04}"), &format!("县直单位{n:03}"), "county")];
         let rounds: [(&Api, &str, u32, &str); 3] = [
             (&self.shanyang, "611024-T4-R02", 3, "heard"),
             (&self.shanyang, "611024-T4-R03", 4, "withdrawn"),
@@ -174,8 +186,16 @@ impl Story {
             }
         }
         let found = vec![finding("k1", "对下指导不够"), finding("k2", "档案管理不规范")];
-        let tasks = vec![task("k1", "o0001", "市直单位001", "city"), task("k2", "o0002", "市直单位002", "city")];
-        let mut of_city = Script::new(&self.city, plan("611000-T5-R01", "五届市委第一轮巡察", "regular", "direct"), tasks, found);
+        let tasks = vec![
+            task("k1", "o0001", "市直单位001", "city"),
+            task("k2", "o0002", "市直单位002", "city"),
+        ];
+        let mut of_city = Script::new(
+            &self.city,
+            plan("611000-T5-R01", "五届市委第一轮巡察", "regular", "direct"),
+            tasks,
+            found,
+        );
         through_feedback(&mut of_city).await?;
         if let Some(finding) = of_city.drafted.first() {
             rectify(&self.city, "UNIT", finding).await?;
@@ -213,7 +233,9 @@ impl Story {
         };
         let basis = &row["submission"]["basis"];
         let mut version = row["version"].to_string();
-        for code in row["submission"]["items"].as_object().into_iter().flat_map(|items| items.keys()) {
+        for code in
+            row["submission"]["items"].as_object().into_iter().flat_map(|items| items.keys())
+        {
             let mut body = json!({"basis": basis});
             if let Some(reason) = rejected {
                 body["rejected"] = json!(reason);
@@ -226,7 +248,10 @@ impl Story {
             None => ("accept", json!({"basis": basis})),
         };
         let key = format!("{what}-{step}");
-        self.city.post("FILE", &format!("{path}/{step}"), &key, Some(&version), &body).await.map(drop)
+        self.city
+            .post("FILE", &format!("{path}/{step}"), &key, Some(&version), &body)
+            .await
+            .map(drop)
     }
 }
 
@@ -263,8 +288,12 @@ async fn file(office: &Api, role: &str, what: &str, codes: &[&str]) -> Result<()
         let hash = office.upload(role, text.into_bytes()).await?;
         let body = json!({"code": code, "hash": hash, "media": "text/plain", "name": format!("{code}.txt")});
         let key = format!("{what}-{code}");
-        version = office.post(role, &format!("{path}/items"), &key, Some(&version), &body).await?.version;
+        version =
+            office.post(role, &format!("{path}/items"), &key, Some(&version), &body).await?.version;
     }
     let body = json!({"partial": true});
-    office.post(role, &format!("{path}/submit"), &format!("{what}-submit"), Some(&version), &body).await.map(drop)
+    office
+        .post(role, &format!("{path}/submit"), &format!("{what}-submit"), Some(&version), &body)
+        .await
+        .map(drop)
 }

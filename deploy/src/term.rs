@@ -96,11 +96,19 @@ fn targets(plan: &Plan, scale: Scale) -> Result<BTreeMap<String, Vec<Target>>, S
     let towns = plan.of_tier("township");
     let parent = |code: &str| towns.iter().find(|t| t.code == code).and_then(|t| t.parent.clone());
     let villages = of_level("village").into_iter().filter_map(|village| {
-        Some((parent(&village.parent)?, village.parent, format!("{}-{}", village.name, village.code)))
+        Some((
+            parent(&village.parent)?,
+            village.parent,
+            format!("{}-{}", village.name, village.code),
+        ))
     });
     let villages: Vec<_> = villages.take(usize::try_from(village.targets).unwrap_or(0)).collect();
     if villages.len() as u64 != village.targets {
-        return Err(format!("{} villages are there, {} are needed", villages.len(), village.targets));
+        return Err(format!(
+            "{} villages are there, {} are needed",
+            villages.len(),
+            village.targets
+        ));
     }
     add(&village, villages);
     Ok(by_office)
@@ -182,7 +190,8 @@ async fn committee(
     api.post("PLAN", "/api/target-lists", "targets", None, &list).await?;
     let mut rounds = Vec::new();
     for level in ["city", "county", "village"] {
-        let of_level = targets.iter().cloned().enumerate().filter(|(_, target)| target.level == level);
+        let of_level =
+            targets.iter().cloned().enumerate().filter(|(_, target)| target.level == level);
         let of_level: Vec<(usize, Target)> = of_level.collect();
         rounds.extend(of_level.chunks(TASKS).map(<[_]>::to_vec));
     }

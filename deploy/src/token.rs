@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use access::{Tokens, tokens::MAX_LIFE};
-use messaging::directory::Pin;
 use kernel::OfficeId;
+use messaging::directory::Pin;
 use serde::Deserialize;
 use serde_json::Value;
 

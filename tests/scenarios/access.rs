@@ -64,7 +64,10 @@ async fn every_route_asks_who_it_is_and_every_role_is_held_to_its_rows() {
         let foreign = token(&town, if code == CITY { TOWN } else { CITY }, "SYS");
         for (method, path, who) in rows {
             let path = path.replace("{id}", "x").replace("{task}", "x").replace("{code}", "x");
-            let path = path.replace("{hash}", "x").replace("{family}", "x").replace("{authorisation}", "x");
+            let path = path
+                .replace("{hash}", "x")
+                .replace("{family}", "x")
+                .replace("{authorisation}", "x");
             if who == "public" || path == "/api/feed" {
                 continue;
             }
@@ -72,7 +75,8 @@ async fn every_route_asks_who_it_is_and_every_role_is_held_to_its_rows() {
             is_problem(&bare, 401, "not-signed-in");
             let other = send(&town, code, method.clone(), &path, Some(&foreign), &[], "{}").await;
             is_problem(&other, 401, "not-signed-in");
-            let roles: Vec<&str> = who.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let roles: Vec<&str> =
+                who.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let reply = send(&town, code, method.clone(), &path, Some(&auditor), &[], "{}").await;
             if who != "signed-in" && !roles.contains(&"AUDADM") {
                 is_problem(&reply, 403, "not-allowed");
@@ -88,7 +92,8 @@ async fn what_does_not_fit_is_refused_with_its_reason() {
     let town = Town::start().await;
     let plan = token(&town, DISTRICT, "PLAN");
     let key = [("idempotency-key", "k1")];
-    let body = r#"{"number":"R9","name":"轮次","kind":"regular","organisation":"own","reach":"direct"}"#;
+    let body =
+        r#"{"number":"R9","name":"轮次","kind":"regular","organisation":"own","reach":"direct"}"#;
     let post = async |more: &[(&str, &str)], body: &str| {
         send(&town, DISTRICT, Method::POST, "/api/rounds", Some(&plan), more, body).await
     };
@@ -113,8 +118,16 @@ async fn what_does_not_fit_is_refused_with_its_reason() {
         send(&town, DISTRICT, Method::POST, &path, Some(&sec), more, "").await
     };
     is_problem(&authorise(&[("idempotency-key", "k3")]).await, 428, "if-match-required");
-    is_problem(&authorise(&[("idempotency-key", "k4"), ("if-match", "\"7\"")]).await, 412, "stale-version");
-    is_problem(&authorise(&[("idempotency-key", "k5"), ("if-match", "\"1\"")]).await, 409, "no-tasks");
+    is_problem(
+        &authorise(&[("idempotency-key", "k4"), ("if-match", "\"7\"")]).await,
+        412,
+        "stale-version",
+    );
+    is_problem(
+        &authorise(&[("idempotency-key", "k5"), ("if-match", "\"1\"")]).await,
+        409,
+        "no-tasks",
+    );
 
     let lost = send(&town, DISTRICT, Method::GET, "/nowhere", None, &[], "").await;
     is_problem(&lost, 404, "not-found");
@@ -122,13 +135,16 @@ async fn what_does_not_fit_is_refused_with_its_reason() {
     is_problem(&method, 405, "method-not-allowed");
     let absent = send(&town, DISTRICT, Method::GET, "/api/rounds/none", Some(&plan), &[], "").await;
     is_problem(&absent, 404, "round-absent");
-    let cursor = send(&town, DISTRICT, Method::GET, "/api/rounds?after=%21", Some(&plan), &[], "").await;
+    let cursor =
+        send(&town, DISTRICT, Method::GET, "/api/rounds?after=%21", Some(&plan), &[], "").await;
     is_problem(&cursor, 422, "bad-field");
     for code in kernel::Code::ALL {
         let path = format!("/problems/{}", code.slug());
         let page = send(&town, DISTRICT, Method::GET, &path, None, &[], "").await;
         let text = String::from_utf8(page.body.to_vec()).unwrap();
-        assert!(page.status == 200 && text.contains(code.row().2[0]) && text.contains(code.row().3[1]));
+        assert!(
+            page.status == 200 && text.contains(code.row().2[0]) && text.contains(code.row().3[1])
+        );
     }
 }
 
@@ -148,14 +164,31 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
     };
     is_problem(&sign_in(json!({"link": link, "password": "short"})).await, 422, "weak-password");
     let good = json!({"link": link, "password": "南山的雪落在第一盏灯上"});
-    is_problem(&sign_in(json!({"link": "x.y", "password": "南山的雪落在第一盏灯上啊"})).await, 410, "link-spent");
+    is_problem(
+        &sign_in(json!({"link": "x.y", "password": "南山的雪落在第一盏灯上啊"})).await,
+        410,
+        "link-spent",
+    );
     let signed = sign_in(json!({"link": link, "password": "南山的雪落在第一盏灯上啊"})).await;
     assert_eq!(signed.status, 200, "{}", signed.json());
     is_problem(&sign_in(good).await, 422, "weak-password");
-    is_problem(&sign_in(json!({"link": link, "password": "南山的雪落在第一盏灯上啊"})).await, 410, "link-spent");
-    is_problem(&sign_in(json!({"account": "wang", "password": "wrong"})).await, 401, "bad-credentials");
-    is_problem(&sign_in(json!({"account": "nobody", "password": "wrong"})).await, 401, "bad-credentials");
-    let by_password = sign_in(json!({"account": "wang", "password": "南山的雪落在第一盏灯上啊"})).await;
+    is_problem(
+        &sign_in(json!({"link": link, "password": "南山的雪落在第一盏灯上啊"})).await,
+        410,
+        "link-spent",
+    );
+    is_problem(
+        &sign_in(json!({"account": "wang", "password": "wrong"})).await,
+        401,
+        "bad-credentials",
+    );
+    is_problem(
+        &sign_in(json!({"account": "nobody", "password": "wrong"})).await,
+        401,
+        "bad-credentials",
+    );
+    let by_password =
+        sign_in(json!({"account": "wang", "password": "南山的雪落在第一盏灯上啊"})).await;
     let token_of = by_password.json()["token"].as_str().unwrap().to_owned();
     // No post yet: signed in, and allowed nothing.
     let none = send(&town, DISTRICT, Method::GET, "/api/me", Some(&token_of), &[], "").await;
@@ -163,10 +196,21 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let path = format!("/api/persons/{id}/authorisations");
     let post = r#"{"role":"D_FILE","from":"2024-01-01"}"#;
-    let by_sys = send(&town, DISTRICT, Method::POST, &path, Some(&sys), &[("idempotency-key", "a1")], post).await;
+    let by_sys =
+        send(&town, DISTRICT, Method::POST, &path, Some(&sys), &[("idempotency-key", "a1")], post)
+            .await;
     is_problem(&by_sys, 403, "not-allowed");
     let secadm = token(&town, DISTRICT, "SECADM");
-    let given = send(&town, DISTRICT, Method::POST, &path, Some(&secadm), &[("idempotency-key", "a1")], post).await;
+    let given = send(
+        &town,
+        DISTRICT,
+        Method::POST,
+        &path,
+        Some(&secadm),
+        &[("idempotency-key", "a1")],
+        post,
+    )
+    .await;
     assert_eq!(given.status, 200, "{}", given.json());
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let me = send(&town, DISTRICT, Method::GET, "/api/me", Some(&token_of), &[], "").await;
@@ -174,5 +218,9 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
     for _ in 0..5 {
         sign_in(json!({"account": "wang", "password": "wrong"})).await;
     }
-    is_problem(&sign_in(json!({"account": "wang", "password": "南山的雪落在第一盏灯上啊"})).await, 429, "locked");
+    is_problem(
+        &sign_in(json!({"account": "wang", "password": "南山的雪落在第一盏灯上啊"})).await,
+        429,
+        "locked",
+    );
 }

@@ -27,9 +27,8 @@ async fn same_shared_heads(town: &Town, from: &str, to: &str) -> bool {
     let own = lanes_are_dense(&town.entries(from).await);
     let read = lanes_are_dense(&town.entries(to).await);
     let reader = town.id(to);
-    let shared = own.iter().filter(|(lane, _)| {
-        lane.contains(&town.id(from)) && lane.ends_with(&reader)
-    });
+    let shared =
+        own.iter().filter(|(lane, _)| lane.contains(&town.id(from)) && lane.ends_with(&reader));
     shared.clone().count() > 0 && shared.clone().all(|(lane, head)| read.get(lane) == Some(head))
 }
 
@@ -63,8 +62,14 @@ async fn a_cut_link_stops_nobody_and_heals_without_loss() {
     for finding in &findings {
         rectify(&town.api(TOWN), "COM", finding).await.unwrap();
     }
-    town.until("the district holds the township's entries", || same_shared_heads(&town, TOWN, DISTRICT)).await;
-    town.until("the township holds the district's entries", || same_shared_heads(&town, DISTRICT, TOWN)).await;
+    town.until("the district holds the township's entries", || {
+        same_shared_heads(&town, TOWN, DISTRICT)
+    })
+    .await;
+    town.until("the township holds the district's entries", || {
+        same_shared_heads(&town, DISTRICT, TOWN)
+    })
+    .await;
     town.until("the district's neighbours received everything", || async {
         let neighbours = town.api(DISTRICT).get("PLAN", "/api/neighbours").await.unwrap();
         neighbours.as_array().unwrap().iter().all(|n| n["not_received"] == 0)
@@ -97,9 +102,16 @@ async fn a_hub_killed_under_load_loses_nothing() {
         town.start_hub();
     }
     load.await.unwrap();
-    town.until("the district holds the township's entries", || same_shared_heads(&town, TOWN, DISTRICT)).await;
+    town.until("the district holds the township's entries", || {
+        same_shared_heads(&town, TOWN, DISTRICT)
+    })
+    .await;
     town.until("every finding is noted as rectified", || async {
-        let found = town.api(DISTRICT).get("RECT", "/api/findings?limit=500&state=rectified").await.unwrap();
+        let found = town
+            .api(DISTRICT)
+            .get("RECT", "/api/findings?limit=500&state=rectified")
+            .await
+            .unwrap();
         found["items"].as_array().unwrap().len() == findings.len()
     })
     .await;

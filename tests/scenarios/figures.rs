@@ -37,7 +37,8 @@ async fn from_the_streams(town: &Town) -> BTreeMap<String, (u64, u64)> {
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for (level, finding) in streams.values() {
         let count = counts.entry(level.clone()).or_default();
-        let fed_back = matches!(finding.state(), State::FedBack | State::Rectified | State::ClosedOut);
+        let fed_back =
+            matches!(finding.state(), State::FedBack | State::Rectified | State::ClosedOut);
         count.0 += u64::from(fed_back);
         count.1 += u64::from(matches!(finding.state(), State::Rectified | State::ClosedOut));
     }
@@ -77,7 +78,10 @@ async fn the_city_shows_what_the_districts_streams_give() {
     let row = district.get("RECT", &path).await.unwrap();
     let version = row["version"].to_string();
     let reason = json!({"reason": "反弹"});
-    district.post("RECT", &format!("{path}/reopen"), "reopen", Some(&version), &reason).await.unwrap();
+    district
+        .post("RECT", &format!("{path}/reopen"), "reopen", Some(&version), &reason)
+        .await
+        .unwrap();
     let expected: BTreeMap<String, (u64, u64)> =
         [("county".to_owned(), (3, 1)), ("village".to_owned(), (2, 1))].into();
     town.until("the city shows the figures", || async {

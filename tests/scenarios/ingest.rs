@@ -65,7 +65,8 @@ async fn what_is_forged_altered_or_misaddressed_is_refused_and_counted() {
     town.stop_office(DISTRICT).await;
     let office = town.id(DISTRICT);
     let seed = std::fs::read(town.keys(DISTRICT).join("event.key")).unwrap();
-    let (key, other) = (EventKey::from_seed(&seed).unwrap(), EventKey::from_seed(&[9; 32]).unwrap());
+    let (key, other) =
+        (EventKey::from_seed(&seed).unwrap(), EventKey::from_seed(&[9; 32]).unwrap());
     let good = next_fact(&town, held);
     let bend = |change: &dyn Fn(&mut Fact)| {
         let mut fact = good.clone();
@@ -78,17 +79,26 @@ async fn what_is_forged_altered_or_misaddressed_is_refused_and_counted() {
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("signature", good.sign(&other).unwrap()),
         ("malformed", b"\x01\x00\x05junk".to_vec()),
-        ("misaddressed", bend(&|f| f.at = EntryRef::parse(&format!("{another}/1/{}", held + 1)).unwrap())),
+        (
+            "misaddressed",
+            bend(&|f| f.at = EntryRef::parse(&format!("{another}/1/{}", held + 1)).unwrap()),
+        ),
         ("gap", bend(&|f| f.at.sequence += 1)),
         ("epoch", bend(&|f| f.at.epoch = 2)),
         ("stream-owner", bend(&|f| f.stream = format!("round/{another}-R1"))),
         ("stream-family", bend(&|f| f.stream = format!("filing/{office}-R1"))),
         ("audience", bend(&|f| f.audience = kernel::Audience::All)),
-        ("audience", bend(&|f| f.audience = kernel::Audience::parse(&format!("up-{another}")).unwrap())),
-        ("tier", bend(&|f| {
-            f.kind = "cn.liandong.directory.founded.v1".to_owned();
-            f.stream = format!("directory/{office}");
-        })),
+        (
+            "audience",
+            bend(&|f| f.audience = kernel::Audience::parse(&format!("up-{another}")).unwrap()),
+        ),
+        (
+            "tier",
+            bend(&|f| {
+                f.kind = "cn.liandong.directory.founded.v1".to_owned();
+                f.stream = format!("directory/{office}");
+            }),
+        ),
     ];
     for (code, item) in &cases {
         let answer = ask(&link, &office, &[item]).await;

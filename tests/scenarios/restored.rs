@@ -30,9 +30,13 @@ async fn refuses(town: &Town) {
     let id = kernel::OfficeId::parse(&town.id(TOWN)).unwrap();
     let token = deploy::token::make(&town.keys(TOWN), &id, "COM").unwrap();
     loop {
-        let headers = [("authorization", &*format!("Bearer {token}")), ("idempotency-key", "after-restore")];
+        let headers =
+            [("authorization", &*format!("Bearer {token}")), ("idempotency-key", "after-restore")];
         let body = br#"{"set":"staff","period":"x","due":"2024-06-30"}"#.to_vec();
-        let reply = web::client::Client::default().send(hyper::Method::POST, &url, &headers, body).await.unwrap();
+        let reply = web::client::Client::default()
+            .send(hyper::Method::POST, &url, &headers, body)
+            .await
+            .unwrap();
         if reply.status == 503 {
             let problem = reply.json();
             assert_eq!(problem["code"], "log-behind");

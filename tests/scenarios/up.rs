@@ -1,6 +1,10 @@
 //! `deploy/up` as its user runs it.
 
-use std::{path::{Path, PathBuf}, process::{Command, Output, Stdio}, time::{Duration, Instant}};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -13,7 +17,8 @@ struct Data(PathBuf);
 
 impl Data {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("liandong-up-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("liandong-up-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         Self(folder)
     }
@@ -55,16 +60,23 @@ fn the_demo_tells_its_story_and_keeps_it() {
     assert_eq!(up["offices"].as_array().unwrap().len(), 5);
     for tier in ["city", "district", "township"] {
         let mut configs: Vec<Value> = Vec::new();
-        for office in up["offices"].as_array().unwrap().iter().filter(|office| office["tier"] == tier) {
+        for office in
+            up["offices"].as_array().unwrap().iter().filter(|office| office["tier"] == tier)
+        {
             let name = if tier == "city" { "611000" } else { office["code"].as_str().unwrap() };
             configs.extend(data.json(&format!("{name}.json")).as_array().unwrap().iter().cloned());
         }
         let file = data.0.join(format!("{tier}.json"));
         std::fs::write(&file, serde_json::to_vec(&configs).unwrap()).unwrap();
         let service = program().with_file_name(tier);
-        let check = Command::new(service).arg("--config").arg(&file).arg("check-views").output().unwrap();
+        let check =
+            Command::new(service).arg("--config").arg(&file).arg("check-views").output().unwrap();
         let said = String::from_utf8_lossy(&check.stdout).into_owned();
-        assert!(check.status.success() && said.contains("agrees"), "{said}{}", String::from_utf8_lossy(&check.stderr));
+        assert!(
+            check.status.success() && said.contains("agrees"),
+            "{said}{}",
+            String::from_utf8_lossy(&check.stderr)
+        );
     }
     let other = data.up(&["--term", "--once"]);
     assert_eq!(other.status.code(), Some(2), "another city in the same folder is refused");
@@ -76,7 +88,12 @@ fn a_twentieth_of_the_term_agrees_with_the_published_figures() {
     let view = results(&data.up(&["--term", "--scale", "1/20", "--once", "--json"]));
     let row = |at: usize| {
         let row = &view["levels"][at];
-        (row["targets"].as_u64(), row["inspected"].as_u64(), row["found"].as_u64(), row["rectified"].as_u64())
+        (
+            row["targets"].as_u64(),
+            row["inspected"].as_u64(),
+            row["found"].as_u64(),
+            row["rectified"].as_u64(),
+        )
     };
     assert_eq!(row(0), (Some(4), Some(4), Some(114), Some(112)));
     assert_eq!(row(1), (Some(31), Some(31), Some(490), Some(420)));
@@ -110,7 +127,10 @@ fn an_empty_city_is_real_and_ends_with_its_parent() {
         .output()
         .unwrap();
     assert_eq!(token.status.code(), Some(2), "a real city gives no tokens away");
-    let pids: Vec<u64> = [&view["offices"][0]["pid"], &view["nats"]["pid"]].iter().filter_map(|pid| pid.as_u64()).collect();
+    let pids: Vec<u64> = [&view["offices"][0]["pid"], &view["nats"]["pid"]]
+        .iter()
+        .filter_map(|pid| pid.as_u64())
+        .collect();
     assert_eq!(pids.len(), 2);
     let stopped = Command::new("kill").args(["-INT", &up.id().to_string()]).status().unwrap();
     assert!(stopped.success() && up.wait().unwrap().success());

@@ -42,8 +42,7 @@ pub struct Tokens {
 }
 
 /// The fixed head of an Ed25519 private key in PKCS #8 (RFC 8410).
-const PKCS8: [u8; 16] =
-    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 impl Tokens {
     /// Tokens of `office` under the key of a 32-byte seed.
@@ -80,7 +79,8 @@ impl Tokens {
         validation.leeway = LEEWAY;
         let claims: Claims = decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
         let Timestamp(now) = wall();
-        let short = claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=MAX_LIFE).contains(&life));
+        let short =
+            claims.exp.checked_sub(claims.iat).is_some_and(|life| (1..=MAX_LIFE).contains(&life));
         let begun = claims.iat <= now / 1000 + i64::try_from(LEEWAY).unwrap_or(0);
         (short && begun && claims.demo == self.demo && !claims.sub.is_empty()).then_some(claims)
     }
@@ -124,7 +124,8 @@ mod tests {
         let ed = Algorithm::EdDSA;
         assert!(tokens(1).check(&forged(ed, |_| {})).is_some(), "the base is good");
         type Change = Box<dyn FnOnce(&mut Value)>;
-        let set = |name: &'static str, value: Value| -> Change { Box::new(move |c| c[name] = value) };
+        let set =
+            |name: &'static str, value: Value| -> Change { Box::new(move |c| c[name] = value) };
         let without = |name: &'static str| -> Change {
             Box::new(move |c| drop(c.as_object_mut().unwrap().remove(name)))
         };

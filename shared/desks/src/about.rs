@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use domain::demo_clock::{DemoClock, Move};
 use event_store::{Unit, act};
 use kernel::{Code, Refusal, Timestamp};
@@ -16,12 +20,42 @@ use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
 pub fn routes() -> Vec<Route> {
     vec![
         get("/health/live", Who::Public, ["存活", "The process lives"], live),
-        get("/health/ready", Who::Public, ["就绪", "Whether the office records, and its link to the hub"], ready),
-        get("/api/neighbours", Who::SignedIn, ["相邻单位", "Last heard and not received yet, for each neighbour"], all_neighbours),
-        get("/api/intake", Who::SignedIn, ["接收统计", "What intake counted since the start"], intake),
-        get("/api/views/check", Who::Roles(&["SYS", "AUDADM"]), ["核对视图", "Compare every view with a fresh fold"], check),
-        post_empty("/api/views/refold", Who::Roles(&["SYS"]), ["重建视图", "Empty the views and fold them again"], refold),
-        post::<Drive, _>("/api/demo/clock", Who::Roles(&["SYS"]), ["拨动演示时钟", "Move a demo office's clock forwards"], drive),
+        get(
+            "/health/ready",
+            Who::Public,
+            ["就绪", "Whether the office records, and its link to the hub"],
+            ready,
+        ),
+        get(
+            "/api/neighbours",
+            Who::SignedIn,
+            ["相邻单位", "Last heard and not received yet, for each neighbour"],
+            all_neighbours,
+        ),
+        get(
+            "/api/intake",
+            Who::SignedIn,
+            ["接收统计", "What intake counted since the start"],
+            intake,
+        ),
+        get(
+            "/api/views/check",
+            Who::Roles(&["SYS", "AUDADM"]),
+            ["核对视图", "Compare every view with a fresh fold"],
+            check,
+        ),
+        post_empty(
+            "/api/views/refold",
+            Who::Roles(&["SYS"]),
+            ["重建视图", "Empty the views and fold them again"],
+            refold,
+        ),
+        post::<Drive, _>(
+            "/api/demo/clock",
+            Who::Roles(&["SYS"]),
+            ["拨动演示时钟", "Move a demo office's clock forwards"],
+            drive,
+        ),
     ]
 }
 
@@ -33,7 +67,8 @@ async fn ready(State(seat): State<Arc<Seat>>) -> Response {
     let status = seat.office.refusing().map_or("ready", Code::slug);
     let link = if seat.link.is_up() { "up" } else { "down" };
     let unsent = seat.office.head().saturating_sub(seat.link.held());
-    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo})).into_response()
+    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo}))
+        .into_response()
 }
 
 async fn all_neighbours(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {

@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use kernel::OfficeId;
-use messaging::{directory::{DIRECTORY, Entry}, neighbours::neighbours};
+use messaging::{
+    directory::{DIRECTORY, Entry},
+    neighbours::neighbours,
+};
 use serde_json::{Value, json};
 use web::{Problem, Route, Seat, Who, get};
 
@@ -12,7 +19,12 @@ use crate::reviews::{REVIEWS, ReviewRow};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
-    vec![get("/api/filing-board", Who::SignedIn, ["报备看板", "Filing board: offices below by filings"], board)]
+    vec![get(
+        "/api/filing-board",
+        Who::SignedIn,
+        ["报备看板", "Filing board: offices below by filings"],
+        board,
+    )]
 }
 
 async fn board(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
@@ -29,13 +41,15 @@ async fn board(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
         .filter(|member| member.parent.as_ref() == Some(&setting.office))
         .map(|member| {
             let own = reviews.iter().map(|(_, row)| row);
-            let own = own.filter(|row| row.expectation.as_ref().is_some_and(|e| e.from == member.office));
+            let own =
+                own.filter(|row| row.expectation.as_ref().is_some_and(|e| e.from == member.office));
             let filings: Vec<Value> = own.map(|row| filing(row, today)).collect();
             json!({"district": member.office, "name": member.name, "code": member.code,
                 "last_heard": heard.get(&member.office).copied().flatten(), "filings": filings})
         })
         .collect();
-    Ok(Json(json!({"demo": seat.pin.demo, "as_of": setting.clock.now(), "rows": rows})).into_response())
+    Ok(Json(json!({"demo": seat.pin.demo, "as_of": setting.clock.now(), "rows": rows}))
+        .into_response())
 }
 
 /// Lateness under a proposed deadline reminds; it says that it is a proposal.

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::{Json, body::Bytes, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use domain::directory::{Baseline, Command as Ask, Directory, Member, Seat as OfficeSeat};
 use event_store::{FoldError, Rows, Unit, View, act};
 use kernel::{
-    Audience, Code, Fact, Lane, OfficeId, Refusal, Root, Timestamp, clock::wall, id::Tier,
+    Audience, Code, Fact, Lane, OfficeId, Refusal, Root, Timestamp,
+    clock::wall,
+    id::Tier,
     sign::{Hash, PublicKey},
 };
 use messaging::{
@@ -124,10 +131,25 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
         }
     };
     vec![
-        post::<Invitation, _>("/api/enrolment-tokens", Who::Roles(&["SYS"]), ["签发注册码", "Make a one-time enrolment token"], invite),
-        post::<Application, _>("/api/enrolments", Who::Public, ["单位注册", "An office enrols with its token and keys"], enrol),
+        post::<Invitation, _>(
+            "/api/enrolment-tokens",
+            Who::Roles(&["SYS"]),
+            ["签发注册码", "Make a one-time enrolment token"],
+            invite,
+        ),
+        post::<Application, _>(
+            "/api/enrolments",
+            Who::Public,
+            ["单位注册", "An office enrols with its token and keys"],
+            enrol,
+        ),
         get("/api/offices", Who::SignedIn, ["单位名录", "The directory"], offices),
-        get("/api/ingest", Who::SignedIn, ["汇入统计", "What ingest accepted and refused since the start"], counted),
+        get(
+            "/api/ingest",
+            Who::SignedIn,
+            ["汇入统计", "What ingest accepted and refused since the start"],
+            counted,
+        ),
     ]
 }
 
@@ -168,7 +190,8 @@ async fn invite(command: Command<Invitation>) -> Result<Response, Problem> {
     let derived = seat.derive("enrolment", &[command.scope()]).to_string();
     let secret = derived[..40].to_owned();
     let alphabet = |b: u8| char::from(b"abcdefghijkmnpqrstuvwxyz23456789"[usize::from(b % 32)]);
-    let office: String = Hash::of(&[derived.as_bytes()]).0[..8].iter().map(|b| alphabet(*b)).collect();
+    let office: String =
+        Hash::of(&[derived.as_bytes()]).0[..8].iter().map(|b| alphabet(*b)).collect();
     let office = OfficeId::parse(&office).ok_or(Code::Internal)?;
     let token = Hash::of(&[secret.as_bytes()]);
     let place = OfficeSeat { office: office.clone(), tier, parent: Some(parent), code, name };
@@ -268,7 +291,8 @@ impl Admission {
     /// Where a joining reader begins: the first stream sequence of its `_d`
     /// consumer, and how far the lanes that it reads there had gone before.
     async fn baselines(&self, place: &OfficeSeat) -> Result<(u64, Vec<Baseline>), Failure> {
-        let start = history::last(&self.link, "HISTORY", ">").await?.map_or(0, |last| last.sequence);
+        let start =
+            history::last(&self.link, "HISTORY", ">").await?.map_or(0, |last| last.sequence);
         let mut baselines = Vec::new();
         let members: Vec<(String, Entry)> = match self.seat.office.reader().await {
             Ok(mut reader) => reader.all(DIRECTORY, "").await.map_err(Failure::nats)?,
@@ -286,7 +310,9 @@ impl Admission {
             for audience in audiences {
                 let lane = Lane { origin: origin.clone(), root: Root::Ev, audience };
                 let subject = format!("{lane}.>");
-                let Some(last) = history::last(&self.link, "HISTORY", &subject).await? else { continue };
+                let Some(last) = history::last(&self.link, "HISTORY", &subject).await? else {
+                    continue;
+                };
                 let (fact, hash) = Fact::of_entry(&last.payload).map_err(Failure::nats)?;
                 baselines.push(Baseline { lane, epoch: fact.at.epoch, counter: fact.lane, hash });
             }
@@ -296,7 +322,11 @@ impl Admission {
 
     /// Creates the office's readers; again with the same settings changes nothing.
     /// Without `start` the `_d` reader is there already and is left as it is.
-    pub async fn create_readers(&self, place: &OfficeSeat, start: Option<u64>) -> Result<(), Failure> {
+    pub async fn create_readers(
+        &self,
+        place: &OfficeSeat,
+        start: Option<u64>,
+    ) -> Result<(), Failure> {
         let (office, city) = (&place.office, &self.seat.office.setting().office);
         let mut filters = vec![format!("ev.*.to-{office}.>"), format!("cf.*.to-{office}.>")];
         if place.tier != Tier::Township {
@@ -352,7 +382,8 @@ impl Admission {
 
     async fn member(&self, office: &OfficeId) -> Result<Option<Member>, Failure> {
         let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
-        let entry: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::nats)?;
+        let entry: Option<Entry> =
+            reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::nats)?;
         Ok(entry.map(|entry| entry.member))
     }
 
@@ -360,6 +391,9 @@ impl Admission {
         let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
         let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::nats)?;
         let seats = rows.into_iter().map(|(_, entry)| entry.member.seat);
-        Ok(seats.filter(|seat| seat.parent.as_ref() == Some(office)).map(|seat| seat.office).collect())
+        Ok(seats
+            .filter(|seat| seat.parent.as_ref() == Some(office))
+            .map(|seat| seat.office)
+            .collect())
     }
 }

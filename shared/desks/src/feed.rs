@@ -22,9 +22,24 @@ use web::{Caller, Problem, Route, Seat, Who, get};
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/events", Who::SignedIn, ["事件流", "Own and received entries, a page after a cursor"], events),
-        get("/api/feed", Who::SignedIn, ["事件流(实时)", "The same live, as server-sent events"], feed),
-        get("/api/history/{family}/{id}", Who::SignedIn, ["历史沿革", "The entries of one aggregate"], history),
+        get(
+            "/api/events",
+            Who::SignedIn,
+            ["事件流", "Own and received entries, a page after a cursor"],
+            events,
+        ),
+        get(
+            "/api/feed",
+            Who::SignedIn,
+            ["事件流(实时)", "The same live, as server-sent events"],
+            feed,
+        ),
+        get(
+            "/api/history/{family}/{id}",
+            Who::SignedIn,
+            ["历史沿革", "The entries of one aggregate"],
+            history,
+        ),
     ]
 }
 
@@ -119,7 +134,8 @@ async fn feed(
 ) -> Result<Response, Problem> {
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let after = cursor(resumed.unwrap_or(&query.after))?;
-    let live = Live { seat, caller, after, ready: std::collections::VecDeque::new(), caught_up: false };
+    let live =
+        Live { seat, caller, after, ready: std::collections::VecDeque::new(), caught_up: false };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))

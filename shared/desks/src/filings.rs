@@ -29,9 +29,24 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/api/filings", Who::SignedIn, ["本单位应报事项", "Own filings due and sent"], filings),
         get("/api/filings/{id}", Who::SignedIn, ["报备事项", "One filing"], one),
-        post::<NewFiling, _>("/api/filings", FILERS, ["登记应报事项", "Expect a filing of one's own, by plan"], expect),
-        post::<Attach, _>("/api/filings/{id}/items", FILERS, ["附材料", "Attach an uploaded paper"], attach),
-        post::<Submit, _>("/api/filings/{id}/submit", Who::Roles(&["FILE", "COM"]), ["报送", "Submit"], submit),
+        post::<NewFiling, _>(
+            "/api/filings",
+            FILERS,
+            ["登记应报事项", "Expect a filing of one's own, by plan"],
+            expect,
+        ),
+        post::<Attach, _>(
+            "/api/filings/{id}/items",
+            FILERS,
+            ["附材料", "Attach an uploaded paper"],
+            attach,
+        ),
+        post::<Submit, _>(
+            "/api/filings/{id}/submit",
+            Who::Roles(&["FILE", "COM"]),
+            ["报送", "Submit"],
+            submit,
+        ),
     ]
 }
 
@@ -120,7 +135,10 @@ pub fn days_late(due: Day, first: Option<Timestamp>, today: Day) -> i64 {
     first.map_or(today, Timestamp::day).days_after(due).max(0)
 }
 
-async fn filings(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn filings(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     let prefix = format!("{}-", seat.office.setting().office);
     list::<FilingRow>(&seat, FILINGS, &prefix, &page, |_| true).await
 }

@@ -36,10 +36,30 @@ const READERS: Who =
 pub fn team_routes() -> Vec<Route> {
     vec![
         post::<NewDraft, _>("/api/findings", TEAM, ["起草问题底稿", "Draft a finding"], draft),
-        post::<Nothing, _>("/api/findings/{id}/co-sign", TEAM, ["第二人签字", "Co-sign; another person than the drafter"], co_sign),
-        post::<Reason, _>("/api/findings/{id}/drop", Who::Roles(&["TL", "TD"]), ["不再列入", "Drop a draft with a reason"], drop_draft),
-        post::<CloseOut, _>("/api/findings/{id}/close-out", Who::Roles(&["RECT"]), ["销号", "Take it off the ledger, on the newest completion"], close_out),
-        post::<Reason, _>("/api/findings/{id}/reopen", Who::Roles(&["RECT"]), ["重新整改", "Reopen with a reason"], reopen),
+        post::<Nothing, _>(
+            "/api/findings/{id}/co-sign",
+            TEAM,
+            ["第二人签字", "Co-sign; another person than the drafter"],
+            co_sign,
+        ),
+        post::<Reason, _>(
+            "/api/findings/{id}/drop",
+            Who::Roles(&["TL", "TD"]),
+            ["不再列入", "Drop a draft with a reason"],
+            drop_draft,
+        ),
+        post::<CloseOut, _>(
+            "/api/findings/{id}/close-out",
+            Who::Roles(&["RECT"]),
+            ["销号", "Take it off the ledger, on the newest completion"],
+            close_out,
+        ),
+        post::<Reason, _>(
+            "/api/findings/{id}/reopen",
+            Who::Roles(&["RECT"]),
+            ["重新整改", "Reopen with a reason"],
+            reopen,
+        ),
     ]
 }
 
@@ -166,7 +186,10 @@ fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<
     })
 }
 
-async fn findings(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn findings(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     let (round, task, state) = (page.round.clone(), page.task.clone(), page.state.clone());
     list::<FindingRow>(&seat, FINDINGS, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
@@ -272,7 +295,10 @@ struct CloseOut {
     basis: Hash,
 }
 
-async fn close_out(Path(id): Path<String>, command: Command<CloseOut>) -> Result<Response, Problem> {
+async fn close_out(
+    Path(id): Path<String>,
+    command: Command<CloseOut>,
+) -> Result<Response, Problem> {
     let (expected, basis) = (command.expected()?, command.body.basis);
     command.decide::<Finding>(id, expected, Ask::CloseOut { basis }).await
 }
@@ -281,4 +307,3 @@ async fn reopen(Path(id): Path<String>, command: Command<Reason>) -> Result<Resp
     let (expected, reason) = (command.expected()?, command.body.reason.clone());
     command.decide::<Finding>(id, expected, Ask::Reopen { reason }).await
 }
-

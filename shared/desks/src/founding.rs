@@ -174,12 +174,22 @@ pub async fn seat(
     Ok((seat, routes, tasks))
 }
 
+/// What an office does at its start, before it takes anything in.
+pub async fn first_things(
+    seat: &Seat,
+    config: &OfficeConfig,
+    membership: &Membership,
+) -> Result<(), String> {
+    begin_lanes(&seat.office, membership).await?;
+    first_people(seat, config).await
+}
+
 /// Registers the configured people at the first start, with one-time links that
 /// only the key folder holds.
-pub async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), String> {
+async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), String> {
     const LINKS: &str = "first-sign-in.json";
     let known: Option<serde_json::Value> = seat.keys.read(LINKS).map_err(|e| e.to_string())?;
-    if known.is_some() || config.people.is_empty() || seat.office.refusing().is_some() {
+    if known.is_some() || config.people.is_empty() {
         return Ok(());
     }
     let today = seat.office.setting().clock.now().day();
@@ -222,10 +232,7 @@ pub async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), Stri
 }
 
 /// Sets where the office's lanes begin, once, and folds what is understood by now.
-pub async fn begin_lanes(office: &Office, membership: &Membership) -> Result<(), String> {
-    if office.refusing().is_some() {
-        return Ok(());
-    }
+async fn begin_lanes(office: &Office, membership: &Membership) -> Result<(), String> {
     let baselines: BTreeMap<String, LaneHead> = membership
         .baselines
         .iter()

@@ -85,7 +85,11 @@ pub struct Membership {
 pub const MEMBERSHIP: &str = "membership.json";
 
 /// The membership: kept from before, or asked for now.
-pub async fn join(config: &OfficeConfig, keys: &Keys, client: &Client) -> Result<Membership, String> {
+pub async fn join(
+    config: &OfficeConfig,
+    keys: &Keys,
+    client: &Client,
+) -> Result<Membership, String> {
     let text = |error: io::Error| error.to_string();
     if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
         return Ok(known);

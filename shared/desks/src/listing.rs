@@ -1,6 +1,9 @@
 //! Lists: opaque cursors, one way for all views.
 
-use axum::{Json, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use kernel::{Code, Refusal};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -19,8 +19,15 @@ use domain::{
 };
 use event_store::{Answer, Unit, act};
 use hyper::Method;
-use kernel::{Code, OfficeId, Timestamp, clock::wall, sign::{EventKey, Hash}};
-use messaging::{directory::{DIRECTORY, Entry}, papers::MAX_PAPER};
+use kernel::{
+    Code, OfficeId, Timestamp,
+    clock::wall,
+    sign::{EventKey, Hash},
+};
+use messaging::{
+    directory::{DIRECTORY, Entry},
+    papers::MAX_PAPER,
+};
 use serde_json::json;
 use web::{Problem, Route, Seat, Who, client::Client, get, post_empty, put};
 
@@ -32,16 +39,36 @@ use crate::{
 /// The routes of every office.
 pub fn routes() -> Vec<Route> {
     vec![
-        post_empty("/api/papers", Who::Roles(&["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]), ["上传附件", "Upload a paper; the same bytes twice are one paper"], upload),
-        get("/api/papers/{hash}", Who::SignedIn, ["下载附件", "Download a paper that is here"], download),
+        post_empty(
+            "/api/papers",
+            Who::Roles(&["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]),
+            ["上传附件", "Upload a paper; the same bytes twice are one paper"],
+            upload,
+        ),
+        get(
+            "/api/papers/{hash}",
+            Who::SignedIn,
+            ["下载附件", "Download a paper that is here"],
+            download,
+        ),
     ]
 }
 
 /// The routes of the hub: offices prove themselves with their event keys.
 pub fn hub_routes() -> Vec<Route> {
     vec![
-        put("/hub/papers/{hash}", Who::Public, ["单位上传附件", "An office sends a paper"], hub_put),
-        get("/hub/papers/{hash}", Who::Public, ["单位下载附件", "An office fetches a paper it was named for"], hub_get),
+        put(
+            "/hub/papers/{hash}",
+            Who::Public,
+            ["单位上传附件", "An office sends a paper"],
+            hub_put,
+        ),
+        get(
+            "/hub/papers/{hash}",
+            Who::Public,
+            ["单位下载附件", "An office fetches a paper it was named for"],
+            hub_get,
+        ),
     ]
 }
 
@@ -54,7 +81,10 @@ async fn upload(State(seat): State<Arc<Seat>>, body: Bytes) -> Result<Response, 
     Ok((StatusCode::CREATED, Json(json!({"hash": hash, "size": size}))).into_response())
 }
 
-async fn download(State(seat): State<Arc<Seat>>, Path(hash): Path<String>) -> Result<Response, Problem> {
+async fn download(
+    State(seat): State<Arc<Seat>>,
+    Path(hash): Path<String>,
+) -> Result<Response, Problem> {
     let hash = Hash::parse(&hash).ok_or(Code::NotFound)?;
     let bytes = seat.papers.get(&hash).await?.ok_or(Code::NotFound)?;
     let headers = [
@@ -80,7 +110,8 @@ async fn signed_by(
     hash: &Hash,
     headers: &HeaderMap,
 ) -> Result<OfficeId, Problem> {
-    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+    let text =
+        |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let office = text("ld-office").and_then(OfficeId::parse).ok_or(Code::NotSignedIn)?;
     let at = text("ld-time").and_then(Timestamp::parse).ok_or(Code::NotSignedIn)?;
     let signature = text("ld-signature").and_then(|text| BASE64.decode(text).ok());
@@ -209,8 +240,11 @@ impl PaperRunner {
         let key: &EventKey = &setting.key;
         let signature = BASE64.encode(key.sign(&words(method.as_str(), hash, at)));
         let (office, at) = (setting.office.to_string(), at.to_string());
-        let headers =
-            [("ld-office", office.as_str()), ("ld-time", at.as_str()), ("ld-signature", signature.as_str())];
+        let headers = [
+            ("ld-office", office.as_str()),
+            ("ld-time", at.as_str()),
+            ("ld-signature", signature.as_str()),
+        ];
         let url = format!("{}/hub/papers/{hash}", self.hub);
         match self.client.send(method, &url, &headers, body).await {
             Ok(reply) if reply.status < 300 => Some(reply.body.to_vec()),

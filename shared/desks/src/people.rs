@@ -1,7 +1,11 @@
 //! Persons, posts and signing in.
 
-use axum::{Json, extract::{Path, State}, response::{IntoResponse, Response}};
 use access::{PEOPLE, PersonRow, passwords, people::ACCOUNTS, tokens::MAX_LIFE};
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
 use domain::person::{Authorisation, Command as Ask, Person};
 use event_store::{Act, Answer, Unit, act};
 use kernel::{Actor, Code, Day, Refusal, Timestamp, clock::wall, sign::Hash};
@@ -16,12 +20,37 @@ use crate::listing::{Page, list};
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        post::<SignIn, _>("/api/sign-in", Who::Public, ["登录", "Sign in: account and password, or a first sign-in link"], sign_in),
+        post::<SignIn, _>(
+            "/api/sign-in",
+            Who::Public,
+            ["登录", "Sign in: account and password, or a first sign-in link"],
+            sign_in,
+        ),
         get("/api/me", Who::SignedIn, ["本人与岗位", "Who I am and which posts I hold"], me),
-        get("/api/persons", Who::Roles(&["SYS", "SECADM", "AUDADM"]), ["人员列表", "Persons"], persons),
-        post::<NewPerson, _>("/api/persons", Who::Roles(&["SYS"]), ["登记人员", "Register a person; the answer holds a one-time first sign-in link"], register),
-        post::<NewPost, _>("/api/persons/{id}/authorisations", Who::Roles(&["SECADM"]), ["岗位授权", "Give a post from a day to a day"], authorise),
-        post::<EndPost, _>("/api/persons/{id}/authorisations/{authorisation}/end", Who::Roles(&["SECADM"]), ["结束授权", "End a post"], end),
+        get(
+            "/api/persons",
+            Who::Roles(&["SYS", "SECADM", "AUDADM"]),
+            ["人员列表", "Persons"],
+            persons,
+        ),
+        post::<NewPerson, _>(
+            "/api/persons",
+            Who::Roles(&["SYS"]),
+            ["登记人员", "Register a person; the answer holds a one-time first sign-in link"],
+            register,
+        ),
+        post::<NewPost, _>(
+            "/api/persons/{id}/authorisations",
+            Who::Roles(&["SECADM"]),
+            ["岗位授权", "Give a post from a day to a day"],
+            authorise,
+        ),
+        post::<EndPost, _>(
+            "/api/persons/{id}/authorisations/{authorisation}/end",
+            Who::Roles(&["SECADM"]),
+            ["结束授权", "End a post"],
+            end,
+        ),
     ]
 }
 
@@ -39,7 +68,10 @@ struct SignIn {
 const LOCK_AFTER: i64 = 5;
 const LOCK_MS: i64 = 300_000;
 
-async fn sign_in(State(seat): State<Arc<Seat>>, body: axum::body::Bytes) -> Result<Response, Problem> {
+async fn sign_in(
+    State(seat): State<Arc<Seat>>,
+    body: axum::body::Bytes,
+) -> Result<Response, Problem> {
     let body: SignIn = parse(&body)?;
     let person = match (&body.link, &body.account) {
         (Some(link), _) => spend_link(&seat, link, &body.password).await?,
@@ -58,12 +90,13 @@ async fn spend_link(seat: &Seat, link: &str, password: &str) -> Result<String, P
     let spend: Act = act(move |unit: &mut Unit<'_>| {
         let (id, phc) = (id.clone(), phc.clone());
         Box::pin(async move {
-            let done = unit.execute::<Person>(&id, Ask::SpendLink { hash, at: wall() }).await.map_err(
-                |stop| match stop {
+            let done = unit
+                .execute::<Person>(&id, Ask::SpendLink { hash, at: wall() })
+                .await
+                .map_err(|stop| match stop {
                     event_store::Stop::Refused(_) => Code::LinkSpent.into(),
                     failed => failed,
-                },
-            )?;
+                })?;
             let sql = "INSERT INTO passwords (person, phc, failures, locked) VALUES ($1, $2, 0, 0) \
                        ON CONFLICT (person) DO UPDATE SET phc = excluded.phc, failures = 0, locked = 0";
             unit.conn().exec(sql, vec![id.as_str().into(), phc.into()]).await?;
@@ -83,7 +116,8 @@ async fn check_password(seat: &Seat, account: &str, password: &str) -> Result<St
     let args = vec![person.clone().unwrap_or_default().into()];
     let rows = reader.rows(sql, args).await?;
     drop(reader);
-    let stored = rows.first().map(|row| Ok::<_, Problem>((row.text(0)?, row.int(2)?))).transpose()?;
+    let stored =
+        rows.first().map(|row| Ok::<_, Problem>((row.text(0)?, row.int(2)?))).transpose()?;
     let Timestamp(now) = wall();
     if stored.as_ref().is_some_and(|(_, locked)| *locked > now) {
         return Err(Code::Locked.into());
@@ -202,10 +236,7 @@ fn whole_office() -> String {
     "office".to_owned()
 }
 
-async fn authorise(
-    Path(id): Path<String>,
-    command: Command<NewPost>,
-) -> Result<Response, Problem> {
+async fn authorise(Path(id): Path<String>, command: Command<NewPost>) -> Result<Response, Problem> {
     let NewPost { role, scope, from, to } = command.body.clone();
     let authorisation = Authorisation { id: format!("{role}-{from}"), role, scope, from, to };
     let tier = command.seat().office.setting().tier;

@@ -79,11 +79,8 @@ fn note_completion(fact: &Fact, setting: &Setting) -> Option<Act> {
     if team_office != setting.office {
         return None;
     }
-    let ask = finding::Command::NoteRectified {
-        basis: fact.hash,
-        by,
-        from: fact.at.origin.clone(),
-    };
+    let ask =
+        finding::Command::NoteRectified { basis: fact.hash, by, from: fact.at.origin.clone() };
     Some(execute::<Finding>(finding, ask))
 }
 
@@ -147,7 +144,9 @@ fn expect_below(fact: &Fact, setting: &Setting) -> Option<Act> {
     let mine = expectation.to == setting.office && expectation.from == fact.at.origin;
     let id = review_id(&setting.office, &expectation);
     let source = "trigger".to_owned();
-    mine.then(|| execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source }))
+    mine.then(|| {
+        execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source })
+    })
 }
 
 fn note_submission(fact: &Fact, setting: &Setting) -> Option<Act> {

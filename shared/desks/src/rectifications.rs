@@ -30,8 +30,18 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/api/rectifications", READERS, ["整改台账", "Rectification ledger"], rectifications),
         get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
-        post::<Measure, _>("/api/rectifications/{id}/measures", UNITS, ["制定整改措施", "Plan a measure"], measure),
-        post::<Completion, _>("/api/rectifications/{id}/complete", UNITS, ["报告完成整改", "Report it rectified"], complete),
+        post::<Measure, _>(
+            "/api/rectifications/{id}/measures",
+            UNITS,
+            ["制定整改措施", "Plan a measure"],
+            measure,
+        ),
+        post::<Completion, _>(
+            "/api/rectifications/{id}/complete",
+            UNITS,
+            ["报告完成整改", "Report it rectified"],
+            complete,
+        ),
     ]
 }
 
@@ -130,7 +140,9 @@ async fn one(
     let row = row.ok_or(Code::RectificationAbsent)?;
     let own = row.office.as_ref() == Some(&seat.office.setting().office);
     let possible: &[(&str, &[&str])] = match row.state {
-        Rectifying::Opened if own => &[("measures", &["UNIT", "COM"]), ("complete", &["UNIT", "COM"])],
+        Rectifying::Opened if own => {
+            &[("measures", &["UNIT", "COM"]), ("complete", &["UNIT", "COM"])]
+        }
         _ => &[],
     };
     let (actions, version) = (actions(&caller, possible), row.version);

@@ -34,12 +34,37 @@ pub const COVERAGE: &str = "coverage";
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        post::<Import, _>("/api/divisions/import", Who::Roles(&["PLAN", "SYS"]), ["导入区划", "Import divisions from CSV, all rows or none"], import),
+        post::<Import, _>(
+            "/api/divisions/import",
+            Who::Roles(&["PLAN", "SYS"]),
+            ["导入区划", "Import divisions from CSV, all rows or none"],
+            import,
+        ),
         get("/api/divisions", Who::SignedIn, ["区划", "Divisions"], divisions),
-        post::<Vec<Organization>, _>("/api/organizations", Who::Roles(&["PLAN"]), ["登记被巡察党组织", "Register inspected organizations"], register),
-        get("/api/organizations", Who::SignedIn, ["被巡察党组织", "Inspected organizations"], organizations),
-        post::<NewVersion, _>("/api/target-lists", Who::Roles(&["PLAN"]), ["发布全覆盖对象清单", "Issue a version of the target list"], issue),
-        get("/api/coverage", Who::SignedIn, ["全覆盖进度", "Coverage by level on a date, against the list in force then"], coverage),
+        post::<Vec<Organization>, _>(
+            "/api/organizations",
+            Who::Roles(&["PLAN"]),
+            ["登记被巡察党组织", "Register inspected organizations"],
+            register,
+        ),
+        get(
+            "/api/organizations",
+            Who::SignedIn,
+            ["被巡察党组织", "Inspected organizations"],
+            organizations,
+        ),
+        post::<NewVersion, _>(
+            "/api/target-lists",
+            Who::Roles(&["PLAN"]),
+            ["发布全覆盖对象清单", "Issue a version of the target list"],
+            issue,
+        ),
+        get(
+            "/api/coverage",
+            Who::SignedIn,
+            ["全覆盖进度", "Coverage by level on a date, against the list in force then"],
+            coverage,
+        ),
     ]
 }
 
@@ -81,7 +106,8 @@ impl View for RegisterView {
                 }
             },
             "target-list" => {
-                let target_list::Event::VersionIssued { number, valid_from, targets, .. } = fact.read()?;
+                let target_list::Event::VersionIssued { number, valid_from, targets, .. } =
+                    fact.read()?;
                 rows.put(TARGET_LISTS, &format!("{number:06}"), &ListRow { valid_from, targets })
             }
             _ => Ok(()),
@@ -107,7 +133,10 @@ async fn import(command: Command<Import>) -> Result<Response, Problem> {
     command.decide::<Register>(office, None, Ask::ImportDivisions { rows }).await
 }
 
-async fn divisions(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn divisions(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     list::<Division>(&seat, DIVISIONS, "", &page, |_| true).await
 }
 
@@ -117,7 +146,10 @@ async fn register(command: Command<Vec<Organization>>) -> Result<Response, Probl
     command.decide::<Register>(office, None, ask).await
 }
 
-async fn organizations(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn organizations(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     list::<Organization>(&seat, ORGANIZATIONS, "", &page, |_| true).await
 }
 
@@ -165,9 +197,14 @@ struct AsOf {
 }
 
 /// Coverage in form: feedback delivered by the day, over the list in force then.
-async fn coverage(State(seat): State<Arc<Seat>>, Query(query): Query<AsOf>) -> Result<Response, Problem> {
+async fn coverage(
+    State(seat): State<Arc<Seat>>,
+    Query(query): Query<AsOf>,
+) -> Result<Response, Problem> {
     let day = match &query.as_of {
-        Some(text) => Day::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("as_of"))?,
+        Some(text) => {
+            Day::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("as_of"))?
+        }
         None => seat.office.setting().clock.now().day(),
     };
     let mut reader = seat.office.reader().await?;

@@ -5,7 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, response::{IntoResponse, Response}};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use domain::{
     Level,
     figures::{Counts, Event},
@@ -66,7 +70,10 @@ pub struct LevelResult {
 }
 
 /// The own counts of each level and round, the whole list under an empty round.
-pub async fn own(seat: &Seat, reader: &mut Reader) -> Result<BTreeMap<(Level, String), Counts>, Problem> {
+pub async fn own(
+    seat: &Seat,
+    reader: &mut Reader,
+) -> Result<BTreeMap<(Level, String), Counts>, Problem> {
     let today = seat.office.setting().clock.now().day();
     let mut counts: BTreeMap<(Level, String), Counts> = BTreeMap::new();
     for (key, row) in reader.all::<Counts>(TALLY, "").await? {

@@ -31,12 +31,42 @@ const REVIEWERS: Who = Who::Roles(&["FILE"]);
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/filing-reviews", Who::SignedIn, ["收到的报备", "Filings expected and received"], reviews),
-        get("/api/filing-reviews/{id}", Who::SignedIn, ["报备审核", "One filing under review"], one),
-        post::<Expect, _>("/api/filing-reviews", Who::Roles(&["FILE", "PLAN"]), ["登记下级应报事项", "Expect a filing of an office below, by plan"], expect),
-        post::<Judge, _>("/api/filing-reviews/{id}/items/{code}", REVIEWERS, ["逐项审核", "Accept or reject one item"], judge),
-        post::<Return, _>("/api/filing-reviews/{id}/return", REVIEWERS, ["退回补正", "Return for correction"], send_back),
-        post::<OnBasis, _>("/api/filing-reviews/{id}/accept", REVIEWERS, ["接收", "Accept"], accept),
+        get(
+            "/api/filing-reviews",
+            Who::SignedIn,
+            ["收到的报备", "Filings expected and received"],
+            reviews,
+        ),
+        get(
+            "/api/filing-reviews/{id}",
+            Who::SignedIn,
+            ["报备审核", "One filing under review"],
+            one,
+        ),
+        post::<Expect, _>(
+            "/api/filing-reviews",
+            Who::Roles(&["FILE", "PLAN"]),
+            ["登记下级应报事项", "Expect a filing of an office below, by plan"],
+            expect,
+        ),
+        post::<Judge, _>(
+            "/api/filing-reviews/{id}/items/{code}",
+            REVIEWERS,
+            ["逐项审核", "Accept or reject one item"],
+            judge,
+        ),
+        post::<Return, _>(
+            "/api/filing-reviews/{id}/return",
+            REVIEWERS,
+            ["退回补正", "Return for correction"],
+            send_back,
+        ),
+        post::<OnBasis, _>(
+            "/api/filing-reviews/{id}/accept",
+            REVIEWERS,
+            ["接收", "Accept"],
+            accept,
+        ),
     ]
 }
 
@@ -140,7 +170,10 @@ pub fn review_id(receiver: &OfficeId, expectation: &Expectation) -> String {
     format!("{receiver}-{}", filing::Expectation::key(expectation))
 }
 
-async fn reviews(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn reviews(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     let state = page.state.clone();
     list::<ReviewRow>(&seat, REVIEWS, "", &page, |row| {
         state.as_deref().is_none_or(|state| state == row.shown())
@@ -263,11 +296,14 @@ pub fn calendar(from: &OfficeId, to: &OfficeId, today: Day) -> Vec<Expectation> 
                 from: from.clone(),
                 to: to.clone(),
                 due: policy::due("filing.default", end),
-                policy: format!("filing.default {} {}", policy::POLICY_VERSION, policy::calendar::VERSION),
+                policy: format!(
+                    "filing.default {} {}",
+                    policy::POLICY_VERSION,
+                    policy::calendar::VERSION
+                ),
                 proposal: policy::deadline::is_proposal("filing.default"),
             });
         }
     }
     due
 }
-

@@ -35,19 +35,74 @@ const LEADERS: Who = Who::Roles(&["TL", "TD"]);
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/rounds", Who::SignedIn, ["轮次时间线", "Rounds timeline, own and received"], rounds),
+        get(
+            "/api/rounds",
+            Who::SignedIn,
+            ["轮次时间线", "Rounds timeline, own and received"],
+            rounds,
+        ),
         get("/api/rounds/{id}", Who::SignedIn, ["轮次", "One round"], one),
-        get("/api/rounds/{id}/tasks", Who::Roles(&["PLAN", "SEC", "LG", "TL", "TD", "TM", "LO", "RECT"]), ["任务", "Tasks of a round"], tasks),
+        get(
+            "/api/rounds/{id}/tasks",
+            Who::Roles(&["PLAN", "SEC", "LG", "TL", "TD", "TM", "LO", "RECT"]),
+            ["任务", "Tasks of a round"],
+            tasks,
+        ),
         post::<Plan, _>("/api/rounds", PLANNERS, ["计划轮次", "Plan a round"], plan),
-        post::<Vec<NewTask>, _>("/api/rounds/{id}/tasks", PLANNERS, ["分解任务", "Define tasks, one for every village"], define),
-        post::<Nothing, _>("/api/rounds/{id}/authorise", Who::Roles(&["SEC"]), ["授权", "Authorise; another person than the planner"], authorise),
-        post::<Named, _>("/api/rounds/{id}/enter", LEADERS, ["进驻", "Enter; no task named means all"], enter),
-        post::<Named, _>("/api/rounds/{id}/withdraw", LEADERS, ["撤点", "Withdraw; no task named means all"], withdraw),
-        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/list", LEADERS, ["形成单独问题清单", "Issue the task's own list of its co-signed findings"], issue_list),
-        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/no-finding", LEADERS, ["确认无问题", "Sign that nothing was found; two persons must"], no_finding),
-        post::<Nothing, _>("/api/rounds/{id}/hear", Who::Roles(&["SEC", "LG"]), ["书记专题会听取", "The secretary's meeting heard it"], hear),
-        post::<Nothing, _>("/api/rounds/{id}/tasks/{task}/feedback", Who::Roles(&["PLAN", "TL"]), ["反馈", "Deliver the list to the unit and those concerned"], feed_back),
-        post::<Nothing, _>("/api/rounds/{id}/archive", PLANNERS, ["归档", "Archive, when nothing is open"], archive),
+        post::<Vec<NewTask>, _>(
+            "/api/rounds/{id}/tasks",
+            PLANNERS,
+            ["分解任务", "Define tasks, one for every village"],
+            define,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/authorise",
+            Who::Roles(&["SEC"]),
+            ["授权", "Authorise; another person than the planner"],
+            authorise,
+        ),
+        post::<Named, _>(
+            "/api/rounds/{id}/enter",
+            LEADERS,
+            ["进驻", "Enter; no task named means all"],
+            enter,
+        ),
+        post::<Named, _>(
+            "/api/rounds/{id}/withdraw",
+            LEADERS,
+            ["撤点", "Withdraw; no task named means all"],
+            withdraw,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/tasks/{task}/list",
+            LEADERS,
+            ["形成单独问题清单", "Issue the task's own list of its co-signed findings"],
+            issue_list,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/tasks/{task}/no-finding",
+            LEADERS,
+            ["确认无问题", "Sign that nothing was found; two persons must"],
+            no_finding,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/hear",
+            Who::Roles(&["SEC", "LG"]),
+            ["书记专题会听取", "The secretary's meeting heard it"],
+            hear,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/tasks/{task}/feedback",
+            Who::Roles(&["PLAN", "TL"]),
+            ["反馈", "Deliver the list to the unit and those concerned"],
+            feed_back,
+        ),
+        post::<Nothing, _>(
+            "/api/rounds/{id}/archive",
+            PLANNERS,
+            ["归档", "Archive, when nothing is open"],
+            archive,
+        ),
     ]
 }
 
@@ -184,7 +239,10 @@ fn each_task(rows: &mut Rows<'_>, round: &str, event: &Event) -> Result<(), Fold
     }
 }
 
-async fn rounds(State(seat): State<Arc<Seat>>, Query(page): Query<Page>) -> Result<Response, Problem> {
+async fn rounds(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+) -> Result<Response, Problem> {
     list::<RoundRow>(&seat, ROUNDS, "", &page, |_| true).await
 }
 
@@ -236,7 +294,10 @@ async fn plan(command: Command<Plan>) -> Result<Response, Problem> {
     command.decide::<Round>(id, None, Ask::Plan(plan)).await
 }
 
-async fn define(Path(id): Path<String>, command: Command<Vec<NewTask>>) -> Result<Response, Problem> {
+async fn define(
+    Path(id): Path<String>,
+    command: Command<Vec<NewTask>>,
+) -> Result<Response, Problem> {
     let (expected, tasks) = (command.expected()?, command.body.clone());
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, tasks) = (id.clone(), tasks.clone());

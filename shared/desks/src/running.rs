@@ -55,13 +55,18 @@ pub struct Process {
 
 /// Runs one office until the process stops.
 pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Result<(), String> {
-    let keys = Keys::at(&config.keys).map_err(|error| format!("{}: {error}", config.keys.display()))?;
+    let keys =
+        Keys::at(&config.keys).map_err(|error| format!("{}: {error}", config.keys.display()))?;
     let membership = if service.tier == Tier::City {
         founding::membership(&config, &keys)?
     } else {
         joined(&config, &keys, &process).await?
     };
     let office = open_office(service, &config, &keys, &membership, &process).await?;
+    if relay::unsure(&office, &keys).await.map_err(|error| error.to_string())? {
+        tracing::error!(office = %membership.seat.office, "the log may be behind what was sent: the office does not record");
+        office.refuse(Some(Code::LogBehind));
+    }
     let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
     let hub = config.hub.clone().unwrap_or_else(|| membership.hub_url.clone());
     let id = membership.seat.office.to_string();
@@ -70,14 +75,15 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         Some(pin) => pin,
         None => founding::found(&office, &keys, &config, &membership).await?,
     };
-    let opened = Opened { service, config, keys, membership, office, pin: Arc::new(pin), hub, link };
+    let opened =
+        Opened { service, config, keys, membership, office, pin: Arc::new(pin), hub, link };
     let (seat, mut routes, mut tasks) = founding::seat(&opened, &process).await?;
     routes.extend((service.routes)());
-    founding::first_people(&seat, &opened.config).await?;
-    founding::begin_lanes(&seat.office, &opened.membership).await?;
-    if relay::behind(&seat.office, &opened.keys).await.map_err(|error| error.to_string())? {
-        tracing::error!(office = %id, "the log is behind what was sent: the office does not record");
-        seat.office.refuse(Some(Code::LogBehind));
+    if seat.office.refusing().is_none() {
+        founding::first_things(&seat, &opened.config, &opened.membership).await?;
+    } else {
+        let (config, membership) = (opened.config.clone(), opened.membership.clone());
+        tasks.spawn(first_things_later(seat.clone(), config, membership));
     }
     spawn_loops(&opened, &seat, &mut tasks)?;
     let listener = TcpListener::bind(&opened.config.listen).await;
@@ -89,8 +95,25 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     Ok(())
 }
 
+/// An office that was not sure of its log does its first things once it is.
+async fn first_things_later(seat: Arc<Seat>, config: OfficeConfig, membership: Membership) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if seat.office.refusing().is_none() {
+            match founding::first_things(&seat, &config, &membership).await {
+                Ok(()) => return,
+                Err(why) => tracing::warn!(why, "first things wait"),
+            }
+        }
+    }
+}
+
 /// Asks the city until it answers: offices may start before their city.
-async fn joined(config: &OfficeConfig, keys: &Keys, process: &Process) -> Result<Membership, String> {
+async fn joined(
+    config: &OfficeConfig,
+    keys: &Keys,
+    process: &Process,
+) -> Result<Membership, String> {
     let mut stopping = process.stopping.clone();
     let mut wait = Duration::from_millis(200);
     loop {

@@ -153,7 +153,8 @@ impl Aggregate for Directory {
             (false, _) => Err(Code::WrongState.into()),
             (true, Command::Invite { seat, token, expires }) => self.invite(seat, token, expires),
             (true, Command::Enrol { token, at, key, demo, baselines }) => {
-                let Some((seat, _)) = self.invitations.get(&token).filter(|(_, until)| at <= *until)
+                let Some((seat, _)) =
+                    self.invitations.get(&token).filter(|(_, until)| at <= *until)
                 else {
                     return Err(Code::TokenSpent.into());
                 };

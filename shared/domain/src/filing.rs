@@ -194,11 +194,10 @@ impl Aggregate for Filing {
                 Ok(vec![Event::Returned { basis, reason }])
             }
             (Submitted, Command::NoteAcceptance { basis }) => Ok(vec![Event::Accepted { basis }]),
-            (Returned | Accepted, Command::NoteReturn { basis, .. } | Command::NoteAcceptance { basis })
-                if self.judged == Some(basis) =>
-            {
-                Ok(vec![])
-            }
+            (
+                Returned | Accepted,
+                Command::NoteReturn { basis, .. } | Command::NoteAcceptance { basis },
+            ) if self.judged == Some(basis) => Ok(vec![]),
             _ => Err(Code::WrongState.into()),
         }
     }

@@ -202,7 +202,10 @@ impl Aggregate for FilingReview {
                 Ok(vec![Event::SubmissionNoted { expectation, submission }])
             }
             (_, Command::NoteSubmission { submission, .. })
-                if self.submission.as_ref().is_some_and(|known| known.basis == submission.basis) =>
+                if self
+                    .submission
+                    .as_ref()
+                    .is_some_and(|known| known.basis == submission.basis) =>
             {
                 Ok(vec![])
             }
@@ -217,7 +220,9 @@ impl Aggregate for FilingReview {
             (Receipted | UnderReview, Command::JudgeItem { basis, code, rejected }) => {
                 self.judge(basis, code, rejected)
             }
-            (Receipted | UnderReview, Command::Return { basis, reason }) => self.send_back(basis, reason),
+            (Receipted | UnderReview, Command::Return { basis, reason }) => {
+                self.send_back(basis, reason)
+            }
             (Receipted | UnderReview, Command::Accept { basis }) => self.accept(basis),
             (Submitted, _) => Err(Code::NotReceipted.into()),
             _ => Err(Code::WrongState.into()),
@@ -370,8 +375,7 @@ mod tests {
 
     #[test]
     fn an_older_submission_is_not_judged() {
-        let judge =
-            Command::JudgeItem { basis: Hash([7; 32]), code: "R9".into(), rejected: None };
+        let judge = Command::JudgeItem { basis: Hash([7; 32]), code: "R9".into(), rejected: None };
         let facts = [noted(1, &[]), receipted()];
         given::<FilingReview>(facts).when(judge).then_refused(Code::BasisSuperseded);
     }
@@ -401,6 +405,8 @@ mod tests {
             items: vec!["R9".into()],
             from: from(),
         }]);
-        given::<FilingReview>([noted(1, &[]), receipted()]).when(back("补正")).then_refused(Code::WrongState);
+        given::<FilingReview>([noted(1, &[]), receipted()])
+            .when(back("补正"))
+            .then_refused(Code::WrongState);
     }
 }

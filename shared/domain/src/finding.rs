@@ -259,7 +259,8 @@ impl Aggregate for Finding {
         match event {
             Event::FedBack { draft, .. } => {
                 let mut offices = vec![draft.unit_office.clone()];
-                offices.extend(draft.concerned.iter().filter(|o| **o != draft.unit_office).cloned());
+                offices
+                    .extend(draft.concerned.iter().filter(|o| **o != draft.unit_office).cloned());
                 offices
             }
             Event::ClosedOut { unit_office, .. } | Event::Reopened { unit_office, .. } => {
@@ -374,11 +375,8 @@ mod tests {
 
     #[test]
     fn only_the_units_own_office_reports_completion() {
-        let note = |from| Command::NoteRectified {
-            basis: Hash([1; 32]),
-            by: "p9".into(),
-            from: id(from),
-        };
+        let note =
+            |from| Command::NoteRectified { basis: Hash([1; 32]), by: "p9".into(), from: id(from) };
         let facts: Vec<_> = up_to_rectified().into_iter().take(4).collect();
         given::<Finding>(facts.clone()).when(note("eeeeeeee")).then_refused(Code::NotAllowed);
         let rectified = Event::Rectified { basis: Hash([1; 32]), by: "p9".into() };

@@ -90,10 +90,7 @@ pub const SETS: &[Set] = &[
         deadline: "filing.default",
     },
     Set {
-        name: "staff",
-        zh: "人员情况报备",
-        items: &[("A4", true)],
-        deadline: "filing.default",
+        name: "staff", zh: "人员情况报备", items: &[("A4", true)], deadline: "filing.default"
     },
     Set {
         name: "rectification",

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::filled;
 
 /// Roles by tier, without the tier's letter (`model.md` 2.1).
-const OFFICE_ROLES: &[&str] =
-    &[
+const OFFICE_ROLES: &[&str] = &[
     "SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM", "AUDADM",
 ];
 const TOWN_ROLES: &[&str] = &["COM", "DISC", "SYS", "SECADM", "AUDADM"];
@@ -163,7 +162,9 @@ impl Aggregate for Person {
             }
             (true, Command::Register { .. }) => Err(Code::PersonExists.into()),
             (false, _) => Err(Code::NotFound.into()),
-            (true, Command::Authorise { tier, authorisation }) => self.authorise(tier, authorisation),
+            (true, Command::Authorise { tier, authorisation }) => {
+                self.authorise(tier, authorisation)
+            }
             (true, Command::EndAuthorisation { id, to }) => match self.authorisations.get(&id) {
                 None => Err(Code::NotFound.into()),
                 Some(known) if known.to == Some(to) => Ok(vec![]),
@@ -211,9 +212,9 @@ impl Person {
             old.to.is_none_or(|to| new.from <= to) && new.to.is_none_or(|to| old.from <= to)
         };
         let held = self.authorisations.values().filter(|old| overlaps(old));
-        let clash = held.clone().any(|old| {
-            old.role != new.role && is_admin(&old.role) && is_admin(&new.role)
-        });
+        let clash = held
+            .clone()
+            .any(|old| old.role != new.role && is_admin(&old.role) && is_admin(&new.role));
         if clash {
             return Err(Code::RolesExclusive.into());
         }

@@ -128,9 +128,8 @@ impl Aggregate for Register {
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::DivisionsImported { divisions } => {
-                let known = divisions
-                    .iter()
-                    .map(|d| (d.code.clone(), (d.name.clone(), d.parent.clone())));
+                let known =
+                    divisions.iter().map(|d| (d.code.clone(), (d.name.clone(), d.parent.clone())));
                 self.divisions.extend(known);
             }
             Event::OrganizationsRegistered { organizations } => {
@@ -153,7 +152,8 @@ impl Register {
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for Row { line, division } in &rows {
             if let Some(first) = seen.insert(&division.code, *line) {
-                let what = format!("{} 与第 {first} 行重复 / same code as line {first}", division.code);
+                let what =
+                    format!("{} 与第 {first} 行重复 / same code as line {first}", division.code);
                 errors.push((format!("line {line}"), what));
             }
         }
@@ -174,7 +174,8 @@ impl Register {
             .map(|row| row.division)
             .filter(|d| self.divisions.get(&d.code) != Some(&(d.name.clone(), d.parent.clone())))
             .collect();
-        let event = |divisions: &[Division]| Event::DivisionsImported { divisions: divisions.to_vec() };
+        let event =
+            |divisions: &[Division]| Event::DivisionsImported { divisions: divisions.to_vec() };
         Ok(new.chunks(SLICE).map(event).collect())
     }
 }
@@ -205,12 +206,18 @@ pub fn read_csv(
         errors.push(("line 1".to_owned(), "文件为空 / the file is empty".to_owned()));
     }
     errors.truncate(100);
-    if errors.is_empty() { Ok(rows) } else { Err(Refusal { errors, ..Code::ImportRejected.into() }) }
+    if errors.is_empty() {
+        Ok(rows)
+    } else {
+        Err(Refusal { errors, ..Code::ImportRejected.into() })
+    }
 }
 
 fn division(cells: &[&str], valid_from: Day) -> Result<Division, &'static str> {
     let &[code, tier, parent, name] = cells else {
-        return Err("应为四列:代码,层级,上级,名称 / four columns are needed: code,level,parent,name");
+        return Err(
+            "应为四列:代码,层级,上级,名称 / four columns are needed: code,level,parent,name",
+        );
     };
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let length = match tier {
@@ -262,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_duplicate_or_orphan_row_refuses_the_file_and_names_its_line() {
-        let text = format!("{CSV}611024106,township,611024,漫川关镇\n611099101,township,611099,无\n");
+        let text =
+            format!("{CSV}611024106,township,611024,漫川关镇\n611099101,township,611099,无\n");
         let import = Command::ImportDivisions { rows: rows(&text).unwrap() };
         let refusal = Register::default().decide(import, &testkit::context("p1")).unwrap_err();
         let lines: Vec<_> = refusal.errors.iter().map(|(line, _)| line.as_str()).collect();
@@ -271,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let refusal = rows(&format!("{CSV}61x,district,611000,坏\nonly,three,cells\n")).unwrap_err();
+        let refusal =
+            rows(&format!("{CSV}61x,district,611000,坏\nonly,three,cells\n")).unwrap_err();
         let lines: Vec<_> = refusal.errors.iter().map(|(line, _)| line.as_str()).collect();
         assert_eq!(lines, ["line 5", "line 6"]);
         assert!(rows("").is_err());

@@ -122,14 +122,22 @@ mod tests {
     #[test]
     fn ninety_targets_become_ninety_four() {
         let first = version(1, "2016-12-01", 90);
-        given::<TargetList>([first]).when(issue("2018-10-01", 94, &[])).then([version(2, "2018-10-01", 94)]);
+        given::<TargetList>([first]).when(issue("2018-10-01", 94, &[])).then([version(
+            2,
+            "2018-10-01",
+            94,
+        )]);
     }
 
     #[test]
     fn a_version_is_later_lists_nothing_twice_and_keeps_what_was_inspected() {
         let first = || [version(1, "2018-10-01", 90)];
-        given::<TargetList>(first()).when(issue("2018-10-01", 94, &[])).then_refused(Code::ListOrder);
-        given::<TargetList>(first()).when(issue("2019-01-01", 5, &["o6"])).then_refused(Code::InspectedRemoved);
+        given::<TargetList>(first())
+            .when(issue("2018-10-01", 94, &[]))
+            .then_refused(Code::ListOrder);
+        given::<TargetList>(first())
+            .when(issue("2019-01-01", 5, &["o6"]))
+            .then_refused(Code::InspectedRemoved);
         let mut twice = issue("2019-01-01", 5, &[]);
         twice.targets.push(twice.targets[0].clone());
         given::<TargetList>(first()).when(twice).then_refused(Code::ListedTwice);

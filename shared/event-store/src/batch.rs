@@ -8,7 +8,11 @@ use std::{
 
 use kernel::{Fact, Timestamp, sign::Hash};
 
-use crate::{answers::{Answer, Idempotency}, rows::Layer, unit::LaneHead};
+use crate::{
+    answers::{Answer, Idempotency},
+    rows::Layer,
+    unit::LaneHead,
+};
 
 /// A folded stream and its version.
 pub(crate) type State = (Arc<dyn Any + Send + Sync>, u64);

@@ -76,7 +76,9 @@ impl From<sqlx::Error> for StoreError {
             // SQLite: constraint, mismatch, plain error. PostgreSQL: classes 22, 23, 42.
             let primary = code.parse::<u32>().map(|code| code & 0xff);
             let statement = matches!(primary, Ok(1 | 19 | 20)) && code.len() <= 4
-                || ["22", "23", "42"].iter().any(|class| code.len() == 5 && code.starts_with(class));
+                || ["22", "23", "42"]
+                    .iter()
+                    .any(|class| code.len() == 5 && code.starts_with(class));
             if statement {
                 return Self::Statement(error);
             }
@@ -235,7 +237,8 @@ impl Conn {
         let version = self.one_text("SELECT sqlite_version()").await?;
         let number = |at: usize| version.split('.').nth(at).and_then(|n| n.parse::<u32>().ok());
         if (number(0), number(1), number(2)) < (Some(3), Some(51), Some(3)) {
-            let why = format!("SQLite {version} can corrupt a WAL; 3.51.3 is the first that cannot");
+            let why =
+                format!("SQLite {version} can corrupt a WAL; 3.51.3 is the first that cannot");
             return Err(StoreError::Unfit(why));
         }
         let mode = self.one_text("PRAGMA journal_mode").await?;
@@ -257,7 +260,11 @@ impl Conn {
         }
         let lock = "SELECT CASE WHEN pg_try_advisory_lock(hashtext($1)) THEN 1::bigint ELSE 0 END";
         let rows = self.rows(lock, vec![schema.into()]).await?;
-        if rows.first().map_or(Ok(0), |row| row.int(0))? == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+        if rows.first().map_or(Ok(0), |row| row.int(0))? == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Fenced)
+        }
     }
 
     async fn one_text(&mut self, sql: &str) -> Result<String, StoreError> {

@@ -115,7 +115,8 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
         ]
     });
     let into = "INSERT INTO held (origin, epoch, sequence, lane, counter, reason, since, entry)";
-    many(conn, into, 8, held.collect(), " ON CONFLICT (origin, epoch, sequence) DO NOTHING").await?;
+    many(conn, into, 8, held.collect(), " ON CONFLICT (origin, epoch, sequence) DO NOTHING")
+        .await?;
     for at in &batch.released {
         let sql = "DELETE FROM held WHERE origin = $1 AND epoch = $2 AND sequence = $3";
         let args = vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     StoreError,
     batch::{NewHeld, NewReceived},
+    folding::FoldOrStore,
     log,
-    unit::{FoldOrStore, Incoming, LaneHead, Stop, Unit},
+    unit::{Incoming, LaneHead, Stop, Unit},
 };
 
 /// The office's own record of what it took in, and when.
@@ -216,7 +217,9 @@ fn runs(entries: &[Incoming]) -> Vec<Run> {
     for entry in entries {
         let (lane, epoch) = (entry.fact.lane(), entry.fact.at.epoch);
         match runs.last_mut() {
-            Some(run) if run.lane == lane && run.epoch == epoch && run.last + 1 == entry.fact.lane => {
+            Some(run)
+                if run.lane == lane && run.epoch == epoch && run.last + 1 == entry.fact.lane =>
+            {
                 run.last = entry.fact.lane;
                 run.hash = entry.hash;
             }

@@ -10,6 +10,7 @@ mod answers;
 mod batch;
 pub mod db;
 mod flush;
+mod folding;
 pub mod intake;
 pub mod log;
 mod office;

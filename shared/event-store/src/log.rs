@@ -73,7 +73,10 @@ pub async fn stream_entries(reader: &mut Reader, stream: &str) -> Result<Vec<Vec
 }
 
 /// Received entries of another office's stream, in the order of intake.
-pub async fn received_stream(reader: &mut Reader, stream: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+pub async fn received_stream(
+    reader: &mut Reader,
+    stream: &str,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "SELECT entry FROM received WHERE stream = $1 ORDER BY position";
     reader.rows(sql, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
 }
@@ -110,8 +113,7 @@ fn own(row: &Row) -> Result<Own, StoreError> {
     })
 }
 
-const STREAM: &str =
-    "SELECT entry FROM entries WHERE stream = $1 AND version > 0 ORDER BY version";
+const STREAM: &str = "SELECT entry FROM entries WHERE stream = $1 AND version > 0 ORDER BY version";
 
 pub(crate) fn to_hash(bytes: &[u8]) -> Result<Hash, StoreError> {
     let bytes = bytes.try_into().map_err(|_| StoreError::Unfit("a hash has 32 bytes".into()))?;

@@ -98,7 +98,8 @@ impl Reader {
         let sql = "SELECT key, body FROM view_rows WHERE view = $1 AND key >= $2 AND key > $3 \
                    AND key < $4 ORDER BY key LIMIT $5";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let args = vec![view.into(), prefix.into(), after.into(), past(prefix).into(), limit.into()];
+        let args =
+            vec![view.into(), prefix.into(), after.into(), past(prefix).into(), limit.into()];
         let rows = self.rows(sql, args).await?;
         rows.iter().map(|row| Ok((row.text(0)?, read_row(view, &row.text(1)?)?))).collect()
     }

@@ -70,7 +70,8 @@ async fn behind(
         let event: crate::intake::Event = marker.read().map_err(unreadable)?;
         let crate::intake::Event::Folded { entries } = event else { return Ok(()) };
         for at in entries {
-            let sql = "SELECT entry FROM received WHERE origin = $1 AND epoch = $2 AND sequence = $3";
+            let sql =
+                "SELECT entry FROM received WHERE origin = $1 AND epoch = $2 AND sequence = $3";
             let args =
                 vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
             for row in conn.rows(sql, args).await? {

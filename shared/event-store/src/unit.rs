@@ -4,21 +4,19 @@
 //! so that a refusal takes nothing of the others with it; a reaction in turn
 //! keeps its changes apart from the command's.
 
-use std::{any::Any, collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use kernel::{
-    Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, decider, refusal::Code,
-    sign::Hash,
+    Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, decider,
+    refusal::Code, sign::Hash,
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     Setting, StoreError,
     batch::{Committed, Delta, NewEntry, State},
     db::Conn,
     log,
-    readers::past,
-    rows::{FoldError, Layer, Rows},
+    rows::Layer,
 };
 
 /// Why a command did not happen.
@@ -255,8 +253,11 @@ impl<'w> Unit<'w> {
             binding.audiences(&setting.office, setting.parent.as_ref(), &A::addressees(event));
         let mut original = None;
         for audience in audiences {
-            let lane =
-                Lane { origin: setting.office.clone(), root: binding.root, audience: audience.clone() };
+            let lane = Lane {
+                origin: setting.office.clone(),
+                root: binding.root,
+                audience: audience.clone(),
+            };
             let counter = self.lane(&lane.to_string()).map_or(0, |head| head.counter) + 1;
             let sequence = self.top().head.sequence + 1;
             let fact = Fact {
@@ -290,7 +291,9 @@ impl<'w> Unit<'w> {
         let hash = kernel::entry::hash(&bytes);
         fact.hash = hash;
         if folds {
-            self.fold(&fact).await.map_err(|error| StoreError::Unfit(format!("{}: {error}", fact.kind)))?;
+            self.fold(&fact)
+                .await
+                .map_err(|error| StoreError::Unfit(format!("{}: {error}", fact.kind)))?;
         }
         let head = LaneHead {
             origin: fact.at.origin.clone(),
@@ -321,82 +324,10 @@ impl<'w> Unit<'w> {
         self.top().lanes.insert(lane, head);
     }
 
-    /// Runs every view over a fact; rows that are not in memory are fetched.
-    pub(crate) async fn fold(&mut self, fact: &Fact) -> Result<(), FoldOrStore> {
-        for view in self.setting.views.iter() {
-            let written = loop {
-                let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-                let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
-                let mut rows = Rows::over(layers, false);
-                match view.apply(&mut rows, fact) {
-                    Ok(()) => break rows.into_written(),
-                    Err(FoldError::Missing(key)) => {
-                        let body = log::view_row(self.conn, key.0, &key.1).await?;
-                        self.fetched.insert(key, body.map(Into::into));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            };
-            self.top().rows.extend(written);
-        }
-        Ok(())
-    }
-
-    /// One view row, as the batch so far has it.
-    pub async fn row<T: DeserializeOwned>(
-        &mut self,
-        view: &'static str,
-        key: &str,
-    ) -> Result<Option<T>, Stop> {
-        loop {
-            let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-            let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
-            match Rows::over(layers, false).get(view, key) {
-                Ok(row) => return Ok(row),
-                Err(FoldError::Missing(key)) => {
-                    let body = log::view_row(self.conn, key.0, &key.1).await?;
-                    self.fetched.insert(key, body.map(Into::into));
-                }
-                Err(error) => return Err(unreadable(error).into()),
-            }
-        }
-    }
-
-    /// Every view row under a prefix, as the batch so far has it, in key order.
-    pub async fn rows<T: DeserializeOwned>(
-        &mut self,
-        view: &'static str,
-        prefix: &str,
-    ) -> Result<Vec<(String, T)>, Stop> {
-        let mut found: BTreeMap<String, Arc<str>> = log::view_rows(self.conn, view, prefix).await?;
-        let range = (view, prefix.to_owned())..(view, past(prefix));
-        for delta in &self.stack {
-            for ((_, key), body) in delta.rows.range(range.clone()) {
-                match body {
-                    Some(body) => found.insert(key.clone(), body.clone()),
-                    None => found.remove(key),
-                };
-            }
-        }
-        let read = |(key, body): (String, Arc<str>)| {
-            Ok((key, serde_json::from_str(&body).map_err(unreadable)?))
-        };
-        found.into_iter().map(read).collect()
-    }
-
     /// The office's connection, for reads that no view covers.
     pub const fn conn(&mut self) -> &mut Conn {
         self.conn
     }
-}
-
-/// Why a fold over the store did not finish.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FoldOrStore {
-    #[error(transparent)]
-    Fold(#[from] FoldError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 pub(crate) fn unreadable(error: impl std::fmt::Display) -> StoreError {

@@ -285,22 +285,28 @@ impl Opened {
         let mut conn = Conn::open_writer(&setting.engine).await?;
         conn.begin().await?;
         conn.exec("UPDATE writer SET fence = fence + 1 WHERE id = 1", vec![]).await?;
-        let rows = conn
-            .rows("SELECT fence, sequence, recorded FROM writer WHERE id = 1", vec![])
-            .await?;
-        let row = rows.first().ok_or_else(|| StoreError::Unfit("the writer's row is gone".into()))?;
+        let rows =
+            conn.rows("SELECT fence, sequence, recorded FROM writer WHERE id = 1", vec![]).await?;
+        let row =
+            rows.first().ok_or_else(|| StoreError::Unfit("the writer's row is gone".into()))?;
         let (fence, sequence) = (row.count(0)?, row.count(1)?);
         let recorded = kernel::Timestamp(row.int(2)?);
         conn.commit().await?;
-        let rows = conn.rows("SELECT position FROM received ORDER BY position DESC LIMIT 1", vec![]);
+        let rows =
+            conn.rows("SELECT position FROM received ORDER BY position DESC LIMIT 1", vec![]);
         let position = rows.await?.first().map_or(Ok(0), |row| row.count(0))?;
         let mut committed = Committed::default();
-        for row in conn.rows("SELECT lane, origin, epoch, counter, hash FROM lanes", vec![]).await? {
+        for row in conn.rows("SELECT lane, origin, epoch, counter, hash FROM lanes", vec![]).await?
+        {
             let origin = kernel::OfficeId::parse(&row.text(1)?)
                 .ok_or_else(|| StoreError::Unfit("a lane's origin does not read".into()))?;
             let epoch = u32::try_from(row.int(2)?).unwrap_or(1);
-            let head =
-                LaneHead { origin, epoch, counter: row.count(3)?, hash: log::to_hash(&row.blob(4)?)? };
+            let head = LaneHead {
+                origin,
+                epoch,
+                counter: row.count(3)?,
+                hash: log::to_hash(&row.blob(4)?)?,
+            };
             committed.lanes.insert(row.text(0)?, head);
         }
         committed.head = Head { sequence, position, recorded };

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use event_store::{
-    Answer, FoldError, Idempotency, Incoming, Office, Reaction, Rows, Setting, Stop, Unit, View, act,
-    log,
+    Answer, FoldError, Idempotency, Incoming, Office, Reaction, Rows, Setting, Stop, Unit, View,
+    act, log,
 };
 use kernel::{
     Actor, Aggregate, Audience, Clock, Context, EntryRef, Fact, Refusal, Root, Timestamp,
@@ -237,7 +237,8 @@ async fn a_failing_statement_fails_its_own_command_only(store: TestStore) {
     let broken = || {
         act(|unit: &mut Unit<'_>| {
             Box::pin(async move {
-                let sql = "INSERT INTO writer (id, fence, epoch, sequence, recorded) VALUES (1,1,1,1,1)";
+                let sql =
+                    "INSERT INTO writer (id, fence, epoch, sequence, recorded) VALUES (1,1,1,1,1)";
                 unit.conn().exec(sql, vec![]).await?;
                 Err(Stop::Refused(Code::Internal.into()))
             })
@@ -330,7 +331,10 @@ async fn a_view_that_lies_is_named(store: TestStore) {
     let mut other = event_store::db::Conn::open_reader_writable(&store.engine).await.unwrap();
     other.exec("UPDATE view_rows SET body = '3'", vec![]).await.unwrap();
     let difference = office.check_views().await.unwrap().unwrap();
-    assert_eq!((difference.key.as_str(), difference.fresh.as_deref()), ("tally/dddddddd-a", Some("2")));
+    assert_eq!(
+        (difference.key.as_str(), difference.fresh.as_deref()),
+        ("tally/dddddddd-a", Some("2"))
+    );
     office.refold().await.unwrap();
     assert_eq!(office.check_views().await.unwrap(), None);
 }

@@ -112,7 +112,12 @@ impl Binding {
     }
 
     /// Whether an entry of this type may carry `audience`.
-    pub fn allows(&self, office: &OfficeId, parent: Option<&OfficeId>, audience: &Audience) -> bool {
+    pub fn allows(
+        &self,
+        office: &OfficeId,
+        parent: Option<&OfficeId>,
+        audience: &Audience,
+    ) -> bool {
         match (self.rule, audience) {
             (Rule::Own | Rule::To | Rule::Up, Audience::Own)
             | (Rule::Peers, Audience::Peers)

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
+};
 
 use crate::{
     clock::{Day, Timestamp},
@@ -36,7 +38,11 @@ impl Actor {
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_system() { f.write_str("system") } else { write!(f, "{}:{}", self.person, self.role) }
+        if self.is_system() {
+            f.write_str("system")
+        } else {
+            write!(f, "{}:{}", self.person, self.role)
+        }
     }
 }
 
@@ -96,8 +102,11 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     fn name(event: &Self::Event) -> &'static str;
 
     /// Decides what a command causes. No events means "already so".
-    fn decide(&self, command: Self::Command, context: &Context)
-    -> Result<Vec<Self::Event>, Refusal>;
+    fn decide(
+        &self,
+        command: Self::Command,
+        context: &Context,
+    ) -> Result<Vec<Self::Event>, Refusal>;
 
     /// Takes one fact in. It never refuses: the fact is already true.
     fn evolve(&mut self, event: &Self::Event);

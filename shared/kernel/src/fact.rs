@@ -83,11 +83,7 @@ const SOURCE: &str = "//liandong/log/";
 impl Fact {
     /// The lane the fact belongs to.
     pub fn lane(&self) -> Lane {
-        Lane {
-            origin: self.at.origin.clone(),
-            root: self.root,
-            audience: self.audience.clone(),
-        }
+        Lane { origin: self.at.origin.clone(), root: self.root, audience: self.audience.clone() }
     }
 
     /// The family: the word between `cn.liandong.` and the event's name.

@@ -16,8 +16,8 @@ pub mod note;
 pub mod refusal;
 pub mod sign;
 
-pub use binding::{Binding, Bindings, Class};
 pub use audience::{Audience, Lane, Root};
+pub use binding::{Binding, Bindings, Class};
 pub use clock::{Clock, Day, Timestamp};
 pub use decider::{Actor, Aggregate, Context};
 pub use entropy::Entropy;

@@ -75,7 +75,9 @@ impl Note {
     /// When it was signed.
     pub const fn at(&self) -> Timestamp {
         match self {
-            Self::Receipt { at, .. } | Self::LaneHead { at, .. } | Self::Heartbeat { at, .. } => *at,
+            Self::Receipt { at, .. } | Self::LaneHead { at, .. } | Self::Heartbeat { at, .. } => {
+                *at
+            }
         }
     }
 

@@ -2,7 +2,10 @@
 
 use domain::directory::{Event, Member};
 use event_store::{FoldError, Rows, Unit, View};
-use kernel::{Fact, OfficeId, sign::{Hash, PublicKey}};
+use kernel::{
+    Fact, OfficeId,
+    sign::{Hash, PublicKey},
+};
 use serde::{Deserialize, Serialize};
 
 /// The view's name; its keys are office ids.

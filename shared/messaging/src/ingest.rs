@@ -5,6 +5,8 @@
 //! entries lie in HISTORY and sealed ones in SAFE; each carries how far the other
 //! stream went, so that what is held is always an unbroken run from 1.
 
+mod check;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -14,12 +16,7 @@ use std::{
 
 use domain::directory::Member;
 use event_store::Office;
-use kernel::{
-    EntryRef, Fact, OfficeId,
-    entry::{self, Form},
-    note::Note,
-    sign::Hash,
-};
+use kernel::{OfficeId, entry, sign::Hash};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -32,8 +29,9 @@ use crate::{
     },
     papers::Grants,
     relay::{Answer, place, safe_subject, subject},
-    safe,
 };
+use check::Accepted;
+pub(crate) use check::allowed;
 
 /// What the hub holds of one office.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,15 +67,6 @@ const QUOTA: (f64, f64) = (4_000.0, 20_000.0);
 /// From this many on, items of one stream go as one atomic batch.
 const ATOMIC_FROM: usize = 20;
 
-/// Items of one request, sorted by stream.
-#[derive(Default)]
-struct Accepted {
-    history: Vec<(u64, Fact, Vec<u8>, Hash)>,
-    safe: Vec<(u64, Vec<u8>, Hash)>,
-    notes: Vec<(Note, Vec<u8>)>,
-    refused: Option<&'static str>,
-}
-
 impl Ingest {
     /// Ingest of the city's office over its own connection to the hub.
     pub fn new(office: Office, link: Link, papers: PathBuf) -> Self {
@@ -96,7 +85,9 @@ impl Ingest {
     pub async fn answer(&self, office: &OfficeId, body: &[u8]) -> Answer {
         let desk = {
             let mut desks = self.desks.lock().await;
-            let new = || Arc::new(Mutex::new(Desk { held: None, tokens: QUOTA.1, filled: Instant::now() }));
+            let new = || {
+                Arc::new(Mutex::new(Desk { held: None, tokens: QUOTA.1, filled: Instant::now() }))
+            };
             desks.entry(office.clone()).or_insert_with(new).clone()
         };
         let mut desk = desk.lock().await;
@@ -152,7 +143,8 @@ impl Ingest {
 
     /// The member of the directory, as the city's own store has it.
     async fn member(&self, office: &OfficeId) -> Result<Option<Member>, event_store::StoreError> {
-        if let Some(known) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(office) {
+        if let Some(known) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(office)
+        {
             return Ok(Some(known.clone()));
         }
         let mut reader = self.office.reader().await?;
@@ -186,78 +178,9 @@ impl Ingest {
         let Some((at, _)) = at else {
             return Err(Failure::Nats(format!("{stream} ends with no entry under {subject}")));
         };
-        let other = message.headers.get(OTHER).and_then(|v| v.as_str().parse().ok()).unwrap_or(0);
+        let other = message.header(OTHER).and_then(|value| value.parse().ok()).unwrap_or(0);
         let hash = entry::hash(&message.payload);
         Ok(Last { at: at.sequence, stream: message.sequence, other, hash })
-    }
-
-    /// Checks all items against what a writer checked before it signed.
-    fn check(&self, member: &Member, held: Held, items: &[&[u8]]) -> Result<Accepted, &'static str> {
-        let mut accepted = Accepted::default();
-        let mut next = held.run;
-        for item in items {
-            match self.check_item(member, held, next, item) {
-                Ok(Checked::Note(note)) => accepted.notes.push((note, item.to_vec())),
-                Ok(Checked::Known) => {}
-                Ok(Checked::Shared(fact)) => {
-                    next = fact.at.sequence;
-                    if next > held.history.0 {
-                        accepted.history.push((next, *fact, item.to_vec(), entry::hash(item)));
-                    }
-                }
-                Ok(Checked::Sealed(at)) => {
-                    next = at.sequence;
-                    if next > held.safe.0 {
-                        accepted.safe.push((next, item.to_vec(), entry::hash(item)));
-                    }
-                }
-                Err(code) if next == held.run && accepted.notes.is_empty() => return Err(code),
-                Err(code) => {
-                    accepted.refused = Some(code);
-                    break;
-                }
-            }
-        }
-        Ok(accepted)
-    }
-
-    fn check_item(
-        &self,
-        member: &Member,
-        held: Held,
-        last: u64,
-        item: &[u8],
-    ) -> Result<Checked, &'static str> {
-        let parts = entry::open(item).map_err(|_| "malformed")?;
-        let office = &member.seat.office;
-        if parts.form == Form::Note {
-            let note = Note::parse(parts.payload).map_err(|_| "malformed")?;
-            let own = note.by() == office && parts.is_signed_by(&member.key);
-            return if own { Ok(Checked::Note(note)) } else { Err("signature") };
-        }
-        let (at, fact) = place(&parts).ok_or("malformed")?;
-        if at.origin != *office {
-            return Err("misaddressed");
-        }
-        if !parts.is_signed_by(&member.key) || at.sequence < member.key_from {
-            return Err("signature");
-        }
-        if at.epoch != member.epoch {
-            return Err("epoch");
-        }
-        if at.sequence <= last {
-            let same = at.sequence != held.run || entry::hash(item) == held.hash;
-            return if same { Ok(Checked::Known) } else { Err("fork") };
-        }
-        if at.sequence != last + 1 {
-            return Err("gap");
-        }
-        let Some(fact) = fact else {
-            safe::cover(parts.payload).map_err(|_| "malformed")?;
-            return Ok(Checked::Sealed(at));
-        };
-        allowed(self.office.setting().bindings, member, &fact)?;
-        Ok(Checked::Shared(Box::new(fact)))
     }
 
     async fn publish(
@@ -368,13 +291,6 @@ struct Last {
     hash: Hash,
 }
 
-enum Checked {
-    Known,
-    Shared(Box<Fact>),
-    Sealed(EntryRef),
-    Note(Note),
-}
-
 impl Desk {
     /// Takes tokens from the office's bucket.
     fn take(&mut self, count: usize) -> bool {
@@ -396,33 +312,5 @@ fn answer(answer: &str, code: &str, held: Held) -> Answer {
 }
 
 fn outgoing(subject: String, other: u64, bytes: Vec<u8>) -> Outgoing {
-    let mut headers = async_nats::HeaderMap::new();
-    headers.insert(OTHER, other.to_string());
-    Outgoing { subject, headers, payload: bytes.into() }
-}
-
-/// What a writer may have signed: binding, tier, audience, stream and its owner.
-pub(crate) fn allowed(
-    bindings: kernel::Bindings,
-    member: &Member,
-    fact: &Fact,
-) -> Result<(), &'static str> {
-    let binding = bindings(&fact.kind).ok_or("unknown-type")?;
-    let seat = &member.seat;
-    if kernel::id::stream_owner(&fact.stream).as_ref() != Some(&seat.office) {
-        return Err("stream-owner");
-    }
-    if !fact.stream.starts_with(&format!("{}/", binding.family)) {
-        return Err("stream-family");
-    }
-    if !binding.tiers.contains(&seat.tier) {
-        return Err("tier");
-    }
-    let travels = fact.audience == kernel::Audience::Own || binding.class.may_travel();
-    let allows = binding.allows(&seat.office, seat.parent.as_ref(), &fact.audience);
-    if fact.root != binding.root || !allows || !travels || fact.audience == kernel::Audience::Own {
-        return Err("audience");
-    }
-    let shape = fact.version.is_some() != fact.copy_of.is_some();
-    if shape { Ok(()) } else { Err("version") }
+    Outgoing::new(subject, (OTHER, other.to_string()), bytes.into())
 }

@@ -53,7 +53,8 @@ impl Intake {
             return Ok(Ok(0));
         }
         let bytes = messages.iter().map(|message| message.payload.to_vec()).collect();
-        let taken = self.office.system(taking_in(bytes, self.pin.clone(), self.counters.clone())).await;
+        let taken =
+            self.office.system(taking_in(bytes, self.pin.clone(), self.counters.clone())).await;
         match taken {
             Ok(_) => {
                 self.reader.done(&messages).await?;
@@ -250,4 +251,3 @@ impl Sorting<'_> {
         allowed(setting.bindings, member, fact).err()
     }
 }
-

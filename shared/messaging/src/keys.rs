@@ -57,7 +57,10 @@ impl Keys {
         let path = self.folder.join(name);
         if let Ok(bytes) = fs::read(&path) {
             return bytes.try_into().map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("{}: not 32 bytes", path.display()))
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{}: not 32 bytes", path.display()),
+                )
             });
         }
         let mut secret = [0; 32];

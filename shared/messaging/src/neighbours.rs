@@ -28,7 +28,8 @@ pub struct Neighbour {
 
 /// Every note kept, by subject.
 pub async fn notes(office: &Office) -> Result<Vec<Note>, StoreError> {
-    let rows = office.reader().await?.rows("SELECT note FROM notes ORDER BY subject", vec![]).await?;
+    let rows =
+        office.reader().await?.rows("SELECT note FROM notes ORDER BY subject", vec![]).await?;
     let mut notes = Vec::new();
     for row in rows {
         let bytes = row.blob(0)?;

@@ -87,7 +87,9 @@ impl NotesOut {
         for (of, lanes) in receipts {
             notes.push((Some(lanes.clone()), Note::Receipt { by: own.clone(), of, at, lanes }));
         }
-        notes.retain(|(what, note)| what.is_none() || self.sent.get(&note.subject()) != what.as_ref());
+        notes.retain(|(what, note)| {
+            what.is_none() || self.sent.get(&note.subject()) != what.as_ref()
+        });
         self.say(notes, at).await
     }
 
@@ -163,7 +165,11 @@ impl NotesIn {
 }
 
 /// Keeps a note if its signer is known and its subject is its own.
-async fn keep(unit: &mut Unit<'_>, subject: String, bytes: Vec<u8>) -> Result<(), event_store::Stop> {
+async fn keep(
+    unit: &mut Unit<'_>,
+    subject: String,
+    bytes: Vec<u8>,
+) -> Result<(), event_store::Stop> {
     let Ok(parts) = entry::open(&bytes) else { return Ok(()) };
     let Some(note) = (parts.form == Form::Note).then(|| Note::parse(parts.payload).ok()).flatten()
     else {

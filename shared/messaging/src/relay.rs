@@ -193,8 +193,18 @@ impl Relay {
     }
 }
 
+/// Whether the office must not record before the hub has answered: its log is
+/// behind what it noted, or what it noted is gone while there is a log.
+pub async fn unsure(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
+    let noted = keys.sent_up_to().map_err(|error| StoreError::Unfit(error.to_string()))?;
+    match noted {
+        None => Ok(office.head() > 0),
+        Some(_) => behind(office, keys).await,
+    }
+}
+
 /// Whether the log is behind what the office noted before it sent.
-pub async fn behind(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
+async fn behind(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
     let sent = keys.sent_up_to().map_err(|error| StoreError::Unfit(error.to_string()))?;
     let Some(sent) = sent else { return Ok(false) };
     if sent.sequence > office.head() || sent.epoch > office.setting().epoch {

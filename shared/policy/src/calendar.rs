@@ -38,11 +38,32 @@ const DAYS_OFF: &[(&str, &str)] = &[
 
 /// Weekend days that are worked instead.
 const MADE_UP: &[&str] = &[
-    "2023-01-28", "2023-01-29", "2023-04-23", "2023-05-06", "2023-06-25", "2023-10-07",
-    "2023-10-08", "2024-02-04", "2024-02-18", "2024-04-07", "2024-04-28", "2024-05-11",
-    "2024-09-14", "2024-09-29", "2024-10-12", "2025-01-26", "2025-02-08", "2025-04-27",
-    "2025-09-28", "2025-10-11", "2026-01-04", "2026-02-14", "2026-02-28", "2026-05-09",
-    "2026-09-20", "2026-10-10",
+    "2023-01-28",
+    "2023-01-29",
+    "2023-04-23",
+    "2023-05-06",
+    "2023-06-25",
+    "2023-10-07",
+    "2023-10-08",
+    "2024-02-04",
+    "2024-02-18",
+    "2024-04-07",
+    "2024-04-28",
+    "2024-05-11",
+    "2024-09-14",
+    "2024-09-29",
+    "2024-10-12",
+    "2025-01-26",
+    "2025-02-08",
+    "2025-04-27",
+    "2025-09-28",
+    "2025-10-11",
+    "2026-01-04",
+    "2026-02-14",
+    "2026-02-28",
+    "2026-05-09",
+    "2026-09-20",
+    "2026-10-10",
 ];
 
 /// Whether offices work on this day. Outside the table, Monday to Friday.
@@ -51,7 +72,8 @@ pub fn is_workday(day: Day) -> bool {
     if MADE_UP.contains(&text.as_str()) {
         return true;
     }
-    let off = DAYS_OFF.iter().any(|(first, last)| *first <= text.as_str() && text.as_str() <= *last);
+    let off =
+        DAYS_OFF.iter().any(|(first, last)| *first <= text.as_str() && text.as_str() <= *last);
     !off && !matches!(day.0.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
 
@@ -68,8 +90,8 @@ pub fn workdays_after(from: Day, count: u32) -> Day {
 
 /// `count` calendar months after `from`, clamped to the month's end.
 pub fn months_after(from: Day, count: u32) -> Day {
-    let months = i64::from(from.0.year()) * 12 + i64::from(u8::from(from.0.month())) - 1
-        + i64::from(count);
+    let months =
+        i64::from(from.0.year()) * 12 + i64::from(u8::from(from.0.month())) - 1 + i64::from(count);
     let year = i32::try_from(months.div_euclid(12)).unwrap_or(9999);
     let month = u8::try_from(months.rem_euclid(12) + 1).unwrap_or(12);
     let month = Month::try_from(month).unwrap_or(Month::December);

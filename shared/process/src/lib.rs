@@ -80,7 +80,8 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
     match arguments.what.unwrap_or(What::Serve) {
         What::Serve => serve(service, configs).await,
         What::Provision { listen, store } => {
-            let first = configs.first().ok_or_else(|| Failed(2, "no office is configured".into()))?;
+            let first =
+                configs.first().ok_or_else(|| Failed(2, "no office is configured".into()))?;
             let text = founding::provision(first, &listen, &store)?;
             write_out(&text);
             Ok(())
@@ -139,7 +140,8 @@ async fn told_to_stop() {
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     if std::env::args().any(|argument| argument == "--config") {
-        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+        let _ =
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
 }
 

@@ -54,7 +54,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
             return Err(Refusal::new(Code::BadField).detail("Idempotency-Key: 1 … 200").into());
         }
         let act_date = text(&headers, "act-date")?
-            .map(|day| Day::parse(&day).ok_or_else(|| Refusal::new(Code::BadField).detail("Act-Date")))
+            .map(|day| {
+                Day::parse(&day).ok_or_else(|| Refusal::new(Code::BadField).detail("Act-Date"))
+            })
             .transpose()?;
         let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
         Ok(Self {

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::Path,
-    response::Html,
-    routing::get,
-};
+use axum::{Json, Router, extract::Path, response::Html, routing::get};
 use kernel::Code;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -81,7 +76,9 @@ fn header(name: &str, required: bool) -> Value {
 fn path_parameters(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let schema = json!({"type": "string"});
-    names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema})).collect()
+    names
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}))
+        .collect()
 }
 
 fn problem_schema() -> Value {
@@ -130,7 +127,8 @@ fn html(document: &Value) -> String {
             );
         }
     }
-    let schemas = serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
+    let schemas =
+        serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
     format!(
         "<!doctype html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><title>接口 API</title><style>\
          body{{font-family:system-ui,'Noto Sans CJK SC',sans-serif;margin:2rem;line-height:1.6}}\

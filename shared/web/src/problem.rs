@@ -68,7 +68,8 @@ impl IntoResponse for Problem {
         if matches!(code, Code::Internal | Code::Stopped | Code::LogBehind) {
             tracing::warn!(instance, code = code.slug(), "refused");
         }
-        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(body(&self.0, &instance))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -50,7 +50,8 @@ impl Round {
                 Ok(vec![Event::Archived { number: self.number(), on }])
             }
             (_, Command::Archive { open_findings }) if open_findings > 0 => {
-                Err(Refusal::new(Code::WrongState).detail(format!("open findings: {open_findings}")))
+                Err(Refusal::new(Code::WrongState)
+                    .detail(format!("open findings: {open_findings}")))
             }
             _ => Err(Code::WrongState.into()),
         }
@@ -72,7 +73,9 @@ impl Round {
                 return Err(Refusal::new(Code::TaskExists).detail(&task.id));
             }
         }
-        if let Some(orphan) = tasks.iter().filter_map(|t| t.parent.as_deref()).find(|p| !ids.contains(p)) {
+        if let Some(orphan) =
+            tasks.iter().filter_map(|t| t.parent.as_deref()).find(|p| !ids.contains(p))
+        {
             return Err(Refusal::new(Code::TaskAbsent).detail(orphan));
         }
         Ok(if tasks.is_empty() { vec![] } else { vec![Event::TasksDefined { tasks }] })

@@ -40,7 +40,11 @@ pub fn streams(replicas: usize) -> [stream::Config; 3] {
         allow_atomic_publish: false,
         ..append_only("ATTEST", &["at.>"], replicas)
     };
-    [append_only("HISTORY", &["ev.>", "cf.>"], replicas), append_only("SAFE", &["safe.>"], replicas), attest]
+    [
+        append_only("HISTORY", &["ev.>", "cf.>"], replicas),
+        append_only("SAFE", &["safe.>"], replicas),
+        attest,
+    ]
 }
 
 /// Creates what is missing; an existing stream with other settings is an error (10058), never silently changed.
@@ -54,11 +58,17 @@ pub async fn create_streams(link: &Link, replicas: usize) -> Result<(), Failure>
 
 /// A durable reader. `filters` must not overlap (10138); `from` is the first stream sequence it is given.
 #[must_use]
-pub fn reader(name: &str, filters: Vec<String>, from: Option<u64>, replicas: usize) -> pull::Config {
+pub fn reader(
+    name: &str,
+    filters: Vec<String>,
+    from: Option<u64>,
+    replicas: usize,
+) -> pull::Config {
     pull::Config {
         durable_name: Some(name.to_owned()),
-        deliver_policy: from
-            .map_or(DeliverPolicy::All, |start_sequence| DeliverPolicy::ByStartSequence { start_sequence }),
+        deliver_policy: from.map_or(DeliverPolicy::All, |start_sequence| {
+            DeliverPolicy::ByStartSequence { start_sequence }
+        }),
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(30),
         max_ack_pending: 2_000,
@@ -72,21 +82,41 @@ pub fn reader(name: &str, filters: Vec<String>, from: Option<u64>, replicas: usi
 }
 
 /// Repeating it with the same settings changes nothing.
-pub async fn create_reader(link: &Link, stream: &str, config: pull::Config) -> Result<PullConsumer, Failure> {
+pub async fn create_reader(
+    link: &Link,
+    stream: &str,
+    config: pull::Config,
+) -> Result<PullConsumer, Failure> {
     let hub = jetstream::new(link.client.clone());
     hub.create_consumer_on_stream(config, stream).await.map_err(Failure::nats)
 }
 
+/// A stored message.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its stream sequence; never an identity, a hub put back uses it again.
+    pub sequence: u64,
+    /// The body.
+    pub payload: Bytes,
+    headers: HeaderMap,
+}
+
+impl Stored {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+}
+
 /// The last message of `subject` (wildcards allowed) as the stream's leader knows it.
-pub async fn last(
-    link: &Link,
-    stream: &str,
-    subject: &str,
-) -> Result<Option<jetstream::message::StreamMessage>, Failure> {
+pub async fn last(link: &Link, stream: &str, subject: &str) -> Result<Option<Stored>, Failure> {
     let hub = jetstream::new(link.client.clone());
     let handle = hub.get_stream_no_info(stream).await.map_err(Failure::nats)?;
     match handle.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message)),
+        Ok(found) => {
+            let (sequence, payload, headers) = (found.sequence, found.payload, found.headers);
+            Ok(Some(Stored { sequence, payload, headers }))
+        }
         Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(Failure::nats(error)),
     }
@@ -94,9 +124,18 @@ pub async fn last(
 
 /// One message on its way into a stream.
 pub struct Outgoing {
-    pub subject: String,
-    pub headers: HeaderMap,
-    pub payload: Bytes,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Outgoing {
+    /// A message with one header of ours.
+    pub fn new(subject: String, (name, value): (&str, String), payload: Bytes) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value);
+        Self { subject, headers, payload }
+    }
 }
 
 /// What became of a publication that expected to follow `after`.
@@ -136,7 +175,10 @@ pub async fn publish(
         }
         if !first && !last {
             let Outgoing { subject, headers, payload } = message;
-            link.client.publish_with_headers(subject, headers, payload).await.map_err(Failure::nats)?;
+            link.client
+                .publish_with_headers(subject, headers, payload)
+                .await
+                .map_err(Failure::nats)?;
         } else if let Some(outcome) = acknowledged(link, message).await? {
             return Ok(outcome);
         }
@@ -156,13 +198,20 @@ pub async fn note(link: &Link, subject: String, payload: Bytes) -> Result<u64, F
 /// Sends one message and reads the hub's answer; `None` for the empty answer to the opening of a batch.
 async fn acknowledged(link: &Link, message: Outgoing) -> Result<Option<Published>, Failure> {
     let request = async_nats::Request::new().headers(message.headers).payload(message.payload);
-    let answer = link.client.send_request(message.subject, request).await.map_err(|_| Failure::Unanswered)?;
+    let answer = link
+        .client
+        .send_request(message.subject, request)
+        .await
+        .map_err(|_| Failure::Unanswered)?;
     if answer.payload.is_empty() {
         return Ok(None);
     }
     let answer: Value = serde_json::from_slice(&answer.payload)?;
     let Some(error) = answer.get("error") else {
-        return answer["seq"].as_u64().map(|seq| Some(Published::Stored(seq))).ok_or(Failure::Unanswered);
+        return answer["seq"]
+            .as_u64()
+            .map(|seq| Some(Published::Stored(seq)))
+            .ok_or(Failure::Unanswered);
     };
     let text = error["description"].as_str().unwrap_or_default();
     let held = text.rsplit(' ').next().and_then(|word| word.parse().ok());

@@ -33,11 +33,14 @@ impl HubKeys {
 
     /// Seeds of operator, history and role, then the public keys of OFFICES and SYS: to be kept secret.
     pub fn kept(&self) -> Result<[String; 5], Failure> {
-        let (operator, history, role) = (self.operator.seed()?, self.history.seed()?, self.office_role.seed()?);
+        let (operator, history, role) =
+            (self.operator.seed()?, self.history.seed()?, self.office_role.seed()?);
         Ok([operator, history, role, self.offices.clone(), self.system.clone()])
     }
 
-    pub fn from_kept([operator, history, role, offices, system]: &[String; 5]) -> Result<Self, Failure> {
+    pub fn from_kept(
+        [operator, history, role, offices, system]: &[String; 5],
+    ) -> Result<Self, Failure> {
         Ok(Self {
             operator: KeyPair::from_seed(operator)?,
             history: KeyPair::from_seed(history)?,
@@ -55,8 +58,15 @@ pub struct Credentials {
 }
 
 /// Signs one NATS JWT; the same input at the same `now` gives the same text.
-fn jwt(issuer: &KeyPair, subject: &str, name: &str, now: u64, nats: &Value) -> Result<String, Failure> {
-    let mut claims = json!({"iat": now, "iss": issuer.public_key(), "name": name, "sub": subject, "nats": nats});
+fn jwt(
+    issuer: &KeyPair,
+    subject: &str,
+    name: &str,
+    now: u64,
+    nats: &Value,
+) -> Result<String, Failure> {
+    let mut claims =
+        json!({"iat": now, "iss": issuer.public_key(), "name": name, "sub": subject, "nats": nats});
     let id = digest(&SHA512_256, &serde_json::to_vec(&claims)?);
     claims["jti"] = BASE32_NOPAD.encode(id.as_ref()).into();
     let head = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
@@ -211,15 +221,20 @@ pub fn hub_config(
     }).collect();
     let revocations: serde_json::Map<String, Value> =
         revoked.iter().map(|(key, at)| (key.clone(), (*at).into())).collect();
-    let sign = |subject: &str, name: &str, nats: &Value| jwt(&keys.operator, subject, name, now, nats);
+    let sign =
+        |subject: &str, name: &str, nats: &Value| jwt(&keys.operator, subject, name, now, nats);
     let operator = sign(
         &keys.operator.public_key(),
         "city",
         &json!({"type": "operator", "version": 2, "system_account": system}),
     )?;
-    let system_jwt = sign(system, "SYS", &json!({"type": "account", "version": 2, "limits": limits(false)}))?;
-    let history_jwt =
-        sign(&history, "HIST", &json!({"type": "account", "version": 2, "limits": limits(true), "exports": exports}))?;
+    let system_jwt =
+        sign(system, "SYS", &json!({"type": "account", "version": 2, "limits": limits(false)}))?;
+    let history_jwt = sign(
+        &history,
+        "HIST",
+        &json!({"type": "account", "version": 2, "limits": limits(true), "exports": exports}),
+    )?;
     let offices_jwt = sign(
         offices,
         "OFFICES",

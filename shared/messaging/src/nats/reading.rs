@@ -37,9 +37,12 @@ pub struct Reader {
 
 impl Reader {
     pub async fn bind(link: &Link, stream: &str, consumer: &str) -> Result<Self, Failure> {
-        let hub =
-            ContextBuilder::new().api_prefix("HUB.API").timeout(Duration::from_secs(5)).build(link.client.clone());
-        let consumer = hub.get_consumer_from_stream(consumer, stream).await.map_err(Failure::nats)?;
+        let hub = ContextBuilder::new()
+            .api_prefix("HUB.API")
+            .timeout(Duration::from_secs(5))
+            .build(link.client.clone());
+        let consumer =
+            hub.get_consumer_from_stream(consumer, stream).await.map_err(Failure::nats)?;
         Ok(Self { consumer, life: link.life.clone() })
     }
 

@@ -1,0 +1,87 @@
+//! A unit's view rows: folded over, read and scanned as the batch so far has them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kernel::Fact;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    StoreError, log,
+    readers::past,
+    rows::{FoldError, Rows},
+    unit::{Stop, Unit, unreadable},
+};
+
+impl Unit<'_> {
+    /// Runs every view over a fact; rows that are not in memory are fetched.
+    pub(crate) async fn fold(&mut self, fact: &Fact) -> Result<(), FoldOrStore> {
+        for view in self.setting.views.iter() {
+            let written = loop {
+                let layers = self.stack.iter().rev().map(|delta| &delta.rows);
+                let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
+                let mut rows = Rows::over(layers, false);
+                match view.apply(&mut rows, fact) {
+                    Ok(()) => break rows.into_written(),
+                    Err(FoldError::Missing(key)) => {
+                        let body = log::view_row(self.conn, key.0, &key.1).await?;
+                        self.fetched.insert(key, body.map(Into::into));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            self.top().rows.extend(written);
+        }
+        Ok(())
+    }
+
+    /// One view row, as the batch so far has it.
+    pub async fn row<T: DeserializeOwned>(
+        &mut self,
+        view: &'static str,
+        key: &str,
+    ) -> Result<Option<T>, Stop> {
+        loop {
+            let layers = self.stack.iter().rev().map(|delta| &delta.rows);
+            let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
+            match Rows::over(layers, false).get(view, key) {
+                Ok(row) => return Ok(row),
+                Err(FoldError::Missing(key)) => {
+                    let body = log::view_row(self.conn, key.0, &key.1).await?;
+                    self.fetched.insert(key, body.map(Into::into));
+                }
+                Err(error) => return Err(unreadable(error).into()),
+            }
+        }
+    }
+
+    /// Every view row under a prefix, as the batch so far has it, in key order.
+    pub async fn rows<T: DeserializeOwned>(
+        &mut self,
+        view: &'static str,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, Stop> {
+        let mut found: BTreeMap<String, Arc<str>> = log::view_rows(self.conn, view, prefix).await?;
+        let range = (view, prefix.to_owned())..(view, past(prefix));
+        for delta in &self.stack {
+            for ((_, key), body) in delta.rows.range(range.clone()) {
+                match body {
+                    Some(body) => found.insert(key.clone(), body.clone()),
+                    None => found.remove(key),
+                };
+            }
+        }
+        let read = |(key, body): (String, Arc<str>)| {
+            Ok((key, serde_json::from_str(&body).map_err(unreadable)?))
+        };
+        found.into_iter().map(read).collect()
+    }
+}
+
+/// Why a fold over the store did not finish.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoldOrStore {
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,130 @@
+//! The checks that a writer made before it signed, made again.
+
+use domain::directory::Member;
+use kernel::{
+    EntryRef, Fact,
+    entry::{self, Form},
+    note::Note,
+    sign::Hash,
+};
+
+use super::{Held, Ingest};
+use crate::{relay::place, safe};
+
+/// Items of one request, sorted by stream.
+#[derive(Default)]
+pub(super) struct Accepted {
+    pub(super) history: Vec<(u64, Fact, Vec<u8>, Hash)>,
+    pub(super) safe: Vec<(u64, Vec<u8>, Hash)>,
+    pub(super) notes: Vec<(Note, Vec<u8>)>,
+    pub(super) refused: Option<&'static str>,
+}
+
+enum Checked {
+    Known,
+    Shared(Box<Fact>),
+    Sealed(EntryRef),
+    Note(Note),
+}
+
+impl Ingest {
+    /// Checks all items against what a writer checked before it signed.
+    pub(super) fn check(
+        &self,
+        member: &Member,
+        held: Held,
+        items: &[&[u8]],
+    ) -> Result<Accepted, &'static str> {
+        let mut accepted = Accepted::default();
+        let mut next = held.run;
+        for item in items {
+            match self.check_item(member, held, next, item) {
+                Ok(Checked::Note(note)) => accepted.notes.push((note, item.to_vec())),
+                Ok(Checked::Known) => {}
+                Ok(Checked::Shared(fact)) => {
+                    next = fact.at.sequence;
+                    if next > held.history.0 {
+                        accepted.history.push((next, *fact, item.to_vec(), entry::hash(item)));
+                    }
+                }
+                Ok(Checked::Sealed(at)) => {
+                    next = at.sequence;
+                    if next > held.safe.0 {
+                        accepted.safe.push((next, item.to_vec(), entry::hash(item)));
+                    }
+                }
+                Err(code) if next == held.run && accepted.notes.is_empty() => return Err(code),
+                Err(code) => {
+                    accepted.refused = Some(code);
+                    break;
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    fn check_item(
+        &self,
+        member: &Member,
+        held: Held,
+        last: u64,
+        item: &[u8],
+    ) -> Result<Checked, &'static str> {
+        let parts = entry::open(item).map_err(|_| "malformed")?;
+        let office = &member.seat.office;
+        if parts.form == Form::Note {
+            let note = Note::parse(parts.payload).map_err(|_| "malformed")?;
+            let own = note.by() == office && parts.is_signed_by(&member.key);
+            return if own { Ok(Checked::Note(note)) } else { Err("signature") };
+        }
+        let (at, fact) = place(&parts).ok_or("malformed")?;
+        if at.origin != *office {
+            return Err("misaddressed");
+        }
+        if !parts.is_signed_by(&member.key) || at.sequence < member.key_from {
+            return Err("signature");
+        }
+        if at.epoch != member.epoch {
+            return Err("epoch");
+        }
+        if at.sequence <= last {
+            let same = at.sequence != held.run || entry::hash(item) == held.hash;
+            return if same { Ok(Checked::Known) } else { Err("fork") };
+        }
+        if at.sequence != last + 1 {
+            return Err("gap");
+        }
+        let Some(fact) = fact else {
+            safe::cover(parts.payload).map_err(|_| "malformed")?;
+            return Ok(Checked::Sealed(at));
+        };
+        allowed(self.office.setting().bindings, member, &fact)?;
+        Ok(Checked::Shared(Box::new(fact)))
+    }
+}
+
+/// What a writer may have signed: binding, tier, audience, stream and its owner.
+pub(crate) fn allowed(
+    bindings: kernel::Bindings,
+    member: &Member,
+    fact: &Fact,
+) -> Result<(), &'static str> {
+    let binding = bindings(&fact.kind).ok_or("unknown-type")?;
+    let seat = &member.seat;
+    if kernel::id::stream_owner(&fact.stream).as_ref() != Some(&seat.office) {
+        return Err("stream-owner");
+    }
+    if !fact.stream.starts_with(&format!("{}/", binding.family)) {
+        return Err("stream-family");
+    }
+    if !binding.tiers.contains(&seat.tier) {
+        return Err("tier");
+    }
+    let travels = fact.audience == kernel::Audience::Own || binding.class.may_travel();
+    let allows = binding.allows(&seat.office, seat.parent.as_ref(), &fact.audience);
+    if fact.root != binding.root || !allows || !travels || fact.audience == kernel::Audience::Own {
+        return Err("audience");
+    }
+    let shape = fact.version.is_some() != fact.copy_of.is_some();
+    if shape { Ok(()) } else { Err("version") }
+}
