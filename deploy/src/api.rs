@@ -55,7 +55,7 @@ impl Api {
 
     fn token(&self, role: &str) -> Result<String, String> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|(_, _, at)| at.elapsed() < Duration::from_secs(6 * 3600));
+        tokens.retain(|(_, _, at)| at.elapsed() < Duration::from_hours(6));
         if let Some((_, token, _)) = tokens.iter().find(|(of, _, _)| of == role) {
             return Ok(token.clone());
         }
@@ -125,7 +125,7 @@ impl Api {
                 Ok(reply) => refused(path, &reply),
                 Err(error) => error,
             };
-            if began.elapsed() > Duration::from_secs(60) {
+            if began.elapsed() > Duration::from_mins(1) {
                 return Err(why);
             }
             tokio::time::sleep(wait).await;
@@ -147,7 +147,7 @@ impl Api {
     pub async fn ready(&self) -> Result<(), String> {
         let url = format!("{}/health/ready", self.url);
         let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(120) {
+        while began.elapsed() < Duration::from_mins(2) {
             if self
                 .client
                 .send(Method::GET, &url, &[], Vec::new())

@@ -9,7 +9,6 @@ use std::{
 };
 
 use desks::joining::{Founding, MEMBERSHIP, Membership, OfficeConfig};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use web::client::Client;
 
@@ -17,6 +16,7 @@ use crate::{
     Up,
     api::Api,
     children::{Child, Children},
+    files::{absolute, read, stop_signal, write},
     output::{print, say},
     people::people,
     plan::{CITY, Mode, Plan, Planned},
@@ -56,32 +56,6 @@ pub(crate) async fn up(up: Up) -> Result<ExitCode, String> {
     say("stopping …");
     city.children.stop().await;
     outcome
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// Writes a file whole or not at all.
-fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), String> {
-    let text = serde_json::to_vec_pretty(value).map_err(|error| error.to_string())?;
-    let next = path.with_extension("next");
-    fs::write(&next, text).and_then(|()| fs::rename(&next, path)).map_err(|e| e.to_string())
 }
 
 impl City {

@@ -4,6 +4,7 @@ pub mod api;
 mod children;
 mod city;
 mod divisions;
+mod files;
 mod output;
 mod people;
 mod plan;

@@ -50,7 +50,7 @@ impl<'a> Script<'a> {
     pub async fn plan(&mut self) -> Result<(), String> {
         let done =
             self.api.post("PLAN", "/api/rounds", &self.key("plan"), None, &self.plan).await?;
-        self.id = done.body["id"].as_str().unwrap_or_default().to_owned();
+        done.body["id"].as_str().unwrap_or_default().clone_into(&mut self.id);
         self.version = done.version;
         let tasks = json!(self.tasks);
         self.step("PLAN", "tasks", &tasks).await.map(drop)
@@ -136,7 +136,7 @@ pub async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String
             Ok(_) => break,
             // The feedback is still on its way.
             Err(why) if why.contains("-absent\"") || why.contains("stale-version") => {
-                if began.elapsed() > Duration::from_secs(180) {
+                if began.elapsed() > Duration::from_mins(3) {
                     return Err(why);
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -225,7 +225,7 @@ impl Story {
         let row = loop {
             match self.city.get("FILE", &path).await {
                 Ok(row) if row["state"] == "receipted" => break row,
-                _ if began.elapsed() > Duration::from_secs(60) => {
+                _ if began.elapsed() > Duration::from_mins(1) => {
                     return Err(format!("{what} was not receipted within a minute"));
                 }
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -279,7 +279,7 @@ async fn file(office: &Api, role: &str, what: &str, codes: &[&str]) -> Result<()
     let mut version = loop {
         match office.get(role, &path).await {
             Ok(row) => break row["version"].to_string(),
-            Err(why) if began.elapsed() > Duration::from_secs(60) => return Err(why),
+            Err(why) if began.elapsed() > Duration::from_mins(1) => return Err(why),
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     };

@@ -264,7 +264,7 @@ pub(crate) async fn compare(api: &Api, scale: Scale) -> Result<(Value, bool), St
             began = Instant::now();
         }
         // What still changes is still on its way.
-        if began.elapsed() > Duration::from_secs(60) {
+        if began.elapsed() > Duration::from_mins(1) {
             return Ok((results, false));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

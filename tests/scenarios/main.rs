@@ -1,5 +1,11 @@
 //! Scenarios that cross tiers, over real nats-server and real HTTP.
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::too_many_lines,
+    reason = "in a test, a panic is the report, and a scenario is told in one go"
+)]
+#![expect(clippy::disallowed_methods, reason = "tests read their programs from the environment")]
 
 mod access;
 mod faults;

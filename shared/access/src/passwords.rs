@@ -32,11 +32,12 @@ pub async fn hash(password: &str) -> Result<String, Refusal> {
 pub async fn verify(password: &str, hash: Option<&str>) -> bool {
     let _permit = AT_ONCE.acquire().await;
     let (password, hash) = (password.to_owned(), hash.map(str::to_owned));
-    let checked = tokio::task::spawn_blocking(move || match hash {
-        Some(hash) => PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
-        }),
-        None => {
+    let checked = tokio::task::spawn_blocking(move || {
+        if let Some(hash) = hash {
+            PasswordHash::new(&hash).is_ok_and(|hash| {
+                Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+            })
+        } else {
             let _ = Argon2::default().hash_password(password.as_bytes());
             false
         }

@@ -1,4 +1,4 @@
-//! Tokens: EdDSA, one issuer, one audience, at most eight hours.
+//! Tokens: `EdDSA`, one issuer, one audience, at most eight hours.
 //!
 //! The library's usual validation accepts a missing audience, a list of issuers
 //! and an expiry in the year 31,688,740; the checks below do not.
@@ -95,6 +95,8 @@ mod tests {
         Tokens::new(OfficeId::parse("dddddddd").unwrap(), &[seed; 32], false).unwrap()
     }
 
+    type Change = Box<dyn FnOnce(&mut Value)>;
+
     fn forged(algorithm: Algorithm, change: impl FnOnce(&mut Value)) -> String {
         let now = wall().0 / 1000;
         let mut claims = json!({"iss": "dddddddd", "aud": "dddddddd", "sub": "p1", "iat": now,
@@ -123,7 +125,6 @@ mod tests {
         let now = wall().0 / 1000;
         let ed = Algorithm::EdDSA;
         assert!(tokens(1).check(&forged(ed, |_| {})).is_some(), "the base is good");
-        type Change = Box<dyn FnOnce(&mut Value)>;
         let set =
             |name: &'static str, value: Value| -> Change { Box::new(move |c| c[name] = value) };
         let without = |name: &'static str| -> Change {

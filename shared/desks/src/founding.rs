@@ -83,22 +83,21 @@ pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<Str
     let keys = Keys::at(&config.keys).map_err(text)?;
     let membership = membership(config, &keys)?;
     let kept: Option<([String; 5], u64)> = keys.read("hub.json").map_err(text)?;
-    let (hub, at) = match kept {
-        Some((kept, at)) => (HubKeys::from_kept(&kept).map_err(failed)?, at),
-        None => {
-            let (hub, at) = (HubKeys::generate(), now_seconds());
-            let office = membership.seat.office.to_string();
-            let ingest = provision::ingest_user(&hub, at).map_err(failed)?;
-            keys.write("ingest.creds", ingest.creds.as_bytes()).map_err(text)?;
-            let provisioner = provision::provision_user(&hub, at).map_err(failed)?;
-            keys.write("provision.creds", provisioner.creds.as_bytes()).map_err(text)?;
-            let (seed, public) = provision::office_key().map_err(failed)?;
-            let jwt = provision::office_jwt(&hub.office_role, &hub.offices, &office, &public, at);
-            let creds = provision::creds_text(&jwt.map_err(failed)?, &seed);
-            keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
-            keys.write_json("hub.json", &(hub.kept().map_err(failed)?, at)).map_err(text)?;
-            (hub, at)
-        }
+    let (hub, at) = if let Some((kept, at)) = kept {
+        (HubKeys::from_kept(&kept).map_err(failed)?, at)
+    } else {
+        let (hub, at) = (HubKeys::generate(), now_seconds());
+        let office = membership.seat.office.to_string();
+        let ingest = provision::ingest_user(&hub, at).map_err(failed)?;
+        keys.write("ingest.creds", ingest.creds.as_bytes()).map_err(text)?;
+        let provisioner = provision::provision_user(&hub, at).map_err(failed)?;
+        keys.write("provision.creds", provisioner.creds.as_bytes()).map_err(text)?;
+        let (seed, public) = provision::office_key().map_err(failed)?;
+        let jwt = provision::office_jwt(&hub.office_role, &hub.offices, &office, &public, at);
+        let creds = provision::creds_text(&jwt.map_err(failed)?, &seed);
+        keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
+        keys.write_json("hub.json", &(hub.kept().map_err(failed)?, at)).map_err(text)?;
+        (hub, at)
     };
     let place = HubPlace { name: "liandong-hub", listen, store };
     provision::hub_config(&hub, &place, &[], at).map_err(failed)

@@ -96,13 +96,12 @@ pub async fn join(
     }
     let token = config.token.as_deref().ok_or("no enrolment token is configured")?;
     let read = Token::read(token).ok_or("the enrolment token does not read")?;
-    let seed = match keys.read::<(String, String)>("hub-user.json").map_err(text)? {
-        Some(known) => known,
-        None => {
-            let new = office_key().map_err(|error| error.to_string())?;
-            keys.write_json("hub-user.json", &new).map_err(text)?;
-            new
-        }
+    let seed = if let Some(known) = keys.read::<(String, String)>("hub-user.json").map_err(text)? {
+        known
+    } else {
+        let new = office_key().map_err(|error| error.to_string())?;
+        keys.write_json("hub-user.json", &new).map_err(text)?;
+        new
     };
     let application = Application {
         token: token.to_owned(),

@@ -188,7 +188,7 @@ async fn issue(command: Command<NewVersion>) -> Result<Response, Problem> {
 /// The version of the list in force on a day.
 pub async fn list_on(reader: &mut Reader, day: Day) -> Result<Option<ListRow>, Problem> {
     let versions: Vec<(String, ListRow)> = reader.all(TARGET_LISTS, "").await?;
-    Ok(versions.into_iter().map(|(_, row)| row).filter(|row| row.valid_from <= day).next_back())
+    Ok(versions.into_iter().map(|(_, row)| row).rfind(|row| row.valid_from <= day))
 }
 
 #[derive(Deserialize)]

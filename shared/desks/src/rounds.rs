@@ -1,5 +1,7 @@
 //! Rounds and their tasks; at the city also the timeline of the districts' rounds.
 
+mod view;
+
 use std::sync::Arc;
 
 use axum::{
@@ -8,21 +10,21 @@ use axum::{
 };
 use domain::{
     finding::{self, Finding},
-    round::{Command as Ask, Event, NewTask, Plan, Round, State as RoundState},
+    round::{Command as Ask, NewTask, Plan, Round, State as RoundState},
 };
-use event_store::{Answer, FoldError, Rows, Unit, View, act};
-use kernel::{Code, Day, Fact, OfficeId, Refusal};
+use event_store::{Answer, Unit, act};
+use kernel::{Code, Refusal};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
 
 use crate::{
     findings::BY_TASK,
     listing::{Page, list},
-    register,
-    results::TALLY,
 };
+
+pub use view::{RoundRow, RoundsView, TaskRow};
 
 /// Rounds by id.
 pub const ROUNDS: &str = "rounds";
@@ -48,6 +50,14 @@ pub fn routes() -> Vec<Route> {
             ["任务", "Tasks of a round"],
             tasks,
         ),
+    ]
+    .into_iter()
+    .chain(commands())
+    .collect()
+}
+
+fn commands() -> Vec<Route> {
+    vec![
         post::<Plan, _>("/api/rounds", PLANNERS, ["计划轮次", "Plan a round"], plan),
         post::<Vec<NewTask>, _>(
             "/api/rounds/{id}/tasks",
@@ -104,139 +114,6 @@ pub fn routes() -> Vec<Route> {
             archive,
         ),
     ]
-}
-
-/// A round as it is shown.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct RoundRow {
-    /// Its id.
-    pub id: String,
-    /// Whose it is.
-    pub office: Option<OfficeId>,
-    /// The plan.
-    pub plan: Option<Plan>,
-    /// Where it stands.
-    pub state: RoundState,
-    /// How many tasks.
-    pub tasks: u64,
-    /// When each state began.
-    pub history: Vec<(RoundState, Day)>,
-    /// The version, of an own round.
-    pub version: u64,
-    /// Findings still open, of an own round.
-    pub open_findings: u64,
-}
-
-/// A task as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TaskRow {
-    /// The round.
-    pub round: String,
-    /// The task.
-    pub task: NewTask,
-    /// Whether the team is there.
-    pub entered: bool,
-    /// Whether it has withdrawn.
-    pub withdrawn: bool,
-    /// Findings on the list; none while there is no list.
-    pub listed: Option<u64>,
-    /// When it was fed back.
-    pub fed_back: Option<Day>,
-}
-
-/// Folds rounds, tasks and coverage.
-#[derive(Debug)]
-pub struct RoundsView;
-
-impl View for RoundsView {
-    fn name(&self) -> &'static str {
-        ROUNDS
-    }
-
-    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        if fact.family() != "round" {
-            return Ok(());
-        }
-        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
-        let event: Event = fact.read()?;
-        each_task(rows, id, &event)?;
-        rows.change(ROUNDS, id, |row: &mut RoundRow| {
-            id.clone_into(&mut row.id);
-            row.office = Some(fact.at.origin.clone());
-            row.version = fact.version.unwrap_or(row.version);
-            let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
-            let before = row.state;
-            match &event {
-                Event::Planned { plan, .. } => {
-                    row.plan = Some(plan.clone());
-                    row.state = RoundState::Planned;
-                }
-                Event::TasksDefined { tasks } => row.tasks += tasks.len() as u64,
-                Event::Authorised { .. } => row.state = RoundState::Authorised,
-                Event::Entered { plan, of, .. } => {
-                    row.plan = Some(plan.clone());
-                    row.tasks = *of;
-                    row.state = RoundState::Entered;
-                }
-                Event::Withdrawn { last: true, .. } => row.state = RoundState::Withdrawn,
-                Event::Heard { .. } => row.state = RoundState::Heard,
-                Event::FedBack { .. } => row.state = RoundState::FedBack,
-                Event::RectificationOpened { .. } => row.state = RoundState::Rectifying,
-                Event::Archived { .. } => row.state = RoundState::Archived,
-                _ => {}
-            }
-            if row.state != before {
-                row.history.push((row.state, day));
-            }
-        })
-    }
-}
-
-fn each_task(rows: &mut Rows<'_>, round: &str, event: &Event) -> Result<(), FoldError> {
-    let key = |task: &str| format!("{round}/{task}");
-    let mut change = |task: &str, with: &dyn Fn(&mut TaskRow)| {
-        if let Some(mut row) = rows.get::<TaskRow>(TASKS, &key(task))? {
-            with(&mut row);
-            rows.put(TASKS, &key(task), &row)?;
-        }
-        Ok::<(), FoldError>(())
-    };
-    match event {
-        Event::TasksDefined { tasks } => {
-            for task in tasks {
-                let row = TaskRow {
-                    round: round.to_owned(),
-                    task: task.clone(),
-                    entered: false,
-                    withdrawn: false,
-                    listed: None,
-                    fed_back: None,
-                };
-                rows.put(TASKS, &key(&task.id), &row)?;
-            }
-            Ok(())
-        }
-        Event::Entered { tasks, .. } => {
-            tasks.iter().try_for_each(|task| change(task, &|row| row.entered = true))
-        }
-        Event::Withdrawn { tasks, .. } => {
-            tasks.iter().try_for_each(|task| change(task, &|row| row.withdrawn = true))
-        }
-        Event::ListIssued { task, findings } => change(task, &|row| row.listed = Some(*findings)),
-        Event::NoFindingRecorded { task, .. } => change(task, &|row| row.listed = Some(0)),
-        Event::FeedbackDelivered { task, on, .. } => {
-            change(task, &|row| row.fed_back = Some(*on))?;
-            let Some(row) = rows.get::<TaskRow>(TASKS, &key(task))? else { return Ok(()) };
-            if register::cover(rows, &row.task, *on)? {
-                let round: RoundRow = rows.get(ROUNDS, round)?.unwrap_or_default();
-                let number = round.plan.map(|plan| plan.number).unwrap_or_default();
-                let tally = format!("{}/{number}", row.task.level.as_str());
-                rows.change(TALLY, &tally, |c: &mut domain::figures::Counts| c.inspected += 1)?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn rounds(

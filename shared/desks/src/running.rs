@@ -216,7 +216,7 @@ fn spawn_loops(opened: &Opened, seat: &Arc<Seat>, tasks: &mut JoinSet<()>) -> Re
     Ok(())
 }
 
-const POLL: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_mins(1);
 
 async fn relay_loop(mut relay: Relay, seat: Arc<Seat>) {
     let mut head = seat.office.watch();

@@ -1,4 +1,4 @@
-//! Rates: integers in, one decimal HALF_UP out.
+//! Rates: integers in, one decimal `HALF_UP` out.
 
 /// `part / whole` in percent with one decimal, `98.2`; `-` where there is nothing to divide by.
 ///

@@ -7,7 +7,7 @@ use kernel::sign::Hash;
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The ETag of the touched stream, or nothing.
+    /// The `ETag` of the touched stream, or nothing.
     pub etag: String,
     /// The JSON body.
     pub body: Vec<u8>,

@@ -132,14 +132,11 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
 async fn rows(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
     let mut puts = Vec::new();
     for ((view, key), body) in &batch.rows {
-        match body {
-            Some(body) => {
-                puts.push(vec![(*view).into(), key.as_str().into(), body.to_string().into()]);
-            }
-            None => {
-                let sql = "DELETE FROM view_rows WHERE view = $1 AND key = $2";
-                conn.exec(sql, vec![(*view).into(), key.as_str().into()]).await?;
-            }
+        if let Some(body) = body {
+            puts.push(vec![(*view).into(), key.as_str().into(), body.to_string().into()]);
+        } else {
+            let sql = "DELETE FROM view_rows WHERE view = $1 AND key = $2";
+            conn.exec(sql, vec![(*view).into(), key.as_str().into()]).await?;
         }
     }
     let on = " ON CONFLICT (view, key) DO UPDATE SET body = excluded.body";

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// A view's name and a row's key.
-pub type RowKey = (&'static str, String);
+pub(crate) type RowKey = (&'static str, String);
 /// Rows by key; `None` is a row known not to be there.
 pub(crate) type Layer = BTreeMap<RowKey, Option<Arc<str>>>;
 

@@ -45,7 +45,7 @@ impl From<StoreError> for Stop {
 }
 
 /// A future on loan.
-pub type Doing<'a> = Pin<Box<dyn Future<Output = Result<crate::Answer, Stop>> + Send + 'a>>;
+pub(crate) type Doing<'a> = Pin<Box<dyn Future<Output = Result<crate::Answer, Stop>> + Send + 'a>>;
 /// A command: it may run more than once, and only the last run counts.
 pub type Act = Arc<dyn for<'a> Fn(&'a mut Unit<'_>) -> Doing<'a> + Send + Sync>;
 

@@ -91,7 +91,7 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
                 arrived.iter().map(|entry| entry.fact.at.origin.clone()).collect();
             loop {
                 let accepted = sorting.sort(unit, arrived).await?;
-                touched.extend(accepted.iter().flat_map(|entry| enrolled(&entry.fact)));
+                touched.extend(accepted.iter().filter_map(|entry| enrolled(&entry.fact)));
                 let progress = !accepted.is_empty();
                 unit.receive(accepted).await?;
                 if !progress {
@@ -204,7 +204,7 @@ impl Sorting<'_> {
             // Nothing is known yet but the pin: the founding itself comes first.
             return Ok(Class::Hold("unknown-signer"));
         }
-        if let Some(code) = self.misplaced(unit, member.as_ref(), entry) {
+        if let Some(code) = misplaced(unit, member.as_ref(), entry) {
             return Ok(Class::Evidence(code));
         }
         match unit.received_hash(&fact.at).await? {
@@ -227,27 +227,19 @@ impl Sorting<'_> {
             _ => Class::Hold("gap"),
         })
     }
+}
 
-    /// Why an authentic entry may not be taken in, if it may not.
-    fn misplaced(
-        &self,
-        unit: &Unit<'_>,
-        member: Option<&Member>,
-        entry: &Incoming,
-    ) -> Option<&'static str> {
-        let (fact, setting) = (&entry.fact, unit.setting());
-        let member = member?;
-        if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
-            return Some("epoch");
-        }
-        let parent = setting.parent.as_ref();
-        if !fact.audience.is_read_by(&fact.at.origin, &setting.office, setting.tier, parent) {
-            return Some("not-for-us");
-        }
-        if (setting.bindings)(&fact.kind).is_none() {
-            // A newer type: stored now, folded after the upgrade.
-            return None;
-        }
-        allowed(setting.bindings, member, fact).err()
+/// Why an authentic entry may not be taken in, if it may not.
+fn misplaced(unit: &Unit<'_>, member: Option<&Member>, entry: &Incoming) -> Option<&'static str> {
+    let (fact, setting) = (&entry.fact, unit.setting());
+    let member = member?;
+    if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
+        return Some("epoch");
     }
+    let parent = setting.parent.as_ref();
+    if !fact.audience.is_read_by(&fact.at.origin, &setting.office, setting.tier, parent) {
+        return Some("not-for-us");
+    }
+    (setting.bindings)(&fact.kind)?;
+    allowed(setting.bindings, member, fact).err()
 }

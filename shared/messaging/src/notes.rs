@@ -58,7 +58,7 @@ pub struct NotesOut {
 }
 
 /// How often an office says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 impl NotesOut {
     /// Knows nothing yet, so the first turn says everything.

@@ -91,10 +91,7 @@ impl Grants {
 
     /// Notes the readers of an entry that names papers.
     pub(crate) async fn note(&self, fact: &Fact) {
-        let reader = match &fact.audience {
-            Audience::Up(office) | Audience::To(office) => office,
-            _ => return,
-        };
+        let (Audience::Up(reader) | Audience::To(reader)) = &fact.audience else { return };
         let Ok(named) = fact.read::<Named>() else { return };
         for hash in named.papers {
             for office in [reader, &fact.at.origin] {

@@ -34,7 +34,7 @@ pub struct Given<A> {
 impl<A: Aggregate> Given<A> {
     /// Somebody else acts.
     pub fn by(mut self, person: &str) -> Self {
-        self.context.actor.person = person.to_owned();
+        person.clone_into(&mut self.context.actor.person);
         self
     }
 

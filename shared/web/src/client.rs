@@ -17,7 +17,7 @@ pub struct Client(Hyper<HttpConnector, Full<Bytes>>);
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// The ETag without quotes, or nothing.
+    /// The `ETag` without quotes, or nothing.
     pub etag: String,
     /// The body.
     pub body: Bytes,

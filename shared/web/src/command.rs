@@ -170,7 +170,7 @@ pub fn respond(answer: Answer) -> Response {
     response
 }
 
-/// A resource with its version as ETag.
+/// A resource with its version as `ETag`.
 pub fn view<T: Serialize>(row: &T, version: u64) -> Response {
     let mut response = Json(row).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {

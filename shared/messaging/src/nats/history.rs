@@ -33,6 +33,7 @@ fn append_only(name: &str, subjects: &[&str], replicas: usize) -> stream::Config
 }
 
 #[must_use]
+/// The settings of HISTORY, SAFE and ATTEST.
 pub fn streams(replicas: usize) -> [stream::Config; 3] {
     let attest = stream::Config {
         discard: stream::DiscardPolicy::Old,

@@ -11,8 +11,11 @@ use super::Failure;
 /// `life` counts established connections; `refused` holds the last permission violation.
 #[derive(Clone)]
 pub struct Link {
+    /// The client.
     pub client: Client,
+    /// How often the connection was established.
     pub life: watch::Receiver<u64>,
+    /// The last permission violation.
     pub refused: watch::Receiver<Option<String>>,
 }
 
@@ -50,6 +53,7 @@ impl Link {
     }
 
     #[must_use]
+    /// Whether the connection stands now.
     pub fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
     }

@@ -12,15 +12,21 @@ use super::Failure;
 /// The identity keys of a hub. OFFICES and SYS are kept as public keys only: whoever holds the seed of OFFICES can
 /// mint users past the office role. `operator` and `history` belong outside the data folder; enrolment needs `office_role`.
 pub struct HubKeys {
+    /// Signs the accounts.
     pub operator: KeyPair,
+    /// The account that holds the streams.
     pub history: KeyPair,
+    /// Signs office users within the role's template.
     pub office_role: KeyPair,
+    /// The offices' account, public.
     pub offices: String,
+    /// The system account, public.
     pub system: String,
 }
 
 impl HubKeys {
     #[must_use]
+    /// New keys.
     pub fn generate() -> Self {
         Self {
             operator: KeyPair::new_operator(),
@@ -38,6 +44,7 @@ impl HubKeys {
         Ok([operator, history, role, self.offices.clone(), self.system.clone()])
     }
 
+    /// Reads the form of [`HubKeys::kept`].
     pub fn from_kept(
         [operator, history, role, offices, system]: &[String; 5],
     ) -> Result<Self, Failure> {
@@ -53,7 +60,9 @@ impl HubKeys {
 
 /// What one connection shows to the hub; `creds` is the text of a `.creds` file.
 pub struct Credentials {
+    /// The public key.
     pub public: String,
+    /// The text of the file.
     pub creds: String,
 }
 
@@ -196,8 +205,11 @@ fn limits(jetstream: bool) -> Value {
 
 /// Where the hub listens and keeps its store.
 pub struct HubPlace<'a> {
+    /// The server's name.
     pub name: &'a str,
+    /// `host:port`
     pub listen: &'a str,
+    /// The store's folder.
     pub store: &'a str,
 }
 

@@ -36,6 +36,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Binds a consumer that exists already.
     pub async fn bind(link: &Link, stream: &str, consumer: &str) -> Result<Self, Failure> {
         let hub = ContextBuilder::new()
             .api_prefix("HUB.API")
