@@ -1,2 +1,86 @@
-//! placeholder
-fn main() {}
+//! First figures: what a durable command costs, beside what the bare engine costs.
+//!
+//! `cargo run --release -p tests --bin measure`. Every figure is a ratio to a
+//! baseline of the same run on the same disk. PostgreSQL is measured too if
+//! `LIANDONG_TEST_POSTGRES` names a server; HTTP needs `LIANDONG_NATS_SERVER`.
+#![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
+#![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
+
+mod http;
+mod store;
+
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use testkit::TestStore;
+
+#[tokio::main]
+async fn main() {
+    let disk = bare_fsync();
+    say(&format!("bare 4 KiB write + fdatasync: p50 {} p99 {}", ms(disk.0), ms(disk.1)));
+    let mut engines = vec![("SQLite, WAL, synchronous=FULL", TestStore::sqlite as fn() -> TestStore)];
+    if std::env::var("LIANDONG_TEST_POSTGRES").is_ok() {
+        engines.push(("PostgreSQL, fsync=on, synchronous_commit=on", TestStore::postgres));
+    }
+    let mut sqlite_rate = 0.0;
+    for (name, open) in engines {
+        let figures = store::measure(&open).await;
+        say(&format!("\n{name}"));
+        say(&format!(
+            "  64 callers, 64 streams, 1 KiB: {:.0}/s, {:.1} commands a commit, p50 {} p99 {}",
+            figures.rate, figures.batch, ms(figures.p50), ms(figures.p99)
+        ));
+        say(&format!(
+            "  baseline, same rows and bytes in batches of {:.0}: {:.0}/s; ratio {:.2} (bar 0.5)",
+            figures.batch, figures.baseline, figures.rate / figures.baseline
+        ));
+        say(&format!(
+            "  one caller: {:.0}/s, p50 {} p99 {}; above the bare fsync {} (bar 1.5 ms SQLite, 3 ms PostgreSQL); 64 callers are {:.1} x",
+            figures.one_rate, ms(figures.one_p50), ms(figures.one_p99),
+            ms(figures.one_p50.saturating_sub(disk.0)), figures.rate / figures.one_rate
+        ));
+        if sqlite_rate == 0.0 {
+            sqlite_rate = figures.rate;
+        }
+    }
+    if std::env::var("LIANDONG_NATS_SERVER").is_ok() {
+        let (rate, p50, p99) = http::measure().await;
+        say("\nHTTP, SQLite, hub connected, findings of 1 KiB");
+        say(&format!(
+            "  64 callers: {rate:.0}/s, p50 {} p99 {}; ratio to the store {:.2} (bar 0.6)",
+            ms(p50), ms(p99), rate / sqlite_rate
+        ));
+    }
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// The value that `part` of the sorted samples lie under.
+fn quantile(samples: &mut [Duration], part: f64) -> Duration {
+    samples.sort();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    let at = ((samples.len() - 1) as f64 * part) as usize;
+    samples.get(at).copied().unwrap_or_default()
+}
+
+fn bare_fsync() -> (Duration, Duration) {
+    let path = std::env::temp_dir().join(format!("liandong-fsync-{}", std::process::id()));
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut samples = Vec::new();
+    for _ in 0..500 {
+        let began = Instant::now();
+        file.write_all(&[7; 4096]).unwrap();
+        file.sync_data().unwrap();
+        samples.push(began.elapsed());
+    }
+    std::fs::remove_file(path).unwrap();
+    (quantile(&mut samples, 0.5), quantile(&mut samples, 0.99))
+}

@@ -1,6 +1,9 @@
 //! The handle of one office's store.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use kernel::{Actor, Day, Refusal, refusal::Code};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,6 +29,7 @@ pub struct Office {
     jobs: mpsc::Sender<Job>,
     head: watch::Receiver<u64>,
     hold: Arc<RwLock<Option<Code>>>,
+    commits: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Office {
@@ -43,15 +47,17 @@ impl Office {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (head_out, head) = watch::channel(open.sequence());
         let hold = Arc::new(RwLock::new(None));
+        let commits = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             setting: setting.clone(),
             jobs: queue,
             head: head_out,
             hold: hold.clone(),
+            commits: commits.clone(),
             open: Some(open),
         };
         tokio::spawn(writer.run());
-        Ok(Self { setting, jobs, head, hold })
+        Ok(Self { setting, jobs, head, hold, commits })
     }
 
     /// The office's setting.
@@ -62,6 +68,11 @@ impl Office {
     /// The last committed own sequence.
     pub fn head(&self) -> u64 {
         *self.head.borrow()
+    }
+
+    /// How many transactions were committed since the store was opened.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Wakes whoever waits for new entries.

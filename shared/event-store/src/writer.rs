@@ -5,7 +5,10 @@
 //! the store again from disk; callers ask again with the same key.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) head: watch::Sender<u64>,
     pub(crate) hold: Arc<RwLock<Option<Code>>>,
+    pub(crate) commits: Arc<AtomicU64>,
     pub(crate) open: Option<Opened>,
 }
 
@@ -192,6 +196,7 @@ impl Writer {
             rebuild::refold(&mut open.conn, &self.setting.views).await?;
         }
         open.conn.commit().await.map_err(as_broken)?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
         if refold {
