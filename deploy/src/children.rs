@@ -142,3 +142,14 @@ async fn end(child: &mut tokio::process::Child) {
         let _ = child.kill().await;
     }
 }
+
+/// Turns this process into a program that gets a SIGTERM when its parent dies;
+/// comes back only with the reason why it could not.
+pub(crate) fn become_child(program: &std::path::Path, arguments: &[String]) -> String {
+    use std::os::unix::process::CommandExt;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::TERM)) {
+        return error.to_string();
+    }
+    std::process::Command::new(program).args(arguments).exec().to_string()
+}

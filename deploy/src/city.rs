@@ -51,7 +51,7 @@ pub(crate) async fn up(up: Up) -> Result<ExitCode, String> {
     let stopped = stop_signal();
     let outcome = tokio::select! {
         outcome = city.run(&up) => outcome,
-        () = stopped => Ok(ExitCode::SUCCESS),
+        () = stopped => Ok(if up.once { ExitCode::from(130) } else { ExitCode::SUCCESS }),
     };
     say("stopping …");
     city.children.stop().await;
@@ -160,6 +160,8 @@ impl City {
     }
 
     fn start_hub(&mut self) -> Result<(), String> {
+        let runs = std::process::Command::new(&self.nats_server).arg("--version").output();
+        runs.map_err(|error| format!("nats-server ({}): {error}", self.nats_server.display()))?;
         let config = self.config(&self.plan.offices[0].clone(), None);
         let file = self.write_configs("city", &[config])?;
         let listen = format!("127.0.0.1:{}", self.port("nats"));
@@ -179,8 +181,13 @@ impl City {
         fs::write(&conf, made.stdout).map_err(|error| error.to_string())?;
         self.children.keep(Child {
             name: "nats".to_owned(),
-            program: self.nats_server.clone(),
-            arguments: vec!["-c".to_owned(), conf.display().to_string()],
+            program: std::env::current_exe().map_err(|error| error.to_string())?,
+            arguments: vec![
+                "child".to_owned(),
+                self.nats_server.display().to_string(),
+                "-c".to_owned(),
+                conf.display().to_string(),
+            ],
         });
         Ok(())
     }

@@ -40,6 +40,15 @@ enum What {
         /// A role, `D_PLAN`.
         role: String,
     },
+    /// Run a program that ends with this one's parent.
+    #[command(hide = true)]
+    Child {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// What to start.
@@ -81,6 +90,9 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.what {
         Some(What::Token { data, office, role }) => {
             token::print(&data, &office, &role).map(|()| ExitCode::SUCCESS)
+        }
+        Some(What::Child { program, arguments }) => {
+            Err(children::become_child(&program, &arguments))
         }
         None => runtime.block_on(city::up(arguments.up)),
     };

@@ -224,7 +224,9 @@ impl Story {
         let began = Instant::now();
         let row = loop {
             match self.city.get("FILE", &path).await {
-                Ok(row) if row["state"] == "receipted" => break row,
+                Ok(row) if row["submission"].is_object() && row["state"] != "submitted" => {
+                    break row;
+                }
                 _ if began.elapsed() > Duration::from_mins(1) => {
                     return Err(format!("{what} was not receipted within a minute"));
                 }

@@ -20,7 +20,8 @@ use testkit::TestStore;
 async fn main() {
     let disk = bare_fsync();
     say(&format!("bare 4 KiB write + fdatasync: p50 {} p99 {}", ms(disk.0), ms(disk.1)));
-    let mut engines = vec![("SQLite, WAL, synchronous=FULL", TestStore::sqlite as fn() -> TestStore)];
+    let mut engines =
+        vec![("SQLite, WAL, synchronous=FULL", TestStore::sqlite as fn() -> TestStore)];
     if std::env::var("LIANDONG_TEST_POSTGRES").is_ok() {
         engines.push(("PostgreSQL, fsync=on, synchronous_commit=on", TestStore::postgres));
     }
@@ -30,16 +31,24 @@ async fn main() {
         say(&format!("\n{name}"));
         say(&format!(
             "  64 callers, 64 streams, 1 KiB: {:.0}/s, {:.1} commands a commit, p50 {} p99 {}",
-            figures.rate, figures.batch, ms(figures.p50), ms(figures.p99)
+            figures.rate,
+            figures.batch,
+            ms(figures.p50),
+            ms(figures.p99)
         ));
         say(&format!(
             "  baseline, same rows and bytes in batches of {:.0}: {:.0}/s; ratio {:.2} (bar 0.5)",
-            figures.batch, figures.baseline, figures.rate / figures.baseline
+            figures.batch,
+            figures.baseline,
+            figures.rate / figures.baseline
         ));
         say(&format!(
             "  one caller: {:.0}/s, p50 {} p99 {}; above the bare fsync {} (bar 1.5 ms SQLite, 3 ms PostgreSQL); 64 callers are {:.1} x",
-            figures.one_rate, ms(figures.one_p50), ms(figures.one_p99),
-            ms(figures.one_p50.saturating_sub(disk.0)), figures.rate / figures.one_rate
+            figures.one_rate,
+            ms(figures.one_p50),
+            ms(figures.one_p99),
+            ms(figures.one_p50.saturating_sub(disk.0)),
+            figures.rate / figures.one_rate
         ));
         if sqlite_rate == 0.0 {
             sqlite_rate = figures.rate;
@@ -50,7 +59,9 @@ async fn main() {
         say("\nHTTP, SQLite, hub connected, findings of 1 KiB");
         say(&format!(
             "  64 callers: {rate:.0}/s, p50 {} p99 {}; ratio to the store {:.2} (bar 0.6)",
-            ms(p50), ms(p99), rate / sqlite_rate
+            ms(p50),
+            ms(p99),
+            rate / sqlite_rate
         ));
     }
 }
@@ -66,7 +77,12 @@ fn ms(duration: Duration) -> String {
 /// The value that `part` of the sorted samples lie under.
 fn quantile(samples: &mut [Duration], part: f64) -> Duration {
     samples.sort();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let at = ((samples.len() - 1) as f64 * part) as usize;
     samples.get(at).copied().unwrap_or_default()
 }

@@ -6,9 +6,7 @@ use std::{
 };
 
 use event_store::{
-    Answer, FoldError, Idempotency, Office, Rows, Setting, Unit, View, act,
-    db::Conn,
-    log,
+    Answer, FoldError, Idempotency, Office, Rows, Setting, Unit, View, act, db::Conn, log,
 };
 use kernel::{
     Actor, Aggregate, Context, Fact, Refusal, Root,
@@ -140,7 +138,8 @@ async fn command(office: &Office, caller: usize, n: usize) -> Duration {
             Ok(Answer { status: 200, etag: done.version.to_string(), body: b"{}".to_vec() })
         })
     });
-    let key = Idempotency::new("p1", "POST /pages", &format!("{caller}-{n}-{}", office.head()), b"");
+    let key =
+        Idempotency::new("p1", "POST /pages", &format!("{caller}-{n}-{}", office.head()), b"");
     let actor = Actor { person: "p1".to_owned(), role: "D_PLAN".to_owned() };
     let began = Instant::now();
     office.command(actor, None, Some(key), run).await.unwrap();
@@ -193,6 +192,13 @@ async fn write(conn: &mut Conn, own: &log::Own) {
                   VALUES ($1, $2, $3, $4, $5, $6)";
     let scope = own.hash.to_string();
     let body: &[u8] = b"{}";
-    let args = vec![scope.into(), hash.into(), 200i64.into(), "1".into(), body.into(), own.sequence.into()];
+    let args = vec![
+        scope.into(),
+        hash.into(),
+        200i64.into(),
+        "1".into(),
+        body.into(),
+        own.sequence.into(),
+    ];
     conn.exec(answer, args).await.unwrap();
 }

@@ -158,4 +158,10 @@ async fn a_wiped_hub_gets_everything_again() {
     .await;
     lanes_are_dense(&town.entries(CITY).await);
     lanes_are_dense(&town.entries(DISTRICT).await);
+    // What is said after the wipe arrives: the offices' readers were made again.
+    for finding in &a_fed_back_round(&town, "R2", 2).await {
+        rectify(&town.api(TOWN), "COM", finding).await.unwrap();
+    }
+    town.until("the district holds the new ones", || same_shared_heads(&town, TOWN, DISTRICT))
+        .await;
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use domain::demo_clock::{DemoClock, Move};
 use event_store::{Unit, act};
-use kernel::{Code, Refusal, Timestamp};
+use kernel::{Code, Timestamp, sign::Hash};
 use messaging::neighbours;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -90,7 +90,11 @@ async fn intake(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
 }
 
 async fn check(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    let difference = seat.office.check_views().await?;
+    // Rows may hold what an administrator must not read: their hashes are enough.
+    let hash = |body: Option<String>| body.map(|body| Hash::of(&[body.as_bytes()]));
+    let difference = seat.office.check_views().await?.map(
+        |d| json!({"view": d.view, "key": d.key, "stored": hash(d.stored), "fresh": hash(d.fresh)}),
+    );
     Ok(Json(json!({"agree": difference.is_none(), "difference": difference})).into_response())
 }
 
@@ -115,8 +119,11 @@ async fn drive(command: Command<Drive>) -> Result<Response, Problem> {
     let run = act(move |unit: &mut Unit<'_>| {
         Box::pin(async move {
             let office = unit.setting().office.to_string();
-            if demo && to >= unit.context().now && !unit.setting().clock.drive(to) {
-                return Err(Refusal::new(Code::ClockBackwards).into());
+            if demo && to < unit.context().now {
+                return Err(Code::ClockBackwards.into());
+            }
+            if demo {
+                unit.drive(to);
             }
             let done = unit.execute::<DemoClock>(&office, Move { demo, to }).await?;
             Ok(answer(&office, &done, json!({"now": to})))

@@ -1,5 +1,7 @@
 //! Enrolment, at the city: tokens out, keys in; and what ingest has to say.
 
+mod admission;
+
 use std::sync::Arc;
 
 use axum::{
@@ -11,19 +13,14 @@ use axum::{
 use domain::directory::{Baseline, Command as Ask, Directory, Member, Seat as OfficeSeat};
 use event_store::{FoldError, Rows, Unit, View, act};
 use kernel::{
-    Audience, Code, Fact, Lane, OfficeId, Refusal, Root, Timestamp,
+    Code, Fact, OfficeId, Refusal, Timestamp,
     clock::wall,
     id::Tier,
     sign::{Hash, PublicKey},
 };
 use messaging::{
     directory::{DIRECTORY, Entry, Pin},
-    nats::{
-        Failure,
-        history::{self, create_reader, reader},
-        link::Link,
-        provision::{HubKeys, office_jwt},
-    },
+    nats::{Failure, provision::office_jwt},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,17 +30,7 @@ use web::{Command, Problem, Route, Seat, Who, answer, command::parse, get, post}
 /// Spent tokens to offices, so that a broken-off enrolment can be taken up again.
 pub const ENROLLED: &str = "enrolled-by-token";
 
-/// What only the city has for enrolment.
-pub struct Admission {
-    /// The seat of the city's office.
-    pub seat: Arc<Seat>,
-    /// Ingest's connection, which may create consumers.
-    pub link: Link,
-    /// The hub's keys.
-    pub keys: HubKeys,
-    /// The hub's address as offices reach it.
-    pub hub_url: String,
-}
+pub use admission::Admission;
 
 /// What an office brings.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +45,23 @@ pub struct Application {
     pub hub_user: String,
     /// Whether it takes the city for a demo.
     pub demo: bool,
+    /// The event key's signature over all of this, in base64: whoever has a spent
+    /// token and reads the directory still can't ask for the office's access.
+    pub signature: String,
+}
+
+impl Application {
+    /// What the event key signs.
+    pub fn words(&self) -> Vec<u8> {
+        let Self { token, key, hub_user, demo, .. } = self;
+        format!("liandong enrolment v1\n{token}\n{key:?}\n{hub_user}\n{demo}").into_bytes()
+    }
+
+    fn is_signed(&self) -> bool {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let signature = STANDARD.decode(&self.signature).unwrap_or_default();
+        self.key.verifies(&self.words(), &signature)
+    }
 }
 
 /// What it gets.
@@ -216,6 +220,9 @@ async fn invite(command: Command<Invitation>) -> Result<Response, Problem> {
 async fn enrol(admission: &Admission, body: &[u8]) -> Result<Response, Problem> {
     let application: Application = parse(body)?;
     let token = Token::read(&application.token).ok_or(Code::TokenSpent)?;
+    if !application.is_signed() {
+        return Err(Code::TokenSpent.into());
+    }
     let hash = Hash::of(&[token.secret.as_bytes()]);
     let seat = &admission.seat;
     let hub = |error: Failure| {
@@ -285,115 +292,4 @@ async fn admit(
     });
     seat.office.system(enrolling).await?;
     Ok(())
-}
-
-impl Admission {
-    /// Where a joining reader begins: the first stream sequence of its `_d`
-    /// consumer, and how far the lanes that it reads there had gone before.
-    async fn baselines(&self, place: &OfficeSeat) -> Result<(u64, Vec<Baseline>), Failure> {
-        let start =
-            history::last(&self.link, "HISTORY", ">").await?.map_or(0, |last| last.sequence);
-        let mut baselines = Vec::new();
-        let members: Vec<(String, Entry)> = match self.seat.office.reader().await {
-            Ok(mut reader) => reader.all(DIRECTORY, "").await.map_err(Failure::nats)?,
-            Err(error) => return Err(Failure::nats(error)),
-        };
-        for (_, Entry { member, .. }) in members {
-            let origin = member.seat.office;
-            let mut audiences = Vec::new();
-            if Some(&origin) == place.parent.as_ref() {
-                audiences.push(Audience::Down(origin.clone()));
-            }
-            if place.tier == Tier::District && member.seat.tier != Tier::Township {
-                audiences.push(Audience::Peers);
-            }
-            for audience in audiences {
-                let lane = Lane { origin: origin.clone(), root: Root::Ev, audience };
-                let subject = format!("{lane}.>");
-                let Some(last) = history::last(&self.link, "HISTORY", &subject).await? else {
-                    continue;
-                };
-                let (fact, hash) = Fact::of_entry(&last.payload).map_err(Failure::nats)?;
-                baselines.push(Baseline { lane, epoch: fact.at.epoch, counter: fact.lane, hash });
-            }
-        }
-        Ok((start + 1, baselines))
-    }
-
-    /// Creates the office's readers; again with the same settings changes nothing.
-    /// Without `start` the `_d` reader is there already and is left as it is.
-    pub async fn create_readers(
-        &self,
-        place: &OfficeSeat,
-        start: Option<u64>,
-    ) -> Result<(), Failure> {
-        let (office, city) = (&place.office, &self.seat.office.setting().office);
-        let mut filters = vec![format!("ev.*.to-{office}.>"), format!("cf.*.to-{office}.>")];
-        if place.tier != Tier::Township {
-            filters.extend([format!("ev.*.up-{office}.>"), format!("cf.*.up-{office}.>")]);
-        }
-        match place.tier {
-            Tier::City => filters.push("ev.*.peers.>".to_owned()),
-            _ => filters.push(format!("ev.{city}.all.>")),
-        }
-        create_reader(&self.link, "HISTORY", reader(office.as_str(), filters, None, 1)).await?;
-        if let (Some(parent), Some(start)) = (&place.parent, start) {
-            let mut filters = vec![format!("ev.{parent}.down-{parent}.>")];
-            if place.tier == Tier::District {
-                filters.push("ev.*.peers.>".to_owned());
-            }
-            let config = reader(&format!("{office}_d"), filters, Some(start), 1);
-            create_reader(&self.link, "HISTORY", config).await?;
-        }
-        self.create_notes_reader(place).await?;
-        // A parent hears its new child from now on.
-        let parent = match &place.parent {
-            Some(parent) => self.member(parent).await?,
-            None => None,
-        };
-        match parent {
-            Some(parent) => self.create_notes_reader(&parent.seat).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The reader of the notes that concern an office; its filters may change.
-    async fn create_notes_reader(&self, place: &OfficeSeat) -> Result<(), Failure> {
-        let (office, city) = (&place.office, &self.seat.office.setting().office);
-        let mut concern = vec![format!("at.rc.{office}.*"), format!("at.lh.*.to-{office}")];
-        match &place.parent {
-            None => concern = vec!["at.>".to_owned()],
-            Some(parent) => {
-                concern.extend([format!("at.hb.{city}"), format!("at.lh.{city}.all")]);
-                concern.push(format!("at.lh.{parent}.down-{parent}"));
-                if parent != city {
-                    concern.push(format!("at.hb.{parent}"));
-                }
-            }
-        }
-        if place.tier == Tier::District {
-            concern.extend([format!("at.lh.*.up-{office}"), "at.lh.*.peers".to_owned()]);
-            let below = self.below(office).await?;
-            concern.extend(below.iter().map(|child| format!("at.hb.{child}")));
-        }
-        let config = reader(&format!("{office}_a"), concern, None, 1);
-        create_reader(&self.link, "ATTEST", config).await.map(drop)
-    }
-
-    async fn member(&self, office: &OfficeId) -> Result<Option<Member>, Failure> {
-        let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
-        let entry: Option<Entry> =
-            reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::nats)?;
-        Ok(entry.map(|entry| entry.member))
-    }
-
-    async fn below(&self, office: &OfficeId) -> Result<Vec<OfficeId>, Failure> {
-        let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
-        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::nats)?;
-        let seats = rows.into_iter().map(|(_, entry)| entry.member.seat);
-        Ok(seats
-            .filter(|seat| seat.parent.as_ref() == Some(office))
-            .map(|seat| seat.office)
-            .collect())
-    }
 }

@@ -45,7 +45,7 @@ pub fn routes() -> Vec<Route> {
 
 /// Which classes a caller may read (`model.md` 2.3). The audit administrator
 /// sees the log; everybody else what the post needs.
-fn may_read(caller: &Caller, class: Class) -> bool {
+pub(crate) fn may_read(caller: &Caller, class: Class) -> bool {
     if caller.holds(&["AUDADM"]) {
         return true;
     }
@@ -153,6 +153,9 @@ impl Live {
         loop {
             if let Some((at, item)) = self.ready.pop_front() {
                 return Some(SseEvent::default().id(at.to_string()).data(item.to_string()));
+            }
+            if !self.caller.still(&self.seat).await {
+                return None;
             }
             head.mark_unchanged();
             let (items, last) = page(&self.seat, &self.caller, self.after, 500).await.ok()?;

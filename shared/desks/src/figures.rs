@@ -29,7 +29,7 @@ pub async fn turn(seat: &Arc<Seat>) -> Result<Result<(), Refusal>, Problem> {
             let office = unit.setting().office.clone();
             for report in reports {
                 let round =
-                    if report.round_number.is_empty() { "list" } else { &report.round_number };
+                    if report.round_number.is_empty() { "_list" } else { &report.round_number };
                 let id = format!("{office}-{round}-{}", report.level.as_str());
                 unit.execute::<Figures>(&id, report).await?;
             }

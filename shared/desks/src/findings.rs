@@ -11,13 +11,14 @@ use domain::{
     finding::{Command as Ask, Draft, Event, Finding, State as FindingState},
 };
 use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Code, Day, Fact, OfficeId, sign::Hash};
+use kernel::{Class, Code, Day, Fact, OfficeId, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
 
 use crate::{
+    feed::may_read,
     listing::{Page, list},
     results::TALLY,
     rounds::{ROUNDS, RoundRow, TASKS, TaskRow, actions},
@@ -171,29 +172,46 @@ fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<
     let done = |state| matches!(state, Rectified | ClosedOut);
     let found = before == Listed && row.state == FedBack;
     let (was, is) = (done(before), done(row.state));
-    if !found && was == is {
+    if found || was != is {
+        let key = format!("{}/{}", row.draft.level.as_str(), row.draft.round_number);
+        rows.change(TALLY, &key, |counts: &mut Counts| {
+            counts.found += u64::from(found);
+            counts.rectified += u64::from(is && !was);
+            counts.rectified -= u64::from(was && !is);
+        })?;
+    }
+    let closed = row.state == ClosedOut && before != ClosedOut;
+    let open_again = before == ClosedOut && row.state != ClosedOut;
+    if !found && !closed && !open_again {
         return Ok(());
     }
-    let key = format!("{}/{}", row.draft.level.as_str(), row.draft.round_number);
-    rows.change(TALLY, &key, |counts: &mut Counts| {
-        counts.found += u64::from(found);
-        counts.rectified += u64::from(is && !was);
-        counts.rectified -= u64::from(was && !is);
-    })?;
     rows.change(ROUNDS, &row.draft.round, |round: &mut RoundRow| {
-        round.open_findings += u64::from(found || (was && !is));
-        round.open_findings -= u64::from(is && !was).min(round.open_findings);
+        round.open_findings += u64::from(found || open_again);
+        round.open_findings -= u64::from(closed);
     })
+}
+
+/// Until it is fed back, a finding is known to those who made it and lead the
+/// work; inspected people never see a draft (`model.md` 2.4).
+fn may_see(caller: &Caller, row: &FindingRow) -> bool {
+    let draft = [FindingState::Drafted, FindingState::CoSigned, FindingState::Dropped];
+    if draft.contains(&row.state) {
+        return may_read(caller, Class::K7);
+    }
+    let inside = ["SEC", "LG", "PLAN", "RECT", "TL", "TD", "TM"];
+    row.state != FindingState::Listed && may_read(caller, Class::K9) || caller.holds(&inside)
 }
 
 async fn findings(
     State(seat): State<Arc<Seat>>,
+    caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     let (round, task, state) = (page.round.clone(), page.task.clone(), page.state.clone());
     list::<FindingRow>(&seat, FINDINGS, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
-        round.as_ref().is_none_or(|round| *round == row.draft.round)
+        may_see(&caller, row)
+            && round.as_ref().is_none_or(|round| *round == row.draft.round)
             && task.as_ref().is_none_or(|task| *task == row.draft.task)
             && state.as_deref().is_none_or(|state| named.as_str() == Some(state))
     })
@@ -206,7 +224,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: Option<FindingRow> = seat.office.reader().await?.view(FINDINGS, &id).await?;
-    let row = row.ok_or(Code::FindingAbsent)?;
+    let row = row.filter(|row| may_see(&caller, row)).ok_or(Code::FindingAbsent)?;
     let own = row.office == seat.office.setting().office;
     let possible: &[(&str, &[&str])] = match row.state {
         _ if !own => &[],

@@ -167,6 +167,7 @@ pub async fn seat(
         hub_url: opened.hub.clone(),
     });
     admission.create_readers(&opened.membership.seat, None).await.map_err(failed)?;
+    admission.restore_readers().await.map_err(failed)?;
     tasks.spawn(ingest_loop(ingest, link));
     let mut routes = enrolment::routes(&admission);
     routes.extend(paper_desk::hub_routes());

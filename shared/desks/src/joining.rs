@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use domain::directory::{Baseline, Seat as OfficeSeat};
 use hyper::Method;
 use kernel::Entropy;
@@ -103,12 +104,15 @@ pub async fn join(
         keys.write_json("hub-user.json", &new).map_err(text)?;
         new
     };
-    let application = Application {
+    let key = keys.event_key(&Entropy::System).map_err(text)?;
+    let mut application = Application {
         token: token.to_owned(),
-        key: keys.event_key(&Entropy::System).map_err(text)?.public(),
+        key: key.public(),
         hub_user: seed.1.clone(),
         demo: read.pin.demo,
+        signature: String::new(),
     };
+    application.signature = BASE64.encode(key.sign(&application.words()));
     let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
     let url = format!("{}/api/enrolments", config.city);
     let headers = [("content-type", "application/json")];

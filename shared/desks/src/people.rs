@@ -116,18 +116,28 @@ async fn check_password(seat: &Seat, account: &str, password: &str) -> Result<St
     let args = vec![person.clone().unwrap_or_default().into()];
     let rows = reader.rows(sql, args).await?;
     drop(reader);
-    let stored =
-        rows.first().map(|row| Ok::<_, Problem>((row.text(0)?, row.int(2)?))).transpose()?;
+    let stored = rows.first().map(|row| Ok::<_, Problem>((row.text(0)?, row.int(2)?, row.int(1)?)));
+    let stored = stored.transpose()?;
     let Timestamp(now) = wall();
-    if stored.as_ref().is_some_and(|(_, locked)| *locked > now) {
+    if stored.as_ref().is_some_and(|(_, locked, _)| *locked > now) {
         return Err(Code::Locked.into());
     }
-    let good = passwords::verify(password, stored.as_ref().map(|(phc, _)| phc.as_str())).await;
+    let good = passwords::verify(password, stored.as_ref().map(|(phc, ..)| phc.as_str())).await;
     let Some(person) = person.filter(|_| stored.is_some()) else {
         return Err(Code::BadCredentials.into());
     };
-    remember(seat, &person, good).await?;
-    if good { Ok(person) } else { Err(Code::BadCredentials.into()) }
+    let failures = stored.map_or(0, |(_, _, failures)| failures);
+    if !good {
+        remember(seat, &person, false).await?;
+        return Err(Code::BadCredentials.into());
+    }
+    // Whoever may read can sign in, also while the office does not record.
+    if failures > 0
+        && let Err(problem) = remember(seat, &person, true).await
+    {
+        tracing::warn!(?problem, "earlier failures still count");
+    }
+    Ok(person)
 }
 
 /// Counts failures; the fifth locks the account for five minutes.

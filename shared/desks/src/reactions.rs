@@ -23,6 +23,7 @@ pub const REACTIONS: &[Reaction] = &[
     Reaction { name: "reopening-reopens-rectification", on: reopen_rectification },
     Reaction { name: "round-expects-filing", on: expect_for_round },
     Reaction { name: "feedback-expects-filing", on: expect_for_feedback },
+    Reaction { name: "feedback-expects-filing-below", on: expect_of_unit },
     Reaction { name: "expected-below", on: expect_below },
     Reaction { name: "submission-is-noted", on: note_submission },
     Reaction { name: "judgement-is-noted", on: note_judgement },
@@ -96,18 +97,27 @@ fn reopen_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
     Some(execute::<Rectification>(id, rectification::Command::Reopen { reason }))
 }
 
-fn expecting(setting: &Setting, set: &str, period: String, from_day: kernel::Day) -> Option<Act> {
-    let parent = setting.parent.clone()?;
+fn expectation(
+    set: &str,
+    period: String,
+    (from, to): (OfficeId, OfficeId),
+    day: kernel::Day,
+) -> Option<Expectation> {
     let deadline = material::set(set)?.deadline;
-    let expectation = Expectation {
+    Some(Expectation {
         set: set.to_owned(),
         period,
-        from: setting.office.clone(),
-        to: parent,
-        due: policy::due(deadline, from_day),
+        from,
+        to,
+        due: policy::due(deadline, day),
         policy: format!("{deadline} {} {}", policy::POLICY_VERSION, policy::calendar::VERSION),
         proposal: policy::deadline::is_proposal(deadline),
-    };
+    })
+}
+
+fn expecting(setting: &Setting, set: &str, period: String, from_day: kernel::Day) -> Option<Act> {
+    let ends = (setting.office.clone(), setting.parent.clone()?);
+    let expectation = expectation(set, period, ends, from_day)?;
     Some(execute::<Filing>(expectation.key(), filing::Command::Expect(expectation)))
 }
 
@@ -134,6 +144,29 @@ fn expect_for_feedback(fact: &Fact, setting: &Setting) -> Option<Act> {
     let finding::Event::FedBack { draft, .. } = fact.read().ok()? else { return None };
     let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
     expecting(setting, "rectification", draft.round_number, day)
+}
+
+/// The district expects the same of the township by its own feedback, so that a
+/// silent township is overdue too.
+fn expect_of_unit(fact: &Fact, setting: &Setting) -> Option<Act> {
+    let own = fact.at.origin == setting.office;
+    if setting.tier != Tier::District || fact.family() != Finding::FAMILY || !own {
+        return None;
+    }
+    let finding::Event::FedBack { draft, .. } = fact.read().ok()? else { return None };
+    if draft.unit_office == setting.office {
+        return None;
+    }
+    let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
+    let expectation = expectation(
+        "rectification",
+        draft.round_number,
+        (draft.unit_office, setting.office.clone()),
+        day,
+    )?;
+    let id = review_id(&setting.office, &expectation);
+    let source = "trigger".to_owned();
+    Some(execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source }))
 }
 
 fn expect_below(fact: &Fact, setting: &Setting) -> Option<Act> {

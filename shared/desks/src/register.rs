@@ -34,12 +34,6 @@ pub const COVERAGE: &str = "coverage";
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        post::<Import, _>(
-            "/api/divisions/import",
-            Who::Roles(&["PLAN", "SYS"]),
-            ["导入区划", "Import divisions from CSV, all rows or none"],
-            import,
-        ),
         get("/api/divisions", Who::SignedIn, ["区划", "Divisions"], divisions),
         post::<Vec<Organization>, _>(
             "/api/organizations",
@@ -66,6 +60,16 @@ pub fn routes() -> Vec<Route> {
             coverage,
         ),
     ]
+}
+
+/// What only the city has: its divisions are everybody's.
+pub fn city_routes() -> Vec<Route> {
+    vec![post::<Import, _>(
+        "/api/divisions/import",
+        Who::Roles(&["PLAN", "SYS"]),
+        ["导入区划", "Import divisions from CSV, all rows or none"],
+        import,
+    )]
 }
 
 /// One version of the list.

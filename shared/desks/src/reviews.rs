@@ -281,13 +281,16 @@ async fn accept(Path(id): Path<String>, command: Command<OnBasis>) -> Result<Res
 /// The calendar's own expectations: what is due from an office below without any
 /// trigger. Year by year `annual-report`, half-year by half-year `staff`.
 pub fn calendar(from: &OfficeId, to: &OfficeId, today: Day) -> Vec<Expectation> {
-    let year = today.0.year();
     let mut due = Vec::new();
-    for (set, period, date) in [
-        ("staff", format!("{year}-H1"), format!("{year}-06-30")),
-        ("staff", format!("{year}-H2"), format!("{year}-12-31")),
-        ("annual-report", year.to_string(), format!("{year}-12-31")),
-    ] {
+    // Last year's too: what fell due while nobody was here is due all the same.
+    let periods = [today.0.year() - 1, today.0.year()].map(|year| {
+        [
+            ("staff", format!("{year}-H1"), format!("{year}-06-30")),
+            ("staff", format!("{year}-H2"), format!("{year}-12-31")),
+            ("annual-report", year.to_string(), format!("{year}-12-31")),
+        ]
+    });
+    for (set, period, date) in periods.into_iter().flatten() {
         let Some(end) = Day::parse(&date) else { continue };
         if end <= today {
             due.push(Expectation {

@@ -10,18 +10,21 @@ use axum::{
 };
 use domain::{
     finding::{self, Finding},
+    register::Organization,
     round::{Command as Ask, NewTask, Plan, Round, State as RoundState},
 };
 use event_store::{Answer, Unit, act};
-use kernel::{Code, Refusal};
+use kernel::{Class, Code, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
 
 use crate::{
+    feed::may_read,
     findings::BY_TASK,
     listing::{Page, list},
+    register::ORGANIZATIONS,
 };
 
 pub use view::{RoundRow, RoundsView, TaskRow};
@@ -116,11 +119,18 @@ fn commands() -> Vec<Route> {
     ]
 }
 
+/// A round is secret until entry (K3).
+fn may_see(caller: &Caller, state: RoundState) -> bool {
+    let secret = matches!(state, RoundState::Planned | RoundState::Authorised);
+    !secret || may_read(caller, Class::K3)
+}
+
 async fn rounds(
     State(seat): State<Arc<Seat>>,
+    caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    list::<RoundRow>(&seat, ROUNDS, "", &page, |_| true).await
+    list::<RoundRow>(&seat, ROUNDS, "", &page, |row| may_see(&caller, row.state)).await
 }
 
 async fn one(
@@ -129,7 +139,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
-    let row = row.ok_or(Code::RoundAbsent)?;
+    let row = row.filter(|row| may_see(&caller, row.state)).ok_or(Code::RoundAbsent)?;
     let own = row.office.as_ref() == Some(&seat.office.setting().office);
     let possible: &[(&str, &[&str])] = match row.state {
         _ if !own => &[],
@@ -157,17 +167,23 @@ pub(crate) fn actions(caller: &Caller, possible: &[(&'static str, &[&str])]) -> 
 async fn tasks(
     State(seat): State<Arc<Seat>>,
     Path(id): Path<String>,
+    caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
+    let round: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
+    round.filter(|row| may_see(&caller, row.state)).ok_or(Code::RoundAbsent)?;
     list::<TaskRow>(&seat, TASKS, &format!("{id}/"), &page, |_| true).await
 }
 
 /// A round's id follows from its number: one number a committee.
 async fn plan(command: Command<Plan>) -> Result<Response, Problem> {
     let plan = command.body.clone();
-    let number: String =
-        plan.number.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-    let id = format!("{}-{number}", command.seat().office.setting().office);
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if plan.number.len() > 40 || !plan.number.chars().all(plain) {
+        let why = "number: A-Z a-z 0-9 -, 1 … 40 (611024-T4-R07)";
+        return Err(Refusal::new(Code::BadField).detail(why).into());
+    }
+    let id = format!("{}-{}", command.seat().office.setting().office, plan.number);
     command.decide::<Round>(id, None, Ask::Plan(plan)).await
 }
 
@@ -179,10 +195,15 @@ async fn define(
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, tasks) = (id.clone(), tasks.clone());
         Box::pin(async move {
-            let office = unit.setting().office.to_string();
-            let (known, _) = unit.load::<domain::register::Register>(&office).await?;
-            if let Some(unknown) = tasks.iter().find(|task| !known.has(&task.target)) {
-                return Err(Refusal::new(Code::UnknownOrg).detail(&unknown.target).into());
+            let mut tasks = tasks;
+            for task in &mut tasks {
+                // The register says what a target is and where it rectifies, not the caller.
+                let known: Option<Organization> = unit.row(ORGANIZATIONS, &task.target).await?;
+                let Some(known) = known else {
+                    return Err(Refusal::new(Code::UnknownOrg).detail(&task.target).into());
+                };
+                task.level = known.level;
+                task.unit_office = known.unit_office;
             }
             let done = unit.execute_at::<Round>(&id, Ask::DefineTasks(tasks), expected).await?;
             Ok(answer(&id, &done, json!({})))

@@ -186,19 +186,9 @@ impl Aggregate for Directory {
 }
 
 impl Directory {
-    /// Whether the city is a demo.
-    pub const fn is_demo(&self) -> bool {
-        self.demo
-    }
-
     /// The seat that a token is for.
     pub fn invited(&self, token: &Hash) -> Option<&Seat> {
         self.invitations.get(token).map(|(seat, _)| seat)
-    }
-
-    /// The members.
-    pub const fn members(&self) -> &BTreeMap<OfficeId, Member> {
-        &self.members
     }
 
     fn invite(&self, seat: Seat, token: Hash, expires: Timestamp) -> Result<Vec<Event>, Refusal> {

@@ -105,7 +105,14 @@ pub fn set(name: &str) -> Option<&'static Set> {
     SETS.iter().find(|set| set.name == name)
 }
 
-/// The material of a code.
-pub fn material(code: &str) -> Option<&'static Material> {
-    MATERIALS.iter().find(|material| material.code == code)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_asks_for_materials_of_the_checklist() {
+        for (code, _) in SETS.iter().flat_map(|set| set.items) {
+            assert!(MATERIALS.iter().any(|material| material.code == *code), "{code}");
+        }
+    }
 }

@@ -204,6 +204,10 @@ impl Person {
         if !roles(tier).contains(&new.role) {
             return Err(Refusal::new(Code::UnknownRole).detail(roles(tier).join(", ")));
         }
+        // Scopes narrower than the office are not enforced yet, so none is given.
+        if new.scope != "office" {
+            return Err(Refusal::new(Code::BadField).detail("scope: office"));
+        }
         if new.to.is_some_and(|to| to < new.from) {
             return Err(Refusal::new(Code::BadField).detail("to < from"));
         }

@@ -7,7 +7,7 @@
 //! ```
 //! It opens by itself when the feedback arrives, and quotes the feedback's entry.
 
-use kernel::{Aggregate, Code, Context, Day, EntryRef, OfficeId, Refusal, sign::Hash};
+use kernel::{Aggregate, Code, Context, Day, EntryRef, OfficeId, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::{Level, filled};
@@ -203,9 +203,6 @@ impl Rectification {
         self.team_office.clone().ok_or_else(|| Code::RectificationAbsent.into())
     }
 }
-
-/// The completion's hash stands in the finding; this is the basis to quote.
-pub type Basis = Hash;
 
 #[cfg(test)]
 mod tests {

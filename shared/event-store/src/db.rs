@@ -254,7 +254,7 @@ impl Conn {
     async fn check_postgres(&mut self, schema: &str) -> Result<(), StoreError> {
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value = self.one_text(&format!("SHOW {setting}")).await?;
-            if value == "off" || value == "local" && setting != "synchronous_commit" {
+            if value == "off" {
                 return Err(StoreError::Unfit(format!("PostgreSQL runs with {setting}={value}")));
             }
         }

@@ -87,16 +87,22 @@ pub async fn feed(
     after: Cursor,
     limit: usize,
 ) -> Result<Vec<(Cursor, Vec<u8>)>, StoreError> {
-    let limit_arg = || (limit as u64).into();
+    // Both statements stop at one head: what is committed between them comes next time.
+    let rows = reader.rows("SELECT sequence FROM writer WHERE id = 1", vec![]).await?;
+    let head = rows.first().map_or(Ok(0), |row| row.count(0))?;
     let sql = "SELECT marker, position, entry FROM received \
-               WHERE marker > $1 OR (marker = $1 AND position > $2) ORDER BY marker, position LIMIT $3";
-    let args = vec![after.sequence.into(), after.position.into(), limit_arg()];
+               WHERE (marker > $1 OR (marker = $1 AND position > $2)) AND marker <= $3 \
+               ORDER BY marker, position LIMIT $4";
+    let args =
+        vec![after.sequence.into(), after.position.into(), head.into(), (limit as u64).into()];
     let mut found = Vec::new();
     for row in reader.rows(sql, args).await? {
         found.push((Cursor { sequence: row.count(0)?, position: row.count(1)? }, row.blob(2)?));
     }
     for own in own_after(reader, after.sequence, limit).await? {
-        found.push((Cursor { sequence: own.sequence, position: 0 }, own.entry));
+        if own.sequence <= head {
+            found.push((Cursor { sequence: own.sequence, position: 0 }, own.entry));
+        }
     }
     found.sort_by_key(|(cursor, _)| *cursor);
     found.truncate(limit);

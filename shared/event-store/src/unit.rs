@@ -140,6 +140,14 @@ impl<'w> Unit<'w> {
         }
     }
 
+    /// Lets a driven clock stand at `to` from this command on; the clock itself
+    /// follows when the batch is committed.
+    pub fn drive(&mut self, to: Timestamp) {
+        if self.setting.clock.is_driven() {
+            self.now = self.now.max(to);
+        }
+    }
+
     /// The last own sequence, this unit's entries included.
     pub fn sequence(&mut self) -> u64 {
         self.top().head.sequence
@@ -247,7 +255,9 @@ impl<'w> Unit<'w> {
         let setting = self.setting;
         let binding = (setting.bindings)(&kind)
             .filter(|binding| binding.tiers.contains(&setting.tier))
-            .ok_or_else(|| StoreError::Unfit(format!("{kind} has no binding at this tier")))?;
+            .ok_or_else(|| {
+                Refusal::new(Code::NotAllowed).detail(format!("{kind}: not at this tier"))
+            })?;
         let data = serde_json::value::to_raw_value(event).map_err(unreadable)?;
         let audiences =
             binding.audiences(&setting.office, setting.parent.as_ref(), &A::addressees(event));

@@ -197,6 +197,7 @@ impl Writer {
         }
         open.conn.commit().await.map_err(as_broken)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
+        self.setting.clock.drive(batch.head.recorded);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
         if refold {
@@ -217,6 +218,10 @@ impl Writer {
         }
         unit.now = self.setting.clock.now();
         let recorded = unit.top().head.recorded;
+        if self.setting.clock.is_driven() {
+            // A command of this batch may just have driven the clock.
+            unit.now = unit.now.max(recorded);
+        }
         if unit.now < recorded {
             return Err(Code::ClockBehind.into());
         }
@@ -356,6 +361,14 @@ impl Unit<'_> {
     }
 
     async fn settle_reaction(&mut self, rule: &str, outcome: Outcome) -> Result<(), Stop> {
+        let outcome = match outcome {
+            // What one rule can't do must not stop what others sent.
+            Err(Stop::Failed(StoreError::Unfit(why))) => {
+                tracing::error!(rule, why, "a reaction failed");
+                Err(Stop::from(Code::Internal))
+            }
+            outcome => outcome,
+        };
         match outcome {
             Ok(_) => {
                 self.accept();

@@ -104,7 +104,8 @@ impl Binding {
                 audiences.extend(parent.cloned().map(Audience::Up));
             }
         }
-        audiences.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        audiences.retain(|audience| seen.insert(audience.clone()));
         if audiences.is_empty() {
             audiences.push(Audience::Own);
         }

@@ -139,10 +139,7 @@ async fn told_to_stop() {
 /// Asks the kernel for a SIGTERM when the supervisor dies.
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
-    if std::env::args().any(|argument| argument == "--config") {
-        let _ =
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-    }
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
 }
 
 async fn each_store(
@@ -164,8 +161,8 @@ async fn each_store(
         match office.check_views().await.map_err(|error| error.to_string())? {
             None => write_out(&format!("{name}: every view agrees with a fresh fold\n")),
             Some(difference) => {
-                let why = serde_json::to_string(&difference).unwrap_or_default();
-                return Err(Failed(1, format!("{name}: {why}")));
+                let why = format!("{name}: {} differs at {}", difference.view, difference.key);
+                return Err(Failed(1, why));
             }
         }
     }

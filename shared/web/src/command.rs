@@ -58,6 +58,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
                 Day::parse(&day).ok_or_else(|| Refusal::new(Code::BadField).detail("Act-Date"))
             })
             .transpose()?;
+        if act_date.is_some_and(|day| day > seat.office.setting().clock.now().day()) {
+            return Err(Refusal::new(Code::BadField).detail("Act-Date: in the future").into());
+        }
         let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
         Ok(Self {
             body,

@@ -25,12 +25,24 @@ pub struct Caller {
     pub actor: Actor,
     /// Every role held today.
     pub roles: Vec<String>,
+    /// When the token ends, in seconds, by the machine's clock.
+    pub until: i64,
 }
 
 impl Caller {
     /// Whether one of these roles, without the tier's letter, is held.
     pub fn holds(&self, roles: &[&str]) -> bool {
         self.roles.iter().any(|role| roles.contains(&plain(role)))
+    }
+}
+
+impl Caller {
+    /// Looks again at a caller whose request lasts: `false` once the token or
+    /// the posts have ended.
+    pub async fn still(&mut self, seat: &Seat) -> bool {
+        let now = kernel::clock::wall().0 / 1000;
+        self.roles = roles(seat, &self.actor.person).await.unwrap_or_default();
+        now < self.until && !self.roles.is_empty()
     }
 }
 
@@ -71,7 +83,7 @@ async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, 
         _ => roles.first(),
     };
     let role = role.cloned().ok_or(Code::NotAllowed)?;
-    Ok(Caller { actor: Actor { person: claims.sub, role }, roles })
+    Ok(Caller { actor: Actor { person: claims.sub, role }, roles, until: claims.exp })
 }
 
 type Known = HashMap<(OfficeId, String), (Instant, Vec<String>)>;

@@ -83,6 +83,26 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Gives the framework's own refusals the same form as ours.
+pub(crate) async fn speak(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let ours = kind.is_some_and(|kind| kind.as_bytes() == b"application/problem+json");
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let code = match status.as_u16() {
+        400 => Code::BadRequest,
+        404 => Code::NotFound,
+        405 => Code::MethodNotAllowed,
+        413 => Code::TooLarge,
+        415 => Code::UnsupportedMedia,
+        422 => Code::BadField,
+        _ => Code::Internal,
+    };
+    Problem::from(code).into_response()
+}
+
 /// The page of a code, in both languages.
 pub fn page(code: Code) -> String {
     let (slug, status, [zh, en], [todo_zh, todo_en]) = code.row();

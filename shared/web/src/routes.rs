@@ -13,7 +13,7 @@ use axum::{
 use kernel::Code;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::{Problem, Seat, guard, openapi};
+use crate::{Problem, Seat, guard, openapi, problem};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,7 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         .merge(openapi::routes(document))
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
+        .layer(middleware::map_response(problem::speak))
         .layer(DefaultBodyLimit::max(messaging::papers::MAX_PAPER))
         .with_state(seat)
 }

@@ -117,6 +117,9 @@ impl Round {
         if at.listed {
             return Ok(vec![]);
         }
+        if !at.entered {
+            return Err(Refusal::new(Code::WrongState).detail(task));
+        }
         let by = context.actor.person.clone();
         match &at.none_signed_by {
             None => Ok(vec![Event::NoFindingSigned { task, by }]),

@@ -123,6 +123,17 @@ pub async fn last(link: &Link, stream: &str, subject: &str) -> Result<Option<Sto
     }
 }
 
+/// Makes a durable reader unless it is there; one that is there stays as it is.
+pub async fn keep_reader(link: &Link, stream: &str, config: pull::Config) -> Result<(), Failure> {
+    let hub = jetstream::new(link.client.clone());
+    let name = config.durable_name.clone().unwrap_or_default();
+    let known: Result<PullConsumer, _> = hub.get_consumer_from_stream(&name, stream).await;
+    if known.is_ok() {
+        return Ok(());
+    }
+    create_reader(link, stream, config).await.map(drop)
+}
+
 /// One message on its way into a stream.
 pub struct Outgoing {
     subject: String,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::RequestErrorKind;
 use async_nats::jetstream::consumer::PullConsumer;
-use async_nats::jetstream::{self, Message, context::ContextBuilder};
+use async_nats::jetstream::{Message, context::ContextBuilder};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
@@ -83,9 +83,4 @@ impl Reader {
     pub async fn back_to(&mut self, sequence: u64) -> Result<(), Failure> {
         self.consumer.reset(Some(sequence)).await.map(drop).map_err(Failure::nats)
     }
-}
-
-/// Stream sequence of a delivered message, for [`Reader::back_to`] only: after a roll-back of the hub it names another event.
-pub fn place(message: &jetstream::Message) -> Result<u64, Failure> {
-    message.info().map(|info| info.stream_sequence).map_err(Failure::nats)
 }
