@@ -149,3 +149,18 @@ pub async fn rectify(unit: &Api, role: &str, finding: &str) -> Result<(), String
         .await
         .map(drop)
 }
+
+/// The body of a plan.
+pub(crate) fn plan(number: &str, name: &str, kind: &str, reach: &str) -> Value {
+    json!({"number": number, "name": name, "kind": kind, "organisation": "own", "reach": reach})
+}
+
+/// The body of a task.
+pub(crate) fn task(id: &str, target: &str, name: &str, level: &str) -> Value {
+    json!({"id": id, "target": target, "name": name, "level": level})
+}
+
+/// A finding by task and title.
+pub(crate) fn finding(task: &str, title: &str) -> (String, String, String) {
+    (task.to_owned(), title.to_owned(), format!("{title}:现象属实,定性为落实不到位,责任在班子。"))
+}

@@ -12,7 +12,7 @@ use crate::{
     divisions::{SHANGLUO, of_level},
     output::say,
     plan::CITY,
-    round::{Script, rectify},
+    round::{Script, finding, plan, rectify, task},
 };
 
 const SHANYANG: &str = "611024";
@@ -44,18 +44,6 @@ struct Story {
     shangzhou: Api,
     manchuanguan: Api,
     yecun: Api,
-}
-
-fn plan(number: &str, name: &str, kind: &str, reach: &str) -> Value {
-    json!({"number": number, "name": name, "kind": kind, "organisation": "own", "reach": reach})
-}
-
-fn task(id: &str, target: &str, name: &str, level: &str) -> Value {
-    json!({"id": id, "target": target, "name": name, "level": level})
-}
-
-fn finding(task: &str, title: &str) -> (String, String, String) {
-    (task.to_owned(), title.to_owned(), format!("{title}:现象属实,定性为落实不到位,责任在班子。"))
 }
 
 impl Story {

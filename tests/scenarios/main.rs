@@ -10,6 +10,7 @@
 mod access;
 mod faults;
 mod figures;
+mod filings;
 mod ingest;
 mod restored;
 mod up;

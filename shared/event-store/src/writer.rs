@@ -113,17 +113,15 @@ impl Writer {
             if let Some(error) = self.serve_batch(open, jobs).await {
                 return Some(error);
             }
-            self.head.send_if_modified(|head| {
-                let moved = *head != open.committed.head.sequence;
-                *head = open.committed.head.sequence;
-                moved
-            });
         }
     }
 
     async fn serve_batch(&self, open: &mut Opened, jobs: Vec<Job>) -> Option<StoreError> {
         match self.transact(open, &jobs).await {
             Ok(outcomes) => {
+                // Whoever is answered finds the head where the answer says it is.
+                let sequence = open.committed.head.sequence;
+                self.head.send_if_modified(|head| std::mem::replace(head, sequence) != sequence);
                 answer(jobs, outcomes);
                 None
             }

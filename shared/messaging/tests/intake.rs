@@ -1,0 +1,220 @@
+//! The classes of intake, on both engines: what is dropped, held, kept, folded.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::sync::Arc;
+
+use domain::directory::{Event as Directory, Member, Seat};
+use event_store::{Office, Setting};
+use kernel::{
+    Actor, Audience, EntryRef, Fact, OfficeId, Root, Timestamp, entry,
+    id::Tier,
+    sign::{EventKey, Hash},
+};
+use messaging::{
+    counters::Counters,
+    directory::{DirectoryView, Pin},
+    intake::taking_in,
+};
+use serde::Serialize;
+use testkit::{TestStore, office_id, setting};
+
+struct Scene {
+    office: Office,
+    pin: Arc<Pin>,
+    counters: Arc<Counters>,
+    founding: Vec<u8>,
+}
+
+fn key(seed: u8) -> EventKey {
+    EventKey::from_seed(&[seed; 32]).unwrap()
+}
+
+const CITY: &str = "cccccccc";
+const PEER: &str = "eeeeeeee";
+
+fn member(office: &str, tier: Tier, key: &EventKey) -> Member {
+    let parent = (tier != Tier::City).then(|| office_id(CITY));
+    let seat =
+        Seat { office: office_id(office), tier, parent, code: "1".into(), name: "甲".into() };
+    Member { seat, key: key.public(), epoch: 1, key_from: 1 }
+}
+
+fn fact(origin: &str, sequence: u64, lane: u64, audience: Audience, kind: &str) -> Fact {
+    let family = kind.split('.').next().unwrap();
+    Fact {
+        id: format!("{origin}-{sequence}"),
+        at: EntryRef { origin: office_id(origin), epoch: 1, sequence },
+        kind: format!("cn.liandong.{kind}"),
+        recorded: Timestamp(1000),
+        root: Root::Ev,
+        audience,
+        lane,
+        stream: format!("{family}/{origin}"),
+        version: Some(sequence),
+        copy_of: None,
+        actor: Actor::system(),
+        act_date: None,
+        causation: None,
+        data: serde_json::value::RawValue::from_string("{}".into()).unwrap(),
+        hash: Hash::default(),
+    }
+}
+
+fn signed(mut fact: Fact, data: &impl Serialize, key: &EventKey) -> Vec<u8> {
+    fact.data = serde_json::value::to_raw_value(data).unwrap();
+    fact.sign(key).unwrap()
+}
+
+impl Scene {
+    async fn new(store: &TestStore) -> Self {
+        let bindings = domain::binding::bindings;
+        let views: Arc<[Arc<dyn event_store::View>]> = Arc::new([Arc::new(DirectoryView)]);
+        let office = Office::open(Setting { bindings, views, ..setting(store) }).await.unwrap();
+        let city = key(1);
+        let founded = Directory::Founded { city: member(CITY, Tier::City, &city), demo: false };
+        let founding = fact(CITY, 1, 1, Audience::All, "directory.founded.v1");
+        let founding = signed(founding, &founded, &city);
+        let pin = Pin {
+            city: office_id(CITY),
+            key: city.public(),
+            founding: entry::hash(&founding),
+            demo: false,
+        };
+        Self { office, pin: Arc::new(pin), counters: Arc::default(), founding }
+    }
+
+    async fn take(&self, entries: &[&[u8]]) {
+        let bytes = entries.iter().map(|bytes| bytes.to_vec()).collect();
+        let taking = taking_in(bytes, self.pin.clone(), self.counters.clone());
+        self.office.system(taking).await.unwrap();
+    }
+
+    fn counted(&self, name: &str) -> u64 {
+        self.counters.all().get(name).copied().unwrap_or(0)
+    }
+
+    async fn rows(&self, table: &str) -> u64 {
+        let mut reader = self.office.reader().await.unwrap();
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        reader.rows(&sql, vec![]).await.unwrap()[0].count(0).unwrap()
+    }
+
+    async fn knows(&self, office: &str) -> bool {
+        let mut reader = self.office.reader().await.unwrap();
+        reader.view::<serde_json::Value>("directory", office).await.unwrap().is_some()
+    }
+}
+
+/// The city's entry that enrols the peer district.
+fn enrolment(sequence: u64) -> Vec<u8> {
+    let member = member(PEER, Tier::District, &key(2));
+    let enrolled = Directory::Enrolled { member, token: Hash::default(), baselines: vec![] };
+    let at = fact(CITY, sequence, sequence, Audience::All, "directory.enrolled.v1");
+    signed(at, &enrolled, &key(1))
+}
+
+/// The peer's figures, as sent to the receiving district although it is no parent.
+fn from_peer(sequence: u64, lane: u64, kind: &str, by: &EventKey) -> Vec<u8> {
+    let to = Audience::To(OfficeId::parse("dddddddd").unwrap());
+    signed(fact(PEER, sequence, lane, to, kind), &serde_json::json!({}), by)
+}
+
+async fn junk_and_forgeries_are_dropped_and_counted(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    scene.take(&[b"{\"stream\":\"HISTORY\",\"seq\":9}", b"", &[1, 0, 9]]).await;
+    let mut altered = scene.founding.clone();
+    altered[40] ^= 1;
+    scene.take(&[&altered]).await;
+    assert!(scene.counted("not-an-entry") >= 3, "{:?}", scene.counters.all());
+    assert_eq!((scene.office.head(), scene.rows("received").await), (0, 0));
+}
+
+async fn an_unknown_signer_waits_for_its_enrolment(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    let early = from_peer(1, 1, "finding.closed-out.v1", &key(2));
+    scene.take(&[&early]).await;
+    assert_eq!((scene.rows("held").await, scene.rows("received").await), (1, 0));
+    scene.take(&[&scene.founding.clone(), &enrolment(2)]).await;
+    assert!(scene.knows(PEER).await);
+    assert_eq!((scene.rows("held").await, scene.rows("received").await), (0, 3));
+    // The same again changes nothing.
+    let head = scene.office.head();
+    scene.take(&[&early, &scene.founding.clone()]).await;
+    assert_eq!((scene.office.head(), scene.counted("duplicate")), (head, 2));
+}
+
+async fn the_founding_comes_first_even_in_one_delivery(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    scene.take(&[&enrolment(2)]).await;
+    assert_eq!(scene.rows("received").await, 0);
+    scene.take(&[&scene.founding.clone()]).await;
+    assert!(scene.knows(CITY).await && scene.knows(PEER).await);
+}
+
+async fn a_gap_holds_its_lane_and_nobody_else(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    scene.take(&[&scene.founding.clone(), &enrolment(2)]).await;
+    let of_peer = |n| from_peer(n, n, "finding.closed-out.v1", &key(2));
+    scene.take(&[&of_peer(1), &of_peer(3), &of_peer(4), &enrolment(3)]).await;
+    assert_eq!((scene.rows("held").await, scene.rows("received").await), (2, 4));
+    scene.take(&[&of_peer(2)]).await;
+    assert_eq!((scene.rows("held").await, scene.rows("received").await), (0, 7));
+}
+
+async fn what_is_authentic_but_not_allowed_is_kept_as_evidence(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    scene.take(&[&scene.founding.clone(), &enrolment(2)]).await;
+    // A draft may never travel; a directory entry is the city's alone.
+    let draft = from_peer(1, 1, "finding.drafted.v1", &key(2));
+    let elsewhere = Audience::To(office_id("tttttttt"));
+    let elsewhere = signed(
+        fact(PEER, 2, 1, elsewhere, "finding.closed-out.v1"),
+        &serde_json::json!({}),
+        &key(2),
+    );
+    scene.take(&[&draft, &elsewhere]).await;
+    assert_eq!((scene.rows("evidence").await, scene.rows("received").await), (2, 2));
+    // Two different entries at one place: the second is evidence of a fork.
+    let first = from_peer(3, 1, "finding.closed-out.v1", &key(2));
+    let mut other = fact(PEER, 3, 1, Audience::To(office_id("dddddddd")), "finding.closed-out.v1");
+    "another".clone_into(&mut other.id);
+    let other = signed(other, &serde_json::json!({}), &key(2));
+    scene.take(&[&first]).await;
+    scene.take(&[&other]).await;
+    assert_eq!(scene.counted("fork"), 1);
+}
+
+async fn a_newer_type_is_stored_and_folded_after_the_upgrade(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    let newer = signed(
+        fact(CITY, 2, 2, Audience::All, "directory.greeted.v1"),
+        &serde_json::json!({}),
+        &key(1),
+    );
+    scene.take(&[&scene.founding.clone(), &newer, &enrolment(3)]).await;
+    assert_eq!(scene.rows("received WHERE folded = 0").await, 1);
+    assert!(scene.knows(PEER).await, "what comes after it in its lane goes on");
+    assert_eq!(scene.office.check_views().await.unwrap(), None);
+}
+
+macro_rules! on_both_engines {
+    ($($scenario:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() { super::$scenario(super::TestStore::sqlite()).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() { super::$scenario(super::TestStore::postgres()).await; })*
+        }
+    };
+}
+
+on_both_engines! {
+    junk_and_forgeries_are_dropped_and_counted
+    an_unknown_signer_waits_for_its_enrolment
+    the_founding_comes_first_even_in_one_delivery
+    a_gap_holds_its_lane_and_nobody_else
+    what_is_authentic_but_not_allowed_is_kept_as_evidence
+    a_newer_type_is_stored_and_folded_after_the_upgrade
+}
