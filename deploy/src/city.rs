@@ -34,6 +34,8 @@ pub(crate) struct City {
     nats_server: PathBuf,
     /// What is started.
     pub(crate) plan: Plan,
+    /// Whether this is the first start.
+    first: bool,
     ports: BTreeMap<String, u16>,
     children: Children,
     client: Client,
@@ -65,7 +67,9 @@ impl City {
             (_, true) => Mode::Term(up.scale),
             _ => Mode::Demo,
         };
-        let plan: Plan = match read::<Plan>(&data.join("run/plan.json")) {
+        let kept = read::<Plan>(&data.join("run/plan.json"));
+        let first = kept.is_none();
+        let plan: Plan = match kept {
             Some(kept) if (up.empty || up.term) && kept.mode != asked => {
                 return Err(format!(
                     "{} holds another city; choose another --data",
@@ -95,6 +99,7 @@ impl City {
             nats_server: up.nats_server.clone(),
             plan,
             client: Client::default(),
+            first,
             sent: Arc::default(),
             configs: BTreeMap::new(),
         })
@@ -331,6 +336,17 @@ impl City {
         }
     }
 
+    /// The links of the first start, while nobody can have used them.
+    fn show_links(&self) {
+        say("\n首次登录链接 first sign-in links (POST /api/sign-in {\"link\":…,\"password\":…}):");
+        for office in self.plan.offices.iter().take(5) {
+            for person in token::people(&self.keys(&office.code)).unwrap_or_default() {
+                let (account, roles) = (&person.account, person.roles.join(","));
+                say(&format!("  {:<10} {account:<8} {roles:<10} {}", office.code, person.link));
+            }
+        }
+    }
+
     fn greet(&self) {
         say("");
         for office in &self.plan.offices {
@@ -342,19 +358,8 @@ impl City {
                 office.name
             ));
         }
-        say(
-            "\n首次登录链接 one-time first sign-in links (POST /api/sign-in {\"link\":…,\"password\":…}):",
-        );
-        for office in self.plan.offices.iter().take(5) {
-            for person in token::people(&self.keys(&office.code)).unwrap_or_default() {
-                say(&format!(
-                    "  {:<10} {:<8} {:<22} {}",
-                    office.code,
-                    person.account,
-                    person.roles.join(","),
-                    person.link
-                ));
-            }
+        if self.first {
+            self.show_links();
         }
         if self.plan.is_demo() {
             say(&format!(

@@ -64,7 +64,7 @@ pub(crate) struct Up {
     #[arg(long)]
     term: bool,
     /// The part of the term to play, `1/20`.
-    #[arg(long, default_value = "1/1", value_parser = plan::Scale::parse)]
+    #[arg(long, default_value = "1/1", requires = "term", value_parser = plan::Scale::parse)]
     scale: plan::Scale,
     /// Stop when everything is loaded and compared.
     #[arg(long)]

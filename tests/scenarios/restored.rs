@@ -53,9 +53,14 @@ async fn refuses(town: &Town) {
 async fn an_office_put_back_to_an_older_copy_does_not_record() {
     let mut town = Town::start().await;
     record_something(&town, 1).await.unwrap();
+    town.until("the hub holds the first entries", || async {
+        town.api(TOWN).get("COM", "/health/ready").await.unwrap()["unsent"] == 0
+    })
+    .await;
     town.stop_office(TOWN).await;
     let copy_at = town.folder.join("copy");
     copy(&town.data(TOWN), &copy_at);
+    let sent = fs::read(town.keys(TOWN).join("sent-up-to")).unwrap();
     town.start_office(TOWN).await;
     for number in 2..6 {
         record_something(&town, number).await.unwrap();
@@ -82,6 +87,12 @@ async fn an_office_put_back_to_an_older_copy_does_not_record() {
     // Known from the hub, when `sent-up-to` was put back too.
     town.links[TOWN].heal();
     fs::remove_file(town.keys(TOWN).join("sent-up-to")).unwrap();
+    town.start_office(TOWN).await;
+    refuses(&town).await;
+    town.stop_office(TOWN).await;
+
+    // Known from the hub also if an older `sent-up-to` came back with the store.
+    fs::write(town.keys(TOWN).join("sent-up-to"), &sent).unwrap();
     town.start_office(TOWN).await;
     refuses(&town).await;
     // The city goes on.

@@ -72,11 +72,13 @@ struct After {
     limit: Option<usize>,
 }
 
-fn cursor(text: &str) -> Result<Cursor, Problem> {
+/// A cursor of this office; one that lies ahead of its log is none.
+fn cursor(seat: &Seat, name: &str, text: &str) -> Result<Cursor, Problem> {
     if text.is_empty() {
         return Ok(Cursor::default());
     }
-    Cursor::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("after").into())
+    let known = Cursor::parse(text).filter(|cursor| cursor.sequence <= seat.office.head());
+    known.ok_or_else(|| Refusal::new(Code::BadField).detail(name).into())
 }
 
 fn item(cursor: Cursor, bytes: &[u8], fact: &Fact) -> Value {
@@ -110,7 +112,7 @@ async fn events(
     caller: Caller,
     Query(query): Query<After>,
 ) -> Result<Response, Problem> {
-    let after = cursor(&query.after)?;
+    let after = cursor(&seat, "after", &query.after)?;
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
     let (items, last) = page(&seat, &caller, after, limit).await?;
     let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
@@ -133,7 +135,10 @@ async fn feed(
     Query(query): Query<After>,
 ) -> Result<Response, Problem> {
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let after = cursor(resumed.unwrap_or(&query.after))?;
+    let after = match resumed {
+        Some(id) => cursor(&seat, "Last-Event-ID", id)?,
+        None => cursor(&seat, "after", &query.after)?,
+    };
     let live =
         Live { seat, caller, after, ready: std::collections::VecDeque::new(), caught_up: false };
     let events = stream::unfold(live, |mut live| async move {

@@ -74,7 +74,8 @@ pub fn hub_routes() -> Vec<Route> {
 
 async fn upload(State(seat): State<Arc<Seat>>, body: Bytes) -> Result<Response, Problem> {
     if body.is_empty() {
-        return Err(Code::PaperAbsent.into());
+        let why = "附件为空 / the paper is empty";
+        return Err(kernel::Refusal::new(Code::BadField).detail(why).into());
     }
     let size = body.len();
     let hash = seat.papers.keep(body.to_vec()).await?;

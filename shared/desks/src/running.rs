@@ -79,13 +79,15 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         Opened { service, config, keys, membership, office, pin: Arc::new(pin), hub, link };
     let (seat, mut routes, mut tasks) = founding::seat(&opened, &process).await?;
     routes.extend((service.routes)());
+    let mut relay = relay_of(&opened)?;
+    first_contact(&mut relay).await;
     if seat.office.refusing().is_none() {
         founding::first_things(&seat, &opened.config, &opened.membership).await?;
     } else {
         let (config, membership) = (opened.config.clone(), opened.membership.clone());
         tasks.spawn(first_things_later(seat.clone(), config, membership));
     }
-    spawn_loops(&opened, &seat, &mut tasks)?;
+    spawn_loops(&opened, &seat, relay, &mut tasks);
     let listener = TcpListener::bind(&opened.config.listen).await;
     let listener = listener.map_err(|error| format!("{}: {error}", opened.config.listen))?;
     let name = &opened.membership.seat.name;
@@ -198,11 +200,31 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
     })
 }
 
-fn spawn_loops(opened: &Opened, seat: &Arc<Seat>, tasks: &mut JoinSet<()>) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
-    let recovery = opened.keys.secret("recovery.key", &Entropy::System).map_err(text)?;
+fn relay_of(opened: &Opened) -> Result<Relay, String> {
+    let recovery = opened.keys.secret("recovery.key", &Entropy::System);
+    let recovery = Arc::new(recovery.map_err(|error| error.to_string())?);
+    let (office, link, keys) = (opened.office.clone(), opened.link.clone(), opened.keys.clone());
+    Ok(Relay::new(office, link, keys, recovery))
+}
+
+/// How long an office waits for the hub's word before it serves without it.
+const FIRST_CONTACT: Duration = Duration::from_millis(1500);
+
+/// Asks the hub what it holds before the first command: a store that was put back
+/// together with its notes is noticed here. Without a hub the office works on.
+async fn first_contact(relay: &mut Relay) {
+    let asking = async {
+        while relay.turn().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_CONTACT, asking).await.is_err() {
+        tracing::info!("the hub does not answer yet; the office serves without it");
+    }
+}
+
+fn spawn_loops(opened: &Opened, seat: &Arc<Seat>, relay: Relay, tasks: &mut JoinSet<()>) {
     let (office, link) = (opened.office.clone(), opened.link.clone());
-    let relay = Relay::new(office.clone(), link.clone(), opened.keys.clone(), Arc::new(recovery));
     tasks.spawn(relay_loop(relay, seat.clone()));
     let id = office.setting().office.to_string();
     tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
@@ -213,7 +235,6 @@ fn spawn_loops(opened: &Opened, seat: &Arc<Seat>, tasks: &mut JoinSet<()>) -> Re
     tasks.spawn(notes_out_loop(out));
     tasks.spawn(notes_in_loop(office, link));
     tasks.spawn(periodic_loop(seat.clone(), opened.config.city.clone()));
-    Ok(())
 }
 
 const POLL: Duration = Duration::from_mins(1);

@@ -193,6 +193,7 @@ impl Directory {
 
     fn invite(&self, seat: Seat, token: Hash, expires: Timestamp) -> Result<Vec<Event>, Refusal> {
         filled("name", &seat.name)?;
+        filled("code", &seat.code)?;
         if self.members.contains_key(&seat.office) {
             return Err(Code::OfficeEnrolled.into());
         }

@@ -13,7 +13,7 @@ use kernel::{Aggregate, Class, Code, Context, Day, OfficeId, Refusal, sign::Hash
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{filled, material};
+use crate::material;
 
 /// An attached file, named by its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,8 +55,13 @@ pub struct Expectation {
 impl Expectation {
     /// The part of a filing's id that both sides compute alike.
     pub fn key(&self) -> String {
-        let plain = |text: &str| text.replace(['/', ' ', '#', '?'], "_");
-        format!("{}-{}-{}", self.from, plain(&self.set), plain(&self.period))
+        format!("{}-{}-{}", self.from, self.set, self.period)
+    }
+
+    /// Whether the set exists and the period can stand in an id.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        material::set(&self.set).ok_or(Code::UnknownMaterial)?;
+        crate::plain("period", &self.period)
     }
 }
 
@@ -182,8 +187,7 @@ impl Aggregate for Filing {
         use State::{Absent, Accepted, Expected, Returned, Submitted};
         match (self.state, command) {
             (Absent, Command::Expect(expectation)) => {
-                material::set(&expectation.set).ok_or(Code::UnknownMaterial)?;
-                filled("period", &expectation.period)?;
+                expectation.check()?;
                 Ok(vec![Event::Expected { expectation }])
             }
             (Absent, _) => Err(Code::FilingAbsent.into()),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     filing::{Expectation, Paper},
-    filled, material,
+    filled,
 };
 
 /// Where a filing stands, for its receiver.
@@ -193,8 +193,7 @@ impl Aggregate for FilingReview {
         use State::{Absent, Accepted, Expected, Receipted, Returned, Submitted, UnderReview};
         match (self.state, command) {
             (Absent, Command::Expect { expectation, source }) => {
-                material::set(&expectation.set).ok_or(Code::UnknownMaterial)?;
-                filled("period", &expectation.period)?;
+                expectation.check()?;
                 Ok(vec![Event::Expected { expectation, source }])
             }
             (_, Command::Expect { .. }) => Ok(vec![]),

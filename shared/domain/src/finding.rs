@@ -195,6 +195,7 @@ impl Aggregate for Finding {
             (Absent, Command::Draft(draft)) => {
                 filled("title", &draft.title)?;
                 filled("text", &draft.text)?;
+                filled("category", &draft.category)?;
                 Ok(vec![Event::Drafted { draft, by }])
             }
             (Absent, _) => Err(Code::FindingAbsent.into()),

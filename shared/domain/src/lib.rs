@@ -67,6 +67,16 @@ fn filled(what: &str, text: &str) -> Result<(), kernel::Refusal> {
     Ok(())
 }
 
+/// Refuses what can't stand in an id: letters, digits, `-` and `_`, at most 40.
+fn plain(what: &str, text: &str) -> Result<(), kernel::Refusal> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || text.len() > 40 || !text.chars().all(fits) {
+        let why = format!("{what}: A-Z a-z 0-9 - _, 1 … 40");
+        return Err(kernel::Refusal::new(kernel::Code::BadField).detail(why));
+    }
+    Ok(())
+}
+
 /// Refuses a second act by the person who did the first.
 fn another(first: &str, context: &kernel::Context) -> Result<(), kernel::Refusal> {
     if first == context.actor.person { Err(kernel::Code::SamePerson.into()) } else { Ok(()) }

@@ -114,6 +114,7 @@ impl Aggregate for Register {
                 let mut ids = self.organizations.clone();
                 for organization in &organizations {
                     crate::filled("name", &organization.name)?;
+                    crate::plain("id", &organization.id)?;
                     if !ids.insert(organization.id.clone()) {
                         return Err(Refusal::new(Code::OrgExists).detail(&organization.id));
                     }
@@ -189,17 +190,30 @@ pub fn read_csv(
 ) -> Result<Vec<Row>, Refusal> {
     let mut rows = Vec::new();
     let mut errors = Vec::new();
-    for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let number = at + 1;
-        let cells: Vec<&str> = line.trim_end_matches('\r').split(',').map(str::trim).collect();
-        if at == 0 && cells.first() == Some(&"code") || line.trim().is_empty() {
+    if text.matches('"').count() % 2 == 1 {
+        let at = text.lines().position(|line| line.matches('"').count() % 2 == 1).unwrap_or(0);
+        errors.push((format!("line {}", at + 1), "引号未闭合 / a quote is not closed".to_owned()));
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    for (at, record) in reader.records().enumerate() {
+        let Ok(record) = record else {
+            errors.push((format!("row {}", at + 1), "无法读取 / does not read".to_owned()));
+            continue;
+        };
+        let place = record.position().and_then(|place| usize::try_from(place.line()).ok());
+        let line = place.unwrap_or(at + 1);
+        let cells: Vec<&str> = record.iter().collect();
+        let blank = cells.iter().all(|cell| cell.is_empty());
+        if at == 0 && cells.first() == Some(&"code") || blank {
             continue;
         }
         match division(&cells, valid_from) {
-            Ok(division) => {
-                rows.push(Row { line: number, division: Division { id: id(), ..division } });
-            }
-            Err(what) => errors.push((format!("line {number}"), what.to_owned())),
+            Ok(division) => rows.push(Row { line, division: Division { id: id(), ..division } }),
+            Err(what) => errors.push((format!("line {line}"), what.to_owned())),
         }
     }
     if rows.is_empty() && errors.is_empty() {
@@ -231,6 +245,18 @@ fn division(cells: &[&str], valid_from: Day) -> Result<Division, &'static str> {
     }
     if parent.is_empty() || !digits(parent) || name.is_empty() {
         return Err("缺上级代码或名称 / parent code or name is missing");
+    }
+    if name.chars().any(|c| c.is_control() || c == '"') {
+        return Err("名称含控制字符或引号 / the name holds a control character or a quote");
+    }
+    let above = match tier {
+        "city" => parent.len() == 6 && parent.ends_with("0000"),
+        "district" => parent.len() == 6 && parent.ends_with("00") && parent != code,
+        "township" => parent.len() == 6,
+        _ => parent.len() == 9,
+    };
+    if !above {
+        return Err("上级层级不符 / the parent is not of the level above");
     }
     Ok(Division {
         id: String::new(),
@@ -284,5 +310,19 @@ mod tests {
         let lines: Vec<_> = refusal.errors.iter().map(|(line, _)| line.as_str()).collect();
         assert_eq!(lines, ["line 5", "line 6"]);
         assert!(rows("").is_err());
+    }
+
+    #[test]
+    fn a_spreadsheets_file_reads_and_an_impossible_tree_does_not() {
+        let text = "\u{feff}code,level,parent,name\r\n\"611000\",\"city\",\"610000\",\"商洛市\"\r\n,,,\r\n";
+        assert_eq!(rows(text).unwrap().len(), 1);
+        for bad in [
+            "611087,district,611087,自",
+            "611085,district,611086,甲",
+            "611024106,township,611024106,乙",
+            "611026,district,611000,\"未闭",
+        ] {
+            assert!(rows(&format!("{CSV}{bad}\n")).is_err(), "{bad}");
+        }
     }
 }

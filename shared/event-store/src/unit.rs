@@ -295,7 +295,9 @@ impl<'w> Unit<'w> {
 
     async fn record(&mut self, mut fact: Fact, lane: &Lane, folds: bool) -> Result<(), Stop> {
         let bytes = fact.sign(&self.setting.key).map_err(|error| match error {
-            kernel::entry::Malformed::Shape("too large") => Stop::from(Code::TooLarge),
+            kernel::entry::Malformed::Shape("too large" | "payload too long") => {
+                Stop::from(Code::TooLarge)
+            }
             other => unreadable(other).into(),
         })?;
         let hash = kernel::entry::hash(&bytes);

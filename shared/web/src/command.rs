@@ -64,13 +64,27 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
         let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
         Ok(Self {
             body,
-            key: Idempotency::new(&caller.actor.person, &route, &key, &bytes),
+            key: Idempotency::new(
+                &caller.actor.person,
+                &route,
+                &key,
+                &fingerprint(&bytes, act_date),
+            ),
             if_match: text(&headers, "if-match")?,
             caller,
             seat: seat.clone(),
             act_date,
         })
     }
+}
+
+/// What makes two commands the same: their bodies, and the day they are dated.
+fn fingerprint(bytes: &[u8], act_date: Option<Day>) -> Vec<u8> {
+    let mut all = bytes.to_vec();
+    if let Some(day) = act_date {
+        all.extend_from_slice(format!("\0{day}").as_bytes());
+    }
+    all
 }
 
 /// Reads a body, at most [`MAX_BODY`] bytes.
@@ -81,10 +95,36 @@ async fn read_body(request: Request) -> Result<Bytes, Problem> {
 
 /// Parses a JSON body; the refusal says where it does not fit.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let refuse = |error: &serde_json::Error| {
         let code = if error.is_data() { Code::BadField } else { Code::BadRequest };
         Problem(Refusal::new(code).detail(error.to_string()))
-    })
+    };
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| refuse(&error))?;
+    if let Some(at) = unclean(&value, "") {
+        let why = format!("{at}: 含控制字符 / holds a control character");
+        return Err(Refusal::new(Code::BadField).detail(why).into());
+    }
+    // Read again from the bytes: the reason then names the place.
+    serde_json::from_slice(bytes).map_err(|error| refuse(&error))
+}
+
+/// Where a text holds what no keyboard writes: controls other than line ends and
+/// tabs, direction overrides, non-characters.
+fn unclean(value: &Value, at: &str) -> Option<String> {
+    let bad = |c: char| {
+        c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
+    match value {
+        Value::String(text) => text.chars().any(bad).then(|| at.to_owned()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(n, item)| unclean(item, &format!("{at}/{n}")))
+        }
+        Value::Object(members) => {
+            members.iter().find_map(|(name, item)| unclean(item, &format!("{at}/{name}")))
+        }
+        _ => None,
+    }
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {

@@ -64,7 +64,9 @@ pub(crate) async fn guard(
         return next.run(request).await;
     }
     let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    let token = token.and_then(|value| value.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.map(|(_, token)| token.to_owned());
     match caller(&seat, who, token).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -68,7 +68,8 @@ impl Round {
     fn define(&self, tasks: Vec<NewTask>) -> Result<Vec<Event>, Refusal> {
         let mut ids: BTreeSet<&str> = self.tasks.keys().map(String::as_str).collect();
         for task in &tasks {
-            filled("id", &task.id)?;
+            crate::plain("id", &task.id)?;
+            filled("name", &task.name)?;
             if !ids.insert(&task.id) {
                 return Err(Refusal::new(Code::TaskExists).detail(&task.id));
             }
