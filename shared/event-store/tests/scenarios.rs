@@ -194,6 +194,22 @@ async fn a_refusal_takes_nothing_of_the_others_with_it(store: TestStore) {
     assert_eq!((refused, office.head(), total(&office, "dddddddd-a").await), (15, 15, Some(15)));
 }
 
+async fn a_command_that_is_refused_half_way_leaves_nothing(store: TestStore) {
+    let office = Office::open(setting_of(&store)).await.unwrap();
+    let half = act(|unit: &mut Unit<'_>| {
+        Box::pin(async move {
+            unit.execute::<Tally>("dddddddd-a", Event::Added { by: 7 }).await?;
+            unit.execute::<Tally>("dddddddd-b", Event::Added { by: 0 }).await?;
+            Err(Stop::Refused(Code::Internal.into()))
+        })
+    });
+    let (refused, added) =
+        tokio::join!(office.command(person(), None, None, half), add(&office, "dddddddd-b", 1));
+    assert_eq!((refused.unwrap_err().code, added.is_ok()), (Code::EmptyText, true));
+    let totals = (total(&office, "dddddddd-a").await, total(&office, "dddddddd-b").await);
+    assert_eq!((totals, office.head()), ((None, Some(1)), 1));
+}
+
 async fn a_key_is_answered_once_and_for_all(store: TestStore) {
     let office = Office::open(setting_of(&store)).await.unwrap();
     let send = async |office: &Office, body: &str| {
@@ -372,6 +388,7 @@ on_both_engines! {
     what_was_answered_is_there_after_a_restart
     many_callers_get_dense_places_and_lose_nothing
     a_refusal_takes_nothing_of_the_others_with_it
+    a_command_that_is_refused_half_way_leaves_nothing
     a_key_is_answered_once_and_for_all
     a_stale_version_is_refused
     a_second_process_cannot_take_the_store
