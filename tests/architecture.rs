@@ -145,8 +145,10 @@ fn a_file_fits_in_one_sitting() {
         for file in sources(&root().join(folder)) {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let lines = if file.ends_with("tests.rs") { 0 } else { code.lines().count() };
-            counts.push((lines, file.display().to_string()));
+            // Tests are told in one go; the rule is for what they test.
+            let path = file.strip_prefix(root()).unwrap().display().to_string();
+            let is_test = path.ends_with("tests.rs") || path.contains("tests/");
+            counts.push((if is_test { 0 } else { code.lines().count() }, path));
         }
     }
     let long: Vec<_> = counts.iter().filter(|(lines, _)| *lines > LINES).collect();
