@@ -148,7 +148,9 @@ fn a_file_fits_in_one_sitting() {
             // Tests are told in one go; the rule is for what they test.
             let path = file.strip_prefix(root()).unwrap().display().to_string();
             let is_test = path.ends_with("tests.rs") || path.contains("tests/");
-            counts.push((if is_test { 0 } else { code.lines().count() }, path));
+            if !is_test {
+                counts.push((code.lines().count(), path));
+            }
         }
     }
     let long: Vec<_> = counts.iter().filter(|(lines, _)| *lines > LINES).collect();

@@ -61,7 +61,12 @@ impl Reader {
                     Some(Err(error)) if came.is_empty() => return Err(Failure::nats(error)),
                     Some(Err(_)) | None => return Ok(came),
                 },
-                _ = self.life.changed() => return Ok(came),
+                _ = self.life.changed() => {
+                    // What was on its way when the connection broke comes at once,
+                    // not after the hub has waited for its acknowledgement.
+                    self.again().await?;
+                    return Ok(came);
+                }
             }
         }
     }
