@@ -38,6 +38,21 @@ pub(crate) async fn load(city: &City) -> Result<(), String> {
     story.april().await
 }
 
+/// A division as the office knows it; waits until the city's register has come.
+async fn division(office: &Api, code: &str) -> Result<Value, String> {
+    let began = Instant::now();
+    loop {
+        let found = office.get("PLAN", &format!("/api/divisions?code={code}")).await?;
+        if let Some(division) = found["items"].get(0) {
+            return Ok(division.clone());
+        }
+        if began.elapsed() > Duration::from_mins(1) {
+            return Err(format!("{} has no division {code} after a minute", office.code));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 struct Story {
     city: Api,
     shanyang: Api,
@@ -60,16 +75,17 @@ impl Story {
     async fn register(&self) -> Result<(), String> {
         let import = json!({"csv": SHANGLUO, "valid_from": "2023-06-30"});
         self.city.post("PLAN", "/api/divisions/import", "divisions", None, &import).await?;
-        let org = |n: u32| json!({"id": format!("o{n:04}"), "name": format!("市直单位{n:03}"), "level": "city"});
+        let org = |n: u32| json!({"id": format!("o{n:04}"), "name": format!("市直单位{n:03}"), "level": "city", "valid_from": "2016-12-01"});
         let orgs: Vec<Value> = (1..=94).map(org).collect();
         self.city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
-        for (key, count, from, reason) in
-            [("list-1", 90, "2016-12-01", "五年规划"), ("list-2", 94, "2018-10-01", "机构改革")]
-        {
+        for (key, version, count, from, reason) in [
+            ("list-1", None, 90, "2016-12-01", "五年规划"),
+            ("list-2", Some("1"), 94, "2018-10-01", "机构改革"),
+        ] {
             let target = |n: u32| json!({"org": format!("o{n:04}"), "level": "city"});
             let targets: Vec<Value> = (1..=count).map(target).collect();
             let list = json!({"valid_from": from, "targets": targets, "reason": reason});
-            self.city.post("PLAN", "/api/target-lists", key, None, &list).await?;
+            self.city.post("PLAN", "/api/target-lists", key, version, &list).await?;
         }
         self.register_district(&self.shanyang, &self.manchuanguan, MANCHUANGUAN, "漫川关镇")
             .await?;
@@ -83,14 +99,25 @@ impl Story {
         code: &str,
         name: &str,
     ) -> Result<(), String> {
+        let org = |id: String, name: &str, level: &str| json!({"id": id, "name": name, "level": level, "valid_from": "2021-12-01"});
         let mut orgs: Vec<Value> = (1..=8)
-            .map(|n| json!({"id": format!("o{n:04}"), "name": format!("县直单位{n:03}"), "level": "county"}))
+            .map(|n| org(format!("o{n:04}"), &format!("县直单位{n:03}"), "county"))
             .collect();
-        orgs.push(json!({"id": "town", "name": name, "level": "county", "division": code, "unit_office": town.id}));
-        let villages = of_level("village").into_iter().filter(|village| village.parent == code);
-        for (village, n) in villages.zip(1..) {
-            orgs.push(json!({"id": format!("v{n:03}"), "name": village.name, "level": "village",
-                "division": village.code, "unit_office": town.id}));
+        // Divisions come in the file's order: with the last village all are there.
+        let last = of_level("village").pop().ok_or("no villages in the sample")?;
+        division(district, &last.code).await?;
+        let at = division(district, code).await?;
+        orgs.push(org("town".to_owned(), name, "county"));
+        orgs[8]["division"] = at["id"].clone();
+        orgs[8]["unit_office"] = json!(town.id);
+        let path = format!("/api/divisions?limit=500&parent={}", at["id"].as_str().unwrap_or(""));
+        let villages = district.get("PLAN", &path).await?;
+        for (village, n) in villages["items"].as_array().into_iter().flatten().zip(1..) {
+            let name = village["name"].as_str().unwrap_or_default();
+            let mut new = org(format!("v{n:03}"), name, "village");
+            new["division"] = village["id"].clone();
+            new["unit_office"] = json!(town.id);
+            orgs.push(new);
         }
         district.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
         let target = |org: &Value| json!({"org": org["id"], "level": org["level"]});

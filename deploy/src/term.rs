@@ -161,7 +161,7 @@ pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
 }
 
 fn organization(at: usize, code: &str, target: &Target, unit: &Api) -> Value {
-    let mut body = json!({"id": format!("o{at:04}"), "name": target.name, "level": target.level});
+    let mut body = json!({"id": format!("o{at:04}"), "name": target.name, "level": target.level, "valid_from": "2016-12-01"});
     if target.unit != code {
         body["unit_office"] = json!(unit.id);
     }

@@ -44,6 +44,11 @@ fn is_problem(reply: &Reply, status: u16, code: &str) {
 async fn rows(town: &Town, code: &str) -> Vec<(Method, String, Value)> {
     let document = send(town, code, Method::GET, "/api/openapi.json", None, &[], "").await.json();
     assert_eq!(document["openapi"], "3.1.0");
+    let asked = document["paths"]["/api/divisions"]["get"]["parameters"].as_array().unwrap();
+    let asked: Vec<&Value> = asked.iter().map(|parameter| &parameter["name"]).collect();
+    for name in ["after", "limit", "as_of", "code", "parent", "tier"] {
+        assert!(asked.contains(&&json!(name)), "{name} of {asked:?}");
+    }
     let mut rows = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -208,16 +213,16 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
             .await;
     is_problem(&by_sys, 403, "not-allowed");
     let secadm = token(&town, DISTRICT, "SECADM");
-    let given = send(
-        &town,
-        DISTRICT,
-        Method::POST,
-        &path,
-        Some(&secadm),
-        &[("idempotency-key", "a1")],
-        post,
-    )
-    .await;
+    let by_secadm = async |headers: &[(&str, &str)]| {
+        send(&town, DISTRICT, Method::POST, &path, Some(&secadm), headers, post).await
+    };
+    is_problem(&by_secadm(&[("idempotency-key", "a2")]).await, 428, "if-match-required");
+    let stale = by_secadm(&[("idempotency-key", "a3"), ("if-match", "\"1\"")]).await;
+    is_problem(&stale, 412, "stale-version");
+    let person = format!("/api/persons/{id}");
+    let read = send(&town, DISTRICT, Method::GET, &person, Some(&secadm), &[], "").await;
+    let tag = format!("\"{}\"", read.etag);
+    let given = by_secadm(&[("idempotency-key", "a1"), ("if-match", &tag)]).await;
     assert_eq!(given.status, 200, "{}", given.json());
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let me = send(&town, DISTRICT, Method::GET, "/api/me", Some(&token_of), &[], "").await;

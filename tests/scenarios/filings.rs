@@ -140,14 +140,17 @@ async fn coverage_is_counted_against_the_list_in_force() {
     let town = Town::start().await;
     let city = town.api(CITY);
     let orgs: Vec<Value> = (1..=94)
-        .map(|n| json!({"id": format!("o{n}"), "name": format!("单位{n}"), "level": "city"}))
+        .map(|n| {
+            json!({"id": format!("o{n}"), "name": format!("单位{n}"), "level": "city",
+            "valid_from": "2016-12-01"})
+        })
         .collect();
     city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await.unwrap();
-    for (count, from) in [(90, "2016-12-01"), (94, "2018-10-01")] {
+    for (count, from, version) in [(90, "2016-12-01", None), (94, "2018-10-01", Some("1"))] {
         let targets: Vec<Value> =
             (1..=count).map(|n| json!({"org": format!("o{n}"), "level": "city"})).collect();
         let list = json!({"valid_from": from, "targets": targets, "reason": "机构改革"});
-        city.post("PLAN", "/api/target-lists", from, None, &list).await.unwrap();
+        city.post("PLAN", "/api/target-lists", from, version, &list).await.unwrap();
     }
     for (day, targets) in
         [("2016-11-30", 0), ("2017-06-30", 90), ("2018-09-30", 90), ("2018-10-01", 94)]

@@ -12,5 +12,6 @@ mod faults;
 mod figures;
 mod filings;
 mod ingest;
+mod register;
 mod restored;
 mod up;

@@ -15,6 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use event_store::log::{self, Cursor};
 use futures_util::stream;
 use kernel::{Class, Code, Fact, Refusal};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use web::{Caller, Problem, Route, Seat, Who, get};
@@ -27,13 +28,15 @@ pub fn routes() -> Vec<Route> {
             Who::SignedIn,
             ["事件流", "Own and received entries, a page after a cursor"],
             events,
-        ),
+        )
+        .query::<After>(),
         get(
             "/api/feed",
             Who::SignedIn,
             ["事件流(实时)", "The same live, as server-sent events"],
             feed,
-        ),
+        )
+        .query::<After>(),
         get(
             "/api/history/{family}/{id}",
             Who::SignedIn,
@@ -65,10 +68,13 @@ fn visible(seat: &Seat, caller: &Caller, fact: &Fact) -> bool {
     may_read(caller, class)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct After {
+    /// The cursor of the last entry that is known.
     #[serde(default)]
     after: String,
+    /// At most so many entries a page, 1 to 1000; 100 if not said. A live feed takes no limit.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
 }
 
@@ -113,7 +119,10 @@ async fn events(
     Query(query): Query<After>,
 ) -> Result<Response, Problem> {
     let after = cursor(&seat, "after", &query.after)?;
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=1000).contains(&limit) {
+        return Err(Refusal::new(Code::BadField).detail("limit: 1 … 1000").into());
+    }
     let (items, last) = page(&seat, &caller, after, limit).await?;
     let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
     let next = (last != after).then(|| last.to_string());

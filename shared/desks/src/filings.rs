@@ -27,7 +27,8 @@ const FILERS: Who = Who::Roles(&["FILE", "LO", "COM"]);
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/filings", Who::SignedIn, ["本单位应报事项", "Own filings due and sent"], filings),
+        get("/api/filings", Who::SignedIn, ["本单位应报事项", "Own filings due and sent"], filings)
+            .query::<Page>(),
         get("/api/filings/{id}", Who::SignedIn, ["报备事项", "One filing"], one),
         post::<NewFiling, _>(
             "/api/filings",

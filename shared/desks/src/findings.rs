@@ -19,7 +19,7 @@ use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post
 
 use crate::{
     feed::may_read,
-    listing::{Page, list},
+    listing::{InState, Page, list},
     results::TALLY,
     rounds::{ROUNDS, RoundRow, TASKS, TaskRow, actions},
 };
@@ -67,7 +67,10 @@ pub fn team_routes() -> Vec<Route> {
 /// The routes of every office.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/findings", READERS, ["问题", "Findings, own and fed back to us"], findings),
+        get("/api/findings", READERS, ["问题", "Findings, own and fed back to us"], findings)
+            .query::<Page>()
+            .query::<Of>()
+            .query::<InState>(),
         get("/api/findings/{id}", READERS, ["问题详情", "One finding"], one),
     ]
 }
@@ -202,12 +205,24 @@ fn may_see(caller: &Caller, row: &FindingRow) -> bool {
     row.state != FindingState::Listed && may_read(caller, Class::K9) || caller.holds(&inside)
 }
 
+/// Of which round and task.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Of {
+    /// Only of this round.
+    round: Option<String>,
+    /// Only of this task.
+    task: Option<String>,
+}
+
 async fn findings(
     State(seat): State<Arc<Seat>>,
     caller: Caller,
     Query(page): Query<Page>,
+    Query(of): Query<Of>,
+    Query(state): Query<InState>,
 ) -> Result<Response, Problem> {
-    let (round, task, state) = (page.round.clone(), page.task.clone(), page.state.clone());
+    let Of { round, task } = of;
+    let state = state.state;
     list::<FindingRow>(&seat, FINDINGS, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
         may_see(&caller, row)

@@ -5,6 +5,7 @@
 
 pub mod about;
 pub mod board;
+pub mod divisions;
 pub mod enrolment;
 pub mod feed;
 pub mod figures;
@@ -13,13 +14,14 @@ pub mod findings;
 pub mod founding;
 pub mod joining;
 pub mod listing;
+pub mod organizations;
 pub mod papers;
 pub mod people;
 pub mod reactions;
 pub mod rectifications;
-pub mod register;
 pub mod results;
 pub mod reviews;
 pub mod rounds;
 pub mod running;
+pub mod targets;
 pub mod tiers;

@@ -2,41 +2,74 @@
 
 use axum::{
     Json,
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use kernel::{Code, Refusal};
+use kernel::{Code, Day, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use web::{Problem, Seat};
 
 /// The query of every list.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Page {
     /// The cursor of the last answer.
     #[serde(default)]
     pub after: String,
     /// At most so many, 1 to 500; 100 if not said.
+    #[schemars(range(min = 1, max = 500))]
     pub limit: Option<usize>,
-    /// Only of this round.
-    pub round: Option<String>,
-    /// Only of this task.
-    pub task: Option<String>,
+}
+
+/// The state to which some lists can be narrowed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub struct InState {
     /// Only in this state.
     pub state: Option<String>,
 }
 
+/// The day of which a query asks.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+pub struct AsOf {
+    /// A date `YYYY-MM-DD`; today if not said.
+    pub as_of: Option<String>,
+}
+
+impl AsOf {
+    /// The day, today's by the office's clock if none is named.
+    pub fn day(&self, seat: &Seat) -> Result<Day, Refusal> {
+        let Some(text) = &self.as_of else {
+            return Ok(seat.office.setting().clock.now().day());
+        };
+        Day::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("as_of: YYYY-MM-DD"))
+    }
+}
+
 impl Page {
-    /// The limit in force.
-    pub fn limit(&self) -> usize {
-        self.limit.unwrap_or(100).clamp(1, 500)
+    fn limit(&self) -> Result<usize, Refusal> {
+        match self.limit {
+            None => Ok(100),
+            Some(limit @ 1..=500) => Ok(limit),
+            Some(_) => Err(Refusal::new(Code::BadField).detail("limit: 1 … 500")),
+        }
     }
 
-    fn key(&self) -> Result<String, Problem> {
+    fn key(&self) -> Result<String, Refusal> {
         let bytes = BASE64.decode(&self.after).ok();
         let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        key.ok_or_else(|| Refusal::new(Code::BadField).detail("after").into())
+        key.ok_or_else(|| Refusal::new(Code::BadField).detail("after"))
     }
+}
+
+/// Puts a version on an answer as its `ETag`.
+pub fn tagged(mut response: Response, version: Option<u64>) -> Response {
+    let tag = version.and_then(|at| HeaderValue::from_str(&format!("\"{at}\"")).ok());
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The rows of a view under a prefix that `keep` keeps, a page of them.
@@ -47,22 +80,31 @@ pub async fn list<T: DeserializeOwned + Serialize>(
     page: &Page,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Response, Problem> {
-    let mut after = page.key()?;
+    list_as(seat, view, prefix, page, |_, row: T| keep(&row).then_some(row)).await
+}
+
+/// The rows of a view under a prefix as `shown` shows them, a page of them.
+pub async fn list_as<T: DeserializeOwned, S: Serialize>(
+    seat: &Seat,
+    view: &str,
+    prefix: &str,
+    page: &Page,
+    shown: impl Fn(&str, T) -> Option<S>,
+) -> Result<Response, Problem> {
+    let (mut after, limit) = (page.key()?, page.limit()?);
     let mut items = Vec::new();
     let mut reader = seat.office.reader().await?;
     let mut more = true;
-    while items.len() < page.limit() && more {
+    while items.len() < limit && more {
         let rows: Vec<(String, T)> = reader.scan(view, prefix, &after, 500).await?;
         more = rows.len() == 500;
         for (key, row) in rows {
-            if items.len() == page.limit() {
+            if items.len() == limit {
                 more = true;
                 break;
             }
+            items.extend(shown(&key, row));
             after = key;
-            if keep(&row) {
-                items.push(row);
-            }
         }
     }
     let next = if more { Some(BASE64.encode(after)) } else { None };

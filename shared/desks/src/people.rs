@@ -3,7 +3,7 @@
 use access::{PEOPLE, PersonRow, passwords, people::ACCOUNTS, tokens::MAX_LIFE};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::{IntoResponse, Response},
 };
 use domain::person::{Authorisation, Command as Ask, Person};
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::sync::Arc;
 use web::{Caller, Command, Problem, Route, Seat, Who, answer, command::parse, get, post, view};
 
-use crate::listing::{Page, list};
+use crate::listing::{Page, list_as};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -32,6 +32,13 @@ pub fn routes() -> Vec<Route> {
             Who::Roles(&["SYS", "SECADM", "AUDADM"]),
             ["人员列表", "Persons"],
             persons,
+        )
+        .query::<Page>(),
+        get(
+            "/api/persons/{id}",
+            Who::Roles(&["SYS", "SECADM", "AUDADM"]),
+            ["人员", "One person with every post held or ended"],
+            one,
         ),
         post::<NewPerson, _>(
             "/api/persons",
@@ -177,9 +184,22 @@ async fn me(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, P
 
 async fn persons(
     State(seat): State<Arc<Seat>>,
-    axum::extract::Query(page): axum::extract::Query<Page>,
+    Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    list::<PersonRow>(&seat, PEOPLE, "", &page, |_| true).await
+    list_as(&seat, PEOPLE, "", &page, |id, row: PersonRow| {
+        let mut shown = json!(row);
+        shown["id"] = id.into();
+        Some(shown)
+    })
+    .await
+}
+
+async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, &id).await?;
+    let row = row.ok_or(Code::NotFound)?;
+    let mut body = json!(row);
+    body["id"] = id.into();
+    Ok(view(&body, row.version))
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -247,10 +267,11 @@ fn whole_office() -> String {
 }
 
 async fn authorise(Path(id): Path<String>, command: Command<NewPost>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
     let NewPost { role, scope, from, to } = command.body.clone();
     let authorisation = Authorisation { id: format!("{role}-{from}"), role, scope, from, to };
     let tier = command.seat().office.setting().tier;
-    command.decide::<Person>(id, None, Ask::Authorise { tier, authorisation }).await
+    command.decide::<Person>(id, expected, Ask::Authorise { tier, authorisation }).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -265,6 +286,6 @@ async fn end(
     Path((id, authorisation)): Path<(String, String)>,
     command: Command<EndPost>,
 ) -> Result<Response, Problem> {
-    let to = command.body.to;
-    command.decide::<Person>(id, None, Ask::EndAuthorisation { id: authorisation, to }).await
+    let (expected, to) = (command.expected()?, command.body.to);
+    command.decide::<Person>(id, expected, Ask::EndAuthorisation { id: authorisation, to }).await
 }

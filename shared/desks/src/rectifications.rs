@@ -15,7 +15,7 @@ use serde_json::json;
 use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
 
 use crate::{
-    listing::{Page, list},
+    listing::{InState, Page, list},
     rounds::actions,
 };
 
@@ -28,7 +28,9 @@ const READERS: Who = Who::Roles(&["UNIT", "COM", "DISC", "RECT", "PLAN", "TL", "
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/rectifications", READERS, ["整改台账", "Rectification ledger"], rectifications),
+        get("/api/rectifications", READERS, ["整改台账", "Rectification ledger"], rectifications)
+            .query::<Page>()
+            .query::<InState>(),
         get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
         post::<Measure, _>(
             "/api/rectifications/{id}/measures",
@@ -121,8 +123,9 @@ impl View for RectificationsView {
 async fn rectifications(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
+    Query(state): Query<InState>,
 ) -> Result<Response, Problem> {
-    let state = page.state.clone();
+    let state = state.state;
     list::<RectificationRow>(&seat, RECTIFICATIONS, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
         state.as_deref().is_none_or(|state| named.as_str() == Some(state))

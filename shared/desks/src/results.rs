@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::json;
 use web::{Problem, Route, Seat, Who, get};
 
-use crate::register::list_on;
+use crate::targets::list_on;
 
 /// Own counts by `level/round number`.
 pub const TALLY: &str = "tally";

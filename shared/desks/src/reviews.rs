@@ -19,7 +19,7 @@ use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
 
 use crate::{
     filings::days_late,
-    listing::{Page, list},
+    listing::{InState, Page, list},
     rounds::actions,
 };
 
@@ -36,7 +36,9 @@ pub fn routes() -> Vec<Route> {
             Who::SignedIn,
             ["收到的报备", "Filings expected and received"],
             reviews,
-        ),
+        )
+        .query::<Page>()
+        .query::<InState>(),
         get(
             "/api/filing-reviews/{id}",
             Who::SignedIn,
@@ -173,8 +175,9 @@ pub fn review_id(receiver: &OfficeId, expectation: &Expectation) -> String {
 async fn reviews(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
+    Query(state): Query<InState>,
 ) -> Result<Response, Problem> {
-    let state = page.state.clone();
+    let state = state.state;
     list::<ReviewRow>(&seat, REVIEWS, "", &page, |row| {
         state.as_deref().is_none_or(|state| state == row.shown())
     })

@@ -10,7 +10,6 @@ use axum::{
 };
 use domain::{
     finding::{self, Finding},
-    register::Organization,
     round::{Command as Ask, NewTask, Plan, Round, State as RoundState},
 };
 use event_store::{Answer, Unit, act};
@@ -24,7 +23,7 @@ use crate::{
     feed::may_read,
     findings::BY_TASK,
     listing::{Page, list},
-    register::ORGANIZATIONS,
+    organizations::{ORGANIZATIONS, OrganizationRow},
 };
 
 pub use view::{RoundRow, RoundsView, TaskRow};
@@ -45,14 +44,16 @@ pub fn routes() -> Vec<Route> {
             Who::SignedIn,
             ["轮次时间线", "Rounds timeline, own and received"],
             rounds,
-        ),
+        )
+        .query::<Page>(),
         get("/api/rounds/{id}", Who::SignedIn, ["轮次", "One round"], one),
         get(
             "/api/rounds/{id}/tasks",
             Who::Roles(&["PLAN", "SEC", "LG", "TL", "TD", "TM", "LO", "RECT"]),
             ["任务", "Tasks of a round"],
             tasks,
-        ),
+        )
+        .query::<Page>(),
     ]
     .into_iter()
     .chain(commands())
@@ -196,9 +197,11 @@ async fn define(
         let (id, tasks) = (id.clone(), tasks.clone());
         Box::pin(async move {
             let mut tasks = tasks;
+            let today = unit.context().now.day();
             for task in &mut tasks {
                 // The register says what a target is and where it rectifies, not the caller.
-                let known: Option<Organization> = unit.row(ORGANIZATIONS, &task.target).await?;
+                let known: Option<OrganizationRow> = unit.row(ORGANIZATIONS, &task.target).await?;
+                let known = known.and_then(|row| row.attributes.on(today).cloned());
                 let Some(known) = known else {
                     return Err(Refusal::new(Code::UnknownOrg).detail(&task.target).into());
                 };

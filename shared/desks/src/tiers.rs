@@ -11,8 +11,8 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, feed, filings, findings, papers, people, rectifications, register, results, reviews,
-    rounds,
+    about, divisions, feed, filings, findings, organizations, papers, people, rectifications,
+    results, reviews, rounds, targets,
 };
 
 /// The views of every office.
@@ -20,7 +20,9 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
     vec![
         Arc::new(DirectoryView),
         Arc::new(PeopleView),
-        Arc::new(register::RegisterView),
+        Arc::new(divisions::DivisionsView),
+        Arc::new(organizations::OrganizationsView),
+        Arc::new(targets::TargetsView),
         Arc::new(rounds::RoundsView),
         Arc::new(findings::FindingsView { office: office.clone() }),
         Arc::new(rectifications::RectificationsView),
@@ -35,7 +37,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(people::routes());
     routes.extend(feed::routes());
     routes.extend(papers::routes());
-    routes.extend(register::routes());
+    routes.extend(divisions::routes());
     routes.extend(findings::routes());
     routes.extend(rectifications::routes());
     routes
@@ -43,7 +45,9 @@ pub fn common_routes() -> Vec<Route> {
 
 /// The routes of an office whose committee inspects: city and district.
 pub fn inspecting_routes() -> Vec<Route> {
-    let mut routes = rounds::routes();
+    let mut routes = organizations::routes();
+    routes.extend(targets::routes());
+    routes.extend(rounds::routes());
     routes.extend(findings::team_routes());
     routes.extend(reviews::routes());
     routes.extend(results::routes());

@@ -40,7 +40,8 @@ pub static TABLE: &[Binding] = &[
     row("directory", "invited", Rule::Own, Class::K14, CITY),
     row("directory", "enrolled", Rule::All, Class::K1, CITY),
     row("register", "divisions-imported", Rule::All, Class::K1, CITY),
-    row("register", "organizations-registered", Rule::Own, Class::K2, ALL),
+    row("organization", "registered", Rule::Own, Class::K2, TEAMS),
+    row("organization", "changed", Rule::Own, Class::K2, TEAMS),
     row("target-list", "version-issued", Rule::Own, Class::K2, TEAMS),
     // Rounds: secret until entry, then dates and counts go up.
     row("round", "planned", Rule::Own, Class::K3, TEAMS),

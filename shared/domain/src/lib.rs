@@ -5,6 +5,7 @@
 //! anything up; identifiers are those of the glossary.
 
 pub mod binding;
+pub mod dated;
 pub mod demo_clock;
 pub mod directory;
 pub mod figures;
@@ -12,6 +13,7 @@ pub mod filing;
 pub mod filing_review;
 pub mod finding;
 pub mod material;
+pub mod organization;
 pub mod person;
 pub mod rate;
 pub mod rectification;
@@ -68,7 +70,7 @@ fn filled(what: &str, text: &str) -> Result<(), kernel::Refusal> {
 }
 
 /// Refuses what can't stand in an id: letters, digits, `-` and `_`, at most 40.
-fn plain(what: &str, text: &str) -> Result<(), kernel::Refusal> {
+pub fn plain(what: &str, text: &str) -> Result<(), kernel::Refusal> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if text.is_empty() || text.len() > 40 || !text.chars().all(fits) {
         let why = format!("{what}: A-Z a-z 0-9 - _, 1 … 40");

@@ -1,15 +1,19 @@
-//! 区划与被巡察党组织 Register: divisions and inspected organizations.
+//! 区划 Register of divisions: what each is called and where it stands, from a day on.
 //!
 //! Ids are opaque. Code, name, parent and tier are dated attributes: 杨庄镇 exists
-//! twice in 山东, and 即墨市 changed its code when it became a district.
+//! twice in 山东, and 即墨市 changed its code when it became a district. A row of an
+//! import finds its division by the code in force on the day, or by the code that
+//! it had before.
+
+mod sheet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{Aggregate, Code, Context, Day, OfficeId, Refusal};
-use schemars::JsonSchema;
+use kernel::{Aggregate, Code, Context, Day, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::Level;
+use crate::dated::Dated;
+pub use sheet::{Row, read_csv};
 
 /// A division with its attributes from a day on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,59 +25,28 @@ pub struct Division {
     pub code: String,
     /// The name.
     pub name: String,
-    /// The parent's code; the city's own parent lies outside.
-    pub parent: String,
+    /// The parent's id; the city's own parent lies outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// `city`, `district`, `township` or `village`.
     pub tier: String,
     /// From which day on these attributes hold.
     pub valid_from: Day,
 }
 
-/// An inspected organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Organization {
-    /// The opaque id.
-    pub id: String,
-    /// The name.
-    pub name: String,
-    /// Its level.
-    pub level: Level,
-    /// The division's code, for a village or a township.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub division: Option<String>,
-    /// The office where it rectifies; none for a unit of this office.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub unit_office: Option<OfficeId>,
-}
-
-/// One row of an import.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The line it stands on, from 1.
-    pub line: usize,
-    /// The division, with its new id.
-    pub division: Division,
-}
-
-/// What the rules need to know.
+/// Every division by its id, with all that it ever was.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
-    divisions: BTreeMap<String, (String, String)>,
-    organizations: BTreeSet<String>,
+    divisions: BTreeMap<String, Dated<Division>>,
 }
 
-/// What may be asked.
+/// Imports divisions, all or none.
 #[derive(Clone, Debug)]
-pub enum Command {
-    /// Imports divisions, all or none.
-    ImportDivisions {
-        /// The rows.
-        rows: Vec<Row>,
-    },
-    /// Registers organizations, all or none.
-    RegisterOrganizations(Vec<Organization>),
+pub struct Import {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// From which day on they hold.
+    pub valid_from: Day,
 }
 
 /// What can happen.
@@ -85,244 +58,201 @@ pub enum Event {
         /// The divisions.
         divisions: Vec<Division>,
     },
-    /// Organizations were registered.
-    OrganizationsRegistered {
-        /// The organizations.
-        organizations: Vec<Organization>,
-    },
 }
 
 /// How many rows fit one entry of 48 KiB.
 const SLICE: usize = 150;
 
 impl Aggregate for Register {
-    type Command = Command;
+    type Command = Import;
     type Event = Event;
     const FAMILY: &'static str = "register";
 
-    fn name(event: &Event) -> &'static str {
-        match event {
-            Event::DivisionsImported { .. } => "divisions-imported",
-            Event::OrganizationsRegistered { .. } => "organizations-registered",
-        }
+    fn name(_: &Event) -> &'static str {
+        "divisions-imported"
     }
 
-    fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
-        match command {
-            Command::ImportDivisions { rows } => self.import(rows),
-            Command::RegisterOrganizations(organizations) => {
-                let mut ids = self.organizations.clone();
-                for organization in &organizations {
-                    crate::filled("name", &organization.name)?;
-                    crate::plain("id", &organization.id)?;
-                    if !ids.insert(organization.id.clone()) {
-                        return Err(Refusal::new(Code::OrgExists).detail(&organization.id));
-                    }
-                }
-                let slices = organizations.chunks(SLICE).map(<[_]>::to_vec);
-                let event = |organizations| Event::OrganizationsRegistered { organizations };
-                Ok(slices.map(event).collect())
-            }
-        }
-    }
-
-    fn evolve(&mut self, event: &Event) {
-        match event {
-            Event::DivisionsImported { divisions } => {
-                let known =
-                    divisions.iter().map(|d| (d.code.clone(), (d.name.clone(), d.parent.clone())));
-                self.divisions.extend(known);
-            }
-            Event::OrganizationsRegistered { organizations } => {
-                self.organizations.extend(organizations.iter().map(|o| o.id.clone()));
-            }
-        }
-    }
-}
-
-impl Register {
-    /// Whether an organization is registered here.
-    pub fn has(&self, organization: &str) -> bool {
-        self.organizations.contains(organization)
-    }
-
-    /// Rows that are known with the same attributes are skipped, so that the
-    /// same file may be imported twice.
-    fn import(&self, rows: Vec<Row>) -> Result<Vec<Event>, Refusal> {
+    /// Rows that say what is known already are skipped, so that the same file may
+    /// be imported twice.
+    fn decide(&self, import: Import, _: &Context) -> Result<Vec<Event>, Refusal> {
+        let day = import.valid_from;
         let mut errors = Vec::new();
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        for Row { line, division } in &rows {
-            if let Some(first) = seen.insert(&division.code, *line) {
-                let what =
-                    format!("{} 与第 {first} 行重复 / same code as line {first}", division.code);
-                errors.push((format!("line {line}"), what));
-            }
-        }
-        for Row { line, division } in &rows {
-            let parent = division.parent.as_str();
-            let top = division.tier == "city";
-            if !top && !seen.contains_key(parent) && !self.divisions.contains_key(parent) {
-                let what = format!("上级 {parent} 不存在 / parent {parent} is unknown");
-                errors.push((format!("line {line}"), what));
-            }
-        }
+        let named = self.named(&import, &mut errors);
+        let codes = self.afterwards(&named, day, &mut errors);
+        let divisions = Self::placed(&named, &codes, day, &mut errors);
         if !errors.is_empty() {
             errors.truncate(100);
             return Err(Refusal { errors, ..Code::ImportRejected.into() });
         }
-        let new: Vec<_> = rows
-            .into_iter()
-            .map(|row| row.division)
-            .filter(|d| self.divisions.get(&d.code) != Some(&(d.name.clone(), d.parent.clone())))
-            .collect();
-        let event =
-            |divisions: &[Division]| Event::DivisionsImported { divisions: divisions.to_vec() };
-        Ok(new.chunks(SLICE).map(event).collect())
-    }
-}
-
-/// Reads the CSV form `code,level,parent,name`, with a header line and an
-/// optional byte order mark. Every bad line is named.
-pub fn read_csv(
-    text: &str,
-    valid_from: Day,
-    mut id: impl FnMut() -> String,
-) -> Result<Vec<Row>, Refusal> {
-    let mut rows = Vec::new();
-    let mut errors = Vec::new();
-    if text.matches('"').count() % 2 == 1 {
-        let at = text.lines().position(|line| line.matches('"').count() % 2 == 1).unwrap_or(0);
-        errors.push((format!("line {}", at + 1), "引号未闭合 / a quote is not closed".to_owned()));
-    }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    for (at, record) in reader.records().enumerate() {
-        let Ok(record) = record else {
-            errors.push((format!("row {}", at + 1), "无法读取 / does not read".to_owned()));
-            continue;
+        let known = |new: &Division| {
+            let old = self.divisions.get(&new.id).and_then(|all| all.on(day)).cloned();
+            old.is_some_and(|old| Division { valid_from: day, ..old } == *new)
         };
-        let place = record.position().and_then(|place| usize::try_from(place.line()).ok());
-        let line = place.unwrap_or(at + 1);
-        let cells: Vec<&str> = record.iter().collect();
-        let blank = cells.iter().all(|cell| cell.is_empty());
-        if at == 0 && cells.first() == Some(&"code") || blank {
-            continue;
-        }
-        match division(&cells, valid_from) {
-            Ok(division) => rows.push(Row { line, division: Division { id: id(), ..division } }),
-            Err(what) => errors.push((format!("line {line}"), what.to_owned())),
-        }
+        let new: Vec<Division> = divisions.into_iter().filter(|new| !known(new)).collect();
+        let slices = new.chunks(SLICE).map(<[_]>::to_vec);
+        Ok(slices.map(|divisions| Event::DivisionsImported { divisions }).collect())
     }
-    if rows.is_empty() && errors.is_empty() {
-        errors.push(("line 1".to_owned(), "文件为空 / the file is empty".to_owned()));
-    }
-    errors.truncate(100);
-    if errors.is_empty() {
-        Ok(rows)
-    } else {
-        Err(Refusal { errors, ..Code::ImportRejected.into() })
+
+    fn evolve(&mut self, event: &Event) {
+        let Event::DivisionsImported { divisions } = event;
+        for division in divisions {
+            let all = self.divisions.entry(division.id.clone()).or_default();
+            all.set(division.valid_from, division.clone());
+        }
     }
 }
 
-fn division(cells: &[&str], valid_from: Day) -> Result<Division, &'static str> {
-    let &[code, tier, parent, name] = cells else {
-        return Err(
-            "应为四列:代码,层级,上级,名称 / four columns are needed: code,level,parent,name",
-        );
-    };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let length = match tier {
-        "city" | "district" => 6,
-        "township" => 9,
-        "village" => 12,
-        _ => return Err("层级不明 / level must be city, district, township or village"),
-    };
-    if code.len() != length || !digits(code) {
-        return Err("代码位数与层级不符 / the code's length does not fit its level");
-    }
-    if parent.is_empty() || !digits(parent) || name.is_empty() {
-        return Err("缺上级代码或名称 / parent code or name is missing");
-    }
-    if name.chars().any(|c| c.is_control() || c == '"') {
-        return Err("名称含控制字符或引号 / the name holds a control character or a quote");
-    }
-    let above = match tier {
-        "city" => parent.len() == 6 && parent.ends_with("0000"),
-        "district" => parent.len() == 6 && parent.ends_with("00") && parent != code,
-        "township" => parent.len() == 6,
-        _ => parent.len() == 9,
-    };
-    if !above {
-        return Err("上级层级不符 / the parent is not of the level above");
-    }
-    Ok(Division {
-        id: String::new(),
-        code: code.to_owned(),
-        name: name.to_owned(),
-        parent: parent.to_owned(),
-        tier: tier.to_owned(),
-        valid_from,
-    })
+/// Errors by line.
+type Errors = Vec<(String, String)>;
+
+fn note(errors: &mut Errors, row: &Row, what: &str) {
+    errors.push((format!("line {}", row.line), what.to_owned()));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use testkit::given;
+impl Register {
+    /// What holds on a day.
+    fn on(&self, day: Day) -> impl Iterator<Item = &Division> {
+        self.divisions.values().filter_map(move |all| all.on(day))
+    }
 
-    const CSV: &str = "code,level,parent,name\n611000,city,610000,商洛市\n611024,district,611000,山阳县\n611024106,township,611024,漫川关镇\n";
+    /// Each row with the id of the division that it speaks of.
+    fn named<'a>(&'a self, import: &'a Import, errors: &mut Errors) -> Vec<(&'a str, &'a Row)> {
+        let day = import.valid_from;
+        let ids = |day| self.on(day).map(|d| (d.code.as_str(), d.id.as_str())).collect();
+        let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (ids(day.before()), ids(day));
+        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut taken = BTreeSet::new();
+        let mut named = Vec::new();
+        for row in &import.rows {
+            let code = row.code.as_str();
+            if let Some(first) = lines.insert(code, row.line) {
+                let what = format!("{code} 与第 {first} 行重复 / same code as line {first}");
+                note(errors, row, &what);
+                continue;
+            }
+            let found = match &row.formerly {
+                Some(old) => self.renumbered(old, before.get(old.as_str()), now.get(code)),
+                None => match now.get(code) {
+                    Some(id) => Ok(*id),
+                    None => self.elsewhen(code, day).map(|id| id.unwrap_or(&row.id)),
+                },
+            };
+            match found {
+                Ok(id) if taken.insert(id) => named.push((id, row)),
+                Ok(_) => note(errors, row, "与前面的行指向同一区划 / an earlier line names it too"),
+                Err(what) => note(errors, row, &what),
+            }
+        }
+        named
+    }
 
-    fn rows(text: &str) -> Result<Vec<Row>, Refusal> {
-        let mut next = 0;
-        read_csv(text, Day::parse("2023-06-30").unwrap(), || {
-            next += 1;
-            format!("v{next}")
+    /// The division that had the code `old` until then, or has changed it already.
+    fn renumbered<'a>(
+        &self,
+        old: &str,
+        until_then: Option<&&'a str>,
+        already: Option<&&'a str>,
+    ) -> Result<&'a str, String> {
+        let had = |id: &&&str| {
+            self.divisions.get(**id).is_some_and(|all| all.periods().any(|p| p.value.code == old))
+        };
+        until_then.or_else(|| already.filter(had)).copied().ok_or_else(|| {
+            format!("此前没有代码为 {old} 的区划 / no division had the code {old} until then")
         })
     }
 
-    #[test]
-    fn a_whole_file_is_imported_once() {
-        let rows = rows(CSV).unwrap();
-        let divisions: Vec<_> = rows.iter().map(|row| row.division.clone()).collect();
-        let imported = Event::DivisionsImported { divisions };
-        let import = Command::ImportDivisions { rows };
-        given::<Register>([]).when(import.clone()).then([imported.clone()]);
-        given::<Register>([imported]).when(import).then([]);
-    }
-
-    #[test]
-    fn a_duplicate_or_orphan_row_refuses_the_file_and_names_its_line() {
-        let text =
-            format!("{CSV}611024106,township,611024,漫川关镇\n611099101,township,611099,无\n");
-        let import = Command::ImportDivisions { rows: rows(&text).unwrap() };
-        let refusal = Register::default().decide(import, &testkit::context("p1")).unwrap_err();
-        let lines: Vec<_> = refusal.errors.iter().map(|(line, _)| line.as_str()).collect();
-        assert_eq!((refusal.code, lines), (Code::ImportRejected, vec!["line 5", "line 6"]));
-    }
-
-    #[test]
-    fn a_bad_line_is_named() {
-        let refusal =
-            rows(&format!("{CSV}61x,district,611000,坏\nonly,three,cells\n")).unwrap_err();
-        let lines: Vec<_> = refusal.errors.iter().map(|(line, _)| line.as_str()).collect();
-        assert_eq!(lines, ["line 5", "line 6"]);
-        assert!(rows("").is_err());
-    }
-
-    #[test]
-    fn a_spreadsheets_file_reads_and_an_impossible_tree_does_not() {
-        let text = "\u{feff}code,level,parent,name\r\n\"611000\",\"city\",\"610000\",\"商洛市\"\r\n,,,\r\n";
-        assert_eq!(rows(text).unwrap().len(), 1);
-        for bad in [
-            "611087,district,611087,自",
-            "611085,district,611086,甲",
-            "611024106,township,611024106,乙",
-            "611026,district,611000,\"未闭",
-        ] {
-            assert!(rows(&format!("{CSV}{bad}\n")).is_err(), "{bad}");
+    /// The division that bears the code on another day only. One that already is
+    /// there under another code has to be named by that.
+    fn elsewhen(&self, code: &str, day: Day) -> Result<Option<&str>, String> {
+        let bears = |all: &&Dated<Division>| all.periods().any(|p| p.value.code == code);
+        let bearer = self.divisions.iter().find(|(_, all)| bears(all));
+        match bearer.map(|(id, all)| (id, all.on(day))) {
+            None => Ok(None),
+            Some((id, None)) => Ok(Some(id)),
+            Some((_, Some(on_that_day))) => Err(format!(
+                "该区划当日代码为 {0} / on that day that division's code is {0}; give it as formerly",
+                on_that_day.code
+            )),
         }
     }
+
+    /// Ids and tiers by code on the day, as they are when all rows are taken in.
+    fn afterwards<'a>(
+        &'a self,
+        named: &[(&'a str, &'a Row)],
+        day: Day,
+        errors: &mut Errors,
+    ) -> BTreeMap<&'a str, (&'a str, &'a str)> {
+        let changed: BTreeSet<&str> = named.iter().map(|(id, _)| *id).collect();
+        let kept = self.on(day).filter(|d| !changed.contains(d.id.as_str()));
+        let mut codes: BTreeMap<_, _> =
+            kept.map(|d| (d.code.as_str(), (d.id.as_str(), d.tier.as_str()))).collect();
+        for (id, row) in named {
+            let held = codes.insert(&row.code, (id, &row.tier)).is_some();
+            if held || self.held_later(id, &row.code, day) {
+                note(errors, row, "代码已由另一区划使用 / another division has this code");
+            }
+        }
+        codes
+    }
+
+    /// Whether another division takes the code while this one would still have it.
+    fn held_later(&self, id: &str, code: &str, day: Day) -> bool {
+        let all = self.divisions.get(id);
+        let until = all.and_then(|all| all.periods().map(|p| p.from).find(|from| *from > day));
+        let others = self.divisions.iter().filter(|(other, _)| *other != id);
+        let mut periods = others.flat_map(|(_, all)| all.periods());
+        periods.any(|p| {
+            p.value.code == code && p.from > day && until.is_none_or(|until| p.from < until)
+        })
+    }
+
+    /// The rows as divisions, each under its parent.
+    fn placed(
+        named: &[(&str, &Row)],
+        codes: &BTreeMap<&str, (&str, &str)>,
+        day: Day,
+        errors: &mut Errors,
+    ) -> Vec<Division> {
+        let mut divisions = Vec::new();
+        for (id, row) in named {
+            let parent = match codes.get(row.parent.as_str()) {
+                _ if row.tier == "city" => None,
+                Some((parent, tier)) if above(&row.tier).contains(tier) => {
+                    Some((*parent).to_owned())
+                }
+                Some(_) => {
+                    note(errors, row, "上级层级不符 / the parent is not of the level above");
+                    continue;
+                }
+                None => {
+                    let what = format!("上级 {0} 不存在 / parent {0} is unknown", row.parent);
+                    note(errors, row, &what);
+                    continue;
+                }
+            };
+            divisions.push(Division {
+                id: (*id).to_owned(),
+                code: row.code.clone(),
+                name: row.name.clone(),
+                parent,
+                tier: row.tier.clone(),
+                valid_from: day,
+            });
+        }
+        divisions
+    }
 }
+
+/// The tiers that may stand above one; 东莞 has no districts.
+fn above(tier: &str) -> &'static [&'static str] {
+    match tier {
+        "district" => &["city"],
+        "township" => &["district", "city"],
+        "village" => &["township"],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;

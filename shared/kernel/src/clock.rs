@@ -81,6 +81,12 @@ impl Day {
         Date::parse(text, format).ok().map(Self)
     }
 
+    /// The day before; the first day of the calendar has itself before it.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self(self.0.previous_day().unwrap_or(self.0))
+    }
+
     /// Whole days from `earlier` to this day; negative if it is the earlier one.
     pub fn days_after(self, earlier: Self) -> i64 {
         i64::from(self.0.to_julian_day()) - i64::from(earlier.0.to_julian_day())

@@ -60,6 +60,7 @@ codes! {
     // Register and targets.
     ImportRejected "import-rejected" 422 "导入被拒绝,未导入任何数据" "The import was refused; nothing was imported" "请按所列行号更正后重新导入。" "Correct the lines listed and import again.";
     UnknownOrg "unknown-organization" 422 "被巡察党组织未登记" "No such organization in the register" "请先登记该党组织。" "Register the organization first.";
+    UnknownDivision "unknown-division" 422 "区划编号不存在或尚未收到" "No such division here, or it has not arrived yet" "请填写区划的编号(id),见 GET /api/divisions。" "Give the division's id as GET /api/divisions shows it.";
     OrgExists "organization-exists" 409 "该党组织已登记" "This organization is registered already" "请使用已登记的编号。" "Use the id that it has.";
     ListedTwice "listed-twice" 422 "同一对象在清单中重复" "A target is listed twice" "请删除重复项。" "Remove the second one.";
     ListOrder "list-order" 409 "清单生效日期早于现行版本" "The list would come into force before the one in force" "请填写晚于现行版本的生效日期。" "Give a later date.";

@@ -133,6 +133,17 @@ fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     Ok(Some(value.to_owned()))
 }
 
+/// What `If-Match` said, or why it said nothing.
+#[derive(Clone, Debug)]
+pub struct Expected(Result<Option<u64>, Refusal>);
+
+impl Expected {
+    /// The expected version of a stream that is `at` a version; 0 is no stream.
+    pub fn at(self, at: u64) -> Result<Option<u64>, Refusal> {
+        if at == 0 { Ok(None) } else { self.0 }
+    }
+}
+
 impl<T> Command<T> {
     /// The office's seat.
     pub fn seat(&self) -> &Arc<Seat> {
@@ -152,6 +163,11 @@ impl<T> Command<T> {
         }
         let version = header.trim_start_matches("W/").trim_matches('"').parse().ok();
         version.map(Some).ok_or_else(|| Refusal::new(Code::BadField).detail("If-Match").into())
+    }
+
+    /// The same for a stream that may not be there yet: then no version is needed.
+    pub fn expected_if_known(&self) -> Expected {
+        Expected(self.expected().map_err(|problem| problem.0))
     }
 
     /// Runs the command and answers with what it comes to.

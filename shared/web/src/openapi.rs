@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::Path, response::Html, routing::get};
 use kernel::Code;
-use schemars::generate::SchemaSettings;
+use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{Problem, Route, Seat, Who, problem};
@@ -34,6 +34,9 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
             parameters.push(header("Idempotency-Key", true));
             parameters.push(header("If-Match", false));
             parameters.push(header("Act-Date", false));
+        }
+        for query in &route.query {
+            parameters.extend(query_parameters(&query(&mut generator)));
         }
         operation["parameters"] = parameters.into();
         if route.who == Who::Public {
@@ -79,6 +82,12 @@ fn path_parameters(path: &str) -> Vec<Value> {
     names
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}))
         .collect()
+}
+
+fn query_parameters(schema: &Schema) -> Vec<Value> {
+    let members = schema.get("properties").and_then(Value::as_object);
+    let one = |(name, schema): (&String, &Value)| json!({"name": name, "in": "query", "required": false, "schema": schema});
+    members.into_iter().flatten().map(one).collect()
 }
 
 fn problem_schema() -> Value {

@@ -38,7 +38,18 @@ pub struct Route {
     pub does: [&'static str; 2],
     /// The body's schema.
     pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// The schemas of what its query may hold.
+    pub query: Vec<fn(&mut SchemaGenerator) -> Schema>,
     handler: MethodRouter<Arc<Seat>>,
+}
+
+impl Route {
+    /// Says that the query may hold the members of `Q`.
+    #[must_use]
+    pub fn query<Q: JsonSchema>(mut self) -> Self {
+        self.query.push(Q::json_schema);
+        self
+    }
 }
 
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -53,7 +64,15 @@ pub fn get<T: 'static>(
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
     let filter = axum::routing::MethodFilter::GET;
-    Route { method: Method::GET, path, who, does, body: None, handler: on(filter, handler) }
+    Route {
+        method: Method::GET,
+        path,
+        who,
+        does,
+        body: None,
+        query: Vec::new(),
+        handler: on(filter, handler),
+    }
 }
 
 /// A command with a body of type `B`.
@@ -74,7 +93,15 @@ pub fn post_empty<T: 'static>(
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
     let filter = axum::routing::MethodFilter::POST;
-    Route { method: Method::POST, path, who, does, body: None, handler: on(filter, handler) }
+    Route {
+        method: Method::POST,
+        path,
+        who,
+        does,
+        body: None,
+        query: Vec::new(),
+        handler: on(filter, handler),
+    }
 }
 
 /// A route that stores bytes under their own name.
@@ -85,7 +112,15 @@ pub fn put<T: 'static>(
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
     let filter = axum::routing::MethodFilter::PUT;
-    Route { method: Method::PUT, path, who, does, body: None, handler: on(filter, handler) }
+    Route {
+        method: Method::PUT,
+        path,
+        who,
+        does,
+        body: None,
+        query: Vec::new(),
+        handler: on(filter, handler),
+    }
 }
 
 /// The router of one office. Every route is guarded by its own row.

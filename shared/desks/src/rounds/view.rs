@@ -6,7 +6,7 @@ use kernel::{Day, Fact, OfficeId};
 use serde::{Deserialize, Serialize};
 
 use super::{ROUNDS, TASKS};
-use crate::{register, results::TALLY};
+use crate::{results::TALLY, targets};
 
 /// A round as it is shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ fn each_task(rows: &mut Rows<'_>, round: &str, event: &Event) -> Result<(), Fold
         Event::FeedbackDelivered { task, on, .. } => {
             change(task, &|row| row.fed_back = Some(*on))?;
             let Some(row) = rows.get::<TaskRow>(TASKS, &key(task))? else { return Ok(()) };
-            if register::cover(rows, &row.task, *on)? {
+            if targets::cover(rows, &row.task, *on)? {
                 let round: RoundRow = rows.get(ROUNDS, round)?.unwrap_or_default();
                 let number = round.plan.map(|plan| plan.number).unwrap_or_default();
                 let tally = format!("{}/{number}", row.task.level.as_str());

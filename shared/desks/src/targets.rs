@@ -1,4 +1,4 @@
-//! The register: divisions, inspected organizations, target lists, coverage.
+//! Target lists by versions, and coverage on any day against the list in force then.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,12 +7,7 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
-use domain::{
-    Level,
-    rate::percent,
-    register::{Command as Ask, Division, Event, Organization, Register, read_csv},
-    round, target_list,
-};
+use domain::{Level, rate::percent, round, target_list};
 use event_store::{FoldError, Reader, Rows, Unit, View, act};
 use kernel::{Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
@@ -20,12 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Command, Problem, Route, Seat, Who, answer, get, post};
 
-use crate::listing::{Page, list};
+use crate::{
+    listing::{AsOf, Page, list, tagged},
+    organizations::{ORGANIZATIONS, OrganizationRow},
+};
 
-/// Rows by division code.
-pub const DIVISIONS: &str = "divisions";
-/// Rows by organization id.
-pub const ORGANIZATIONS: &str = "organizations";
 /// Versions of the target list by number.
 pub const TARGET_LISTS: &str = "target-lists";
 /// The first feedback to each target, by organization id.
@@ -34,19 +28,6 @@ pub const COVERAGE: &str = "coverage";
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/divisions", Who::SignedIn, ["区划", "Divisions"], divisions),
-        post::<Vec<Organization>, _>(
-            "/api/organizations",
-            Who::Roles(&["PLAN"]),
-            ["登记被巡察党组织", "Register inspected organizations"],
-            register,
-        ),
-        get(
-            "/api/organizations",
-            Who::SignedIn,
-            ["被巡察党组织", "Inspected organizations"],
-            organizations,
-        ),
         post::<NewVersion, _>(
             "/api/target-lists",
             Who::Roles(&["PLAN"]),
@@ -54,29 +35,31 @@ pub fn routes() -> Vec<Route> {
             issue,
         ),
         get(
+            "/api/target-lists",
+            Who::SignedIn,
+            ["全覆盖对象清单", "Every version of the target list"],
+            lists,
+        )
+        .query::<Page>(),
+        get(
             "/api/coverage",
             Who::SignedIn,
-            ["全覆盖进度", "Coverage by level on a date, against the list in force then"],
+            ["全覆盖进度", "Coverage by level on a day, against the list in force then"],
             coverage,
-        ),
+        )
+        .query::<AsOf>(),
     ]
-}
-
-/// What only the city has: its divisions are everybody's.
-pub fn city_routes() -> Vec<Route> {
-    vec![post::<Import, _>(
-        "/api/divisions/import",
-        Who::Roles(&["PLAN", "SYS"]),
-        ["导入区划", "Import divisions from CSV, all rows or none"],
-        import,
-    )]
 }
 
 /// One version of the list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListRow {
+    /// Its number, from 1.
+    pub number: u32,
     /// From which day on it is in force.
     pub valid_from: Day,
+    /// Why it was issued.
+    pub reason: String,
     /// The targets.
     pub targets: Vec<target_list::Target>,
 }
@@ -90,71 +73,34 @@ pub struct CoverageRow {
     pub on: Day,
 }
 
-/// Folds the register and the lists.
+/// Folds the lists; the rounds' fold marks what is covered.
 #[derive(Debug)]
-pub struct RegisterView;
+pub struct TargetsView;
 
-impl View for RegisterView {
+impl View for TargetsView {
     fn name(&self) -> &'static str {
-        DIVISIONS
+        TARGET_LISTS
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        match fact.family() {
-            "register" => match fact.read()? {
-                Event::DivisionsImported { divisions } => {
-                    divisions.iter().try_for_each(|d| rows.put(DIVISIONS, &d.code, d))
-                }
-                Event::OrganizationsRegistered { organizations } => {
-                    organizations.iter().try_for_each(|o| rows.put(ORGANIZATIONS, &o.id, o))
-                }
-            },
-            "target-list" => {
-                let target_list::Event::VersionIssued { number, valid_from, targets, .. } =
-                    fact.read()?;
-                rows.put(TARGET_LISTS, &format!("{number:06}"), &ListRow { valid_from, targets })
-            }
-            _ => Ok(()),
+        if fact.family() != "target-list" {
+            return Ok(());
         }
+        let target_list::Event::VersionIssued { number, valid_from, targets, reason } =
+            fact.read()?;
+        let row = ListRow { number, valid_from, reason, targets };
+        rows.put(TARGET_LISTS, &format!("{number:06}"), &row)
     }
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Import {
-    /// The CSV text: `code,level,parent,name`.
-    csv: String,
-    /// From which day on the rows hold.
-    #[schemars(with = "String")]
-    valid_from: Day,
-}
-
-async fn import(command: Command<Import>) -> Result<Response, Problem> {
-    let Import { csv, valid_from } = command.body.clone();
-    let entropy = command.seat().office.setting().entropy.clone();
-    let rows = read_csv(&csv, valid_from, || format!("v{}", entropy.word(12)))?;
-    let office = command.seat().office.setting().office.to_string();
-    command.decide::<Register>(office, None, Ask::ImportDivisions { rows }).await
-}
-
-async fn divisions(
+async fn lists(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    list::<Division>(&seat, DIVISIONS, "", &page, |_| true).await
-}
-
-async fn register(command: Command<Vec<Organization>>) -> Result<Response, Problem> {
-    let ask = Ask::RegisterOrganizations(command.body.clone());
-    let office = command.seat().office.setting().office.to_string();
-    command.decide::<Register>(office, None, ask).await
-}
-
-async fn organizations(
-    State(seat): State<Arc<Seat>>,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
-    list::<Organization>(&seat, ORGANIZATIONS, "", &page, |_| true).await
+    let rows = list::<ListRow>(&seat, TARGET_LISTS, "", &page, |_| true).await?;
+    let all: Vec<(String, ListRow)> = seat.office.reader().await?.all(TARGET_LISTS, "").await?;
+    // One event a version: the newest number is the stream's version.
+    Ok(tagged(rows, all.last().map(|(_, row)| u64::from(row.number))))
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -172,17 +118,23 @@ struct NewVersion {
 async fn issue(command: Command<NewVersion>) -> Result<Response, Problem> {
     let NewVersion { valid_from, targets, reason } = command.body.clone();
     let office = command.seat().office.setting().office.to_string();
+    let expected = command.expected_if_known();
     let run = act(move |unit: &mut Unit<'_>| {
         let (office, targets, reason) = (office.clone(), targets.clone(), reason.clone());
+        let expected = expected.clone();
         Box::pin(async move {
-            let (register, _) = unit.load::<Register>(&office).await?;
-            if let Some(unknown) = targets.iter().find(|target| !register.has(&target.org)) {
+            let known: Vec<(String, OrganizationRow)> = unit.rows(ORGANIZATIONS, "").await?;
+            let known: BTreeSet<String> = known.into_iter().map(|(id, _)| id).collect();
+            if let Some(unknown) = targets.iter().find(|target| !known.contains(&target.org)) {
                 return Err(Refusal::new(Code::UnknownOrg).detail(&unknown.org).into());
             }
             let covered: Vec<(String, CoverageRow)> = unit.rows(COVERAGE, "").await?;
             let inspected: BTreeSet<String> = covered.into_iter().map(|(org, _)| org).collect();
             let version = target_list::IssueVersion { valid_from, targets, reason, inspected };
-            let done = unit.execute::<target_list::TargetList>(&office, version).await?;
+            let (_, at) = unit.load::<target_list::TargetList>(&office).await?;
+            let expected = expected.at(at)?;
+            let done =
+                unit.execute_at::<target_list::TargetList>(&office, version, expected).await?;
             Ok(answer(&office, &done, json!({})))
         })
     });
@@ -195,22 +147,12 @@ pub async fn list_on(reader: &mut Reader, day: Day) -> Result<Option<ListRow>, P
     Ok(versions.into_iter().map(|(_, row)| row).rfind(|row| row.valid_from <= day))
 }
 
-#[derive(Deserialize)]
-struct AsOf {
-    as_of: Option<String>,
-}
-
 /// Coverage in form: feedback delivered by the day, over the list in force then.
 async fn coverage(
     State(seat): State<Arc<Seat>>,
-    Query(query): Query<AsOf>,
+    Query(as_of): Query<AsOf>,
 ) -> Result<Response, Problem> {
-    let day = match &query.as_of {
-        Some(text) => {
-            Day::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("as_of"))?
-        }
-        None => seat.office.setting().clock.now().day(),
-    };
+    let day = as_of.day(&seat)?;
     let mut reader = seat.office.reader().await?;
     let listed = list_on(&mut reader, day).await?.map(|row| row.targets).unwrap_or_default();
     let covered: Vec<(String, CoverageRow)> = reader.all(COVERAGE, "").await?;

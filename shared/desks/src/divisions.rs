@@ -1,0 +1,196 @@
+//! The register of divisions: imported at the city, read by everybody, as of any day.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    dated::Dated,
+    register::{Division, Event, Import, Register, read_csv},
+};
+use event_store::{FoldError, Rows, Unit, View, act};
+use kernel::{Code, Day, Fact};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use web::{Command, Problem, Route, Seat, Who, answer, get, post};
+
+use crate::listing::{AsOf, Page, list, tagged};
+
+/// Everything that a division ever was, by its id.
+pub const DIVISIONS: &str = "divisions";
+/// One row a division and period, in the order of the codes.
+const BY_CODE: &str = "divisions-by-code";
+/// The version of the register's stream, under the empty key.
+const REGISTER: &str = "register";
+
+/// What every office can ask.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get(
+            "/api/divisions",
+            Who::SignedIn,
+            ["区划", "Divisions in the order of their codes, as they are or were on a day"],
+            divisions,
+        )
+        .query::<Page>()
+        .query::<AsOf>()
+        .query::<Which>(),
+        get(
+            "/api/divisions/{id}",
+            Who::SignedIn,
+            ["区划沿革", "A division with all the names, codes and parents that it ever had"],
+            one,
+        ),
+    ]
+}
+
+/// What only the city has: its divisions are everybody's.
+pub fn city_routes() -> Vec<Route> {
+    vec![post::<NewImport, _>(
+        "/api/divisions/import",
+        Who::Roles(&["PLAN", "SYS"]),
+        ["导入区划", "Import divisions from CSV, all rows or none"],
+        import,
+    )]
+}
+
+/// A division in one period of its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PeriodRow {
+    /// The opaque id.
+    id: String,
+    /// The code.
+    code: String,
+    /// The name.
+    name: String,
+    /// The parent's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// The tier.
+    tier: String,
+    /// The first day.
+    valid_from: Day,
+    /// The last day; none until further notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    valid_to: Option<Day>,
+}
+
+impl PeriodRow {
+    fn key(&self) -> String {
+        format!("{}.{}.{}", self.code, self.valid_from, self.id)
+    }
+
+    fn holds_on(&self, day: Day) -> bool {
+        self.valid_from <= day && self.valid_to.is_none_or(|to| day <= to)
+    }
+}
+
+fn periods(all: &Dated<Division>) -> Vec<PeriodRow> {
+    let row = |period: domain::dated::Period<'_, Division>| {
+        let Division { id, code, name, parent, tier, valid_from } = period.value.clone();
+        PeriodRow { id, code, name, parent, tier, valid_from, valid_to: period.to }
+    };
+    all.periods().map(row).collect()
+}
+
+/// Folds the divisions.
+#[derive(Debug)]
+pub struct DivisionsView;
+
+impl View for DivisionsView {
+    fn name(&self) -> &'static str {
+        DIVISIONS
+    }
+
+    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+        if fact.family() != "register" {
+            return Ok(());
+        }
+        let Event::DivisionsImported { divisions } = fact.read()?;
+        rows.put(REGISTER, "", &fact.version)?;
+        for division in divisions {
+            let known: Option<Dated<Division>> = rows.get(DIVISIONS, &division.id)?;
+            let mut all = known.unwrap_or_default();
+            for old in periods(&all) {
+                rows.delete(BY_CODE, &old.key());
+            }
+            let id = division.id.clone();
+            all.set(division.valid_from, division);
+            for new in periods(&all) {
+                rows.put(BY_CODE, &new.key(), &new)?;
+            }
+            rows.put(DIVISIONS, &id, &all)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which divisions.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Which {
+    /// Only with this code.
+    code: Option<String>,
+    /// Only right under the division with this id.
+    parent: Option<String>,
+    /// Only of this tier.
+    tier: Option<String>,
+}
+
+async fn divisions(
+    State(seat): State<Arc<Seat>>,
+    Query(page): Query<Page>,
+    Query(as_of): Query<AsOf>,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    let day = as_of.day(&seat)?;
+    let prefix = which.code.as_ref().map(|code| format!("{code}.")).unwrap_or_default();
+    let wanted = |of: &Option<String>, is: Option<&str>| of.is_none() || of.as_deref() == is;
+    let rows = list::<PeriodRow>(&seat, BY_CODE, &prefix, &page, |row| {
+        row.holds_on(day)
+            && wanted(&which.parent, row.parent.as_deref())
+            && wanted(&which.tier, Some(&row.tier))
+    });
+    let rows = rows.await?;
+    let version: Option<Option<u64>> = seat.office.reader().await?.view(REGISTER, "").await?;
+    Ok(tagged(rows, version.flatten()))
+}
+
+async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let all: Option<Dated<Division>> = seat.office.reader().await?.view(DIVISIONS, &id).await?;
+    let all = all.ok_or(Code::NotFound)?;
+    let demo = seat.pin.demo;
+    Ok(Json(json!({"demo": demo, "id": id, "periods": periods(&all)})).into_response())
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewImport {
+    /// The CSV text: `code,level,parent,name` and, for a renumbered division, the
+    /// former code as a fifth column.
+    csv: String,
+    /// From which day on the rows hold.
+    #[schemars(with = "String")]
+    valid_from: Day,
+}
+
+async fn import(command: Command<NewImport>) -> Result<Response, Problem> {
+    let NewImport { csv, valid_from } = command.body.clone();
+    let setting = command.seat().office.setting();
+    let (entropy, office) = (setting.entropy.clone(), setting.office.to_string());
+    let rows = read_csv(&csv, || format!("v{}", entropy.word(12)))?;
+    let expected = command.expected_if_known();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (office, rows, expected) = (office.clone(), rows.clone(), expected.clone());
+        Box::pin(async move {
+            let (_, version) = unit.load::<Register>(&office).await?;
+            let ask = Import { rows, valid_from };
+            let done = unit.execute_at::<Register>(&office, ask, expected.at(version)?).await?;
+            Ok(answer(&office, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
