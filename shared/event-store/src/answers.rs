@@ -1,6 +1,10 @@
 //! Idempotency: a command that was answered is answered the same again.
 
+use std::collections::HashMap;
+
 use kernel::sign::Hash;
+
+use crate::{StoreError, db::Conn, log};
 
 /// What a command was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,4 +32,31 @@ impl Idempotency {
         let scope = Hash::of(&[person.as_bytes(), &[0], route.as_bytes(), &[0], key.as_bytes()]);
         Self { scope: scope.to_string(), body_hash: Hash::of(&[body]) }
     }
+}
+
+/// Answers by scope, each with the hash of the body it answered.
+pub(crate) type Given = HashMap<String, (Hash, Answer)>;
+
+/// What was answered under these scopes before: one question for a whole batch.
+pub(crate) async fn given(conn: &mut Conn, scopes: &[&str]) -> Result<Given, StoreError> {
+    let mut given = Given::new();
+    let mut rest = scopes;
+    while let Some(first) = rest.first() {
+        // Few distinct statements: the places left over ask for the first once more.
+        let places = [1, 8, 64].into_iter().find(|size| *size >= rest.len()).unwrap_or(64);
+        let (now, later) = rest.split_at(places.min(rest.len()));
+        let asked = now.iter().chain(std::iter::repeat(first)).take(places);
+        let names: Vec<String> = (1..=places).map(|at| format!("${at}")).collect();
+        let sql = format!(
+            "SELECT scope, body_hash, status, etag, body FROM answers WHERE scope IN ({})",
+            names.join(",")
+        );
+        for row in conn.rows(&sql, asked.map(|scope| (*scope).into()).collect()).await? {
+            let status = u16::try_from(row.int(2)?).unwrap_or(500);
+            let answer = Answer { status, etag: row.text(3)?, body: row.blob(4)? };
+            given.insert(row.text(0)?, (log::to_hash(&row.blob(1)?)?, answer));
+        }
+        rest = later;
+    }
+    Ok(given)
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     Setting, StoreError,
-    answers::{Answer, Idempotency},
+    answers::{self, Answer, Given, Idempotency},
     batch::{Committed, Head},
     db::Conn,
     flush, log, rebuild,
@@ -164,11 +164,18 @@ impl Writer {
 
     async fn attempt(&self, open: &mut Opened, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::with_capacity(jobs.len());
+        let keys: Vec<&str> =
+            jobs.iter().filter_map(|job| job.key.as_ref()).map(|key| key.scope.as_str()).collect();
+        let given = answers::given(&mut open.conn, &keys).await?;
         let mut unit = Unit::new(&self.setting, &mut open.conn, &open.committed);
         let mut refold = false;
         for job in jobs {
             let outcome = match &job.work {
-                Work::Act(act) => self.one(&mut unit, job, act).await,
+                Work::Act(act) => match answered(&unit, job.key.as_ref(), &given) {
+                    Ok(None) => self.one(&mut unit, job, act).await,
+                    Ok(Some(answer)) => Ok(answer),
+                    Err(code) => Err(code.into()),
+                },
                 Work::Refold => {
                     refold = true;
                     Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
@@ -206,11 +213,6 @@ impl Writer {
 
     /// Runs one command on top of the batch so far.
     async fn one(&self, unit: &mut Unit<'_>, job: &Job, act: &Act) -> Outcome {
-        if let Some(key) = &job.key
-            && let Some(given) = answered(unit, key).await?
-        {
-            return Ok(given);
-        }
         if let Some(code) = *self.hold.read().unwrap_or_else(PoisonError::into_inner) {
             return Err(code.into());
         }
@@ -244,24 +246,21 @@ impl Writer {
     }
 }
 
-/// The answer that this key was given before.
-async fn answered(unit: &mut Unit<'_>, key: &Idempotency) -> Result<Option<Answer>, Stop> {
-    let in_batch = unit.stack.iter().flat_map(|delta| &delta.answers);
-    let mut found = in_batch
-        .filter(|(given, _)| given.scope == key.scope)
-        .map(|(given, answer)| (given.body_hash, answer.clone()))
-        .next_back();
-    if found.is_none() {
-        let sql = "SELECT body_hash, status, etag, body FROM answers WHERE scope = $1";
-        if let Some(row) = unit.conn.rows(sql, vec![key.scope.as_str().into()]).await?.first() {
-            let status = u16::try_from(row.int(1)?).unwrap_or(500);
-            let answer = Answer { status, etag: row.text(2)?, body: row.blob(3)? };
-            found = Some((log::to_hash(&row.blob(0)?)?, answer));
-        }
-    }
+/// The answer that this key was given before, in this batch or an earlier one.
+fn answered(
+    unit: &Unit<'_>,
+    key: Option<&Idempotency>,
+    given: &Given,
+) -> Result<Option<Answer>, Code> {
+    let Some(key) = key else { return Ok(None) };
+    let mut in_batch = unit.stack.iter().flat_map(|delta| &delta.answers);
+    let found = in_batch
+        .find(|(of, _)| of.scope == key.scope)
+        .map(|(of, answer)| (of.body_hash, answer))
+        .or_else(|| given.get(&key.scope).map(|(hash, answer)| (*hash, answer)));
     match found {
-        Some((hash, _)) if hash != key.body_hash => Err(Code::KeyReused.into()),
-        found => Ok(found.map(|(_, answer)| answer)),
+        Some((hash, _)) if hash != key.body_hash => Err(Code::KeyReused),
+        found => Ok(found.map(|(_, answer)| answer.clone())),
     }
 }
 
