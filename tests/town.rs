@@ -249,9 +249,11 @@ impl Town {
 
     /// Registers the district's units: one of its own and one of the township's.
     pub async fn register_units(&self) {
+        let town = kernel::OfficeId::parse(&self.id(TOWN)).unwrap();
+        self.api(DISTRICT).heard_of(&[town]).await.unwrap();
         let units = json!([
-            {"id": "o1", "name": "县直单位001", "level": "county", "valid_from": "2021-12-01"},
-            {"id": "v1", "name": "南坡村", "level": "village", "unit_office": self.id(TOWN),
+            {"number": "o1", "name": "县直单位001", "level": "county", "valid_from": "2021-12-01"},
+            {"number": "v1", "name": "南坡村", "level": "village", "unit_office": self.id(TOWN),
                 "valid_from": "2021-12-01"},
         ]);
         self.api(DISTRICT).post("PLAN", "/api/organizations", "units", None, &units).await.unwrap();

@@ -53,6 +53,26 @@ impl Api {
         Self { id, code, url, keys, client, tokens: Arc::default(), sent }
     }
 
+    /// The id of the organization with a number of this office.
+    pub fn organization(&self, number: &str) -> String {
+        format!("{}-{number}", self.id)
+    }
+
+    /// Waits until the office has heard of others: their ids, as the city enrolled them.
+    pub async fn heard_of(&self, offices: &[OfficeId]) -> Result<(), String> {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_mins(1) {
+            let known = self.get("PLAN", "/api/offices").await?;
+            let known: Vec<&Value> = known["items"].as_array().into_iter().flatten().collect();
+            let here = |id: &OfficeId| known.iter().any(|of| of["seat"]["office"] == id.as_str());
+            if offices.iter().all(here) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("{} has not heard of every office after a minute", self.code))
+    }
+
     fn token(&self, role: &str) -> Result<String, String> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|(_, _, at)| at.elapsed() < Duration::from_hours(6));

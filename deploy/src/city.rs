@@ -360,6 +360,9 @@ impl City {
         }
         if self.first {
             self.show_links();
+        } else {
+            let links = self.keys("<code>").join("first-sign-in.json");
+            say(&format!("\n首次登录链接(未用的)unused first sign-in links: {}", links.display()));
         }
         if self.plan.is_demo() {
             say(&format!(

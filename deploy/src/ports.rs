@@ -5,6 +5,8 @@ use std::{
     net::TcpListener,
 };
 
+use crate::output::say;
+
 /// Ports by name.
 #[derive(Debug)]
 pub(crate) struct Ports {
@@ -25,6 +27,9 @@ impl Ports {
             !self.taken.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok()
         });
         let port = free.ok_or("no port is free")?;
+        if let Some(before) = before.filter(|before| *before != port) {
+            say(&format!("port {before} of {name} is in use: {port} instead"));
+        }
         self.taken.insert(port);
         self.kept.insert(name.to_owned(), port);
         Ok(port)

@@ -23,7 +23,7 @@ pub struct Script<'a> {
 }
 
 impl<'a> Script<'a> {
-    /// A round that has not begun.
+    /// A round that has not begun; its tasks name organizations by their numbers.
     pub fn new(
         api: &'a Api,
         plan: Value,
@@ -31,6 +31,12 @@ impl<'a> Script<'a> {
         findings: Vec<(String, String, String)>,
     ) -> Self {
         let (id, version) = (String::new(), String::new());
+        let of_office = |mut task: Value| {
+            let number = task["target"].as_str().unwrap_or_default();
+            task["target"] = api.organization(number).into();
+            task
+        };
+        let tasks = tasks.into_iter().map(of_office).collect();
         Self { api, plan, tasks, findings, id, version, drafted: Vec::new() }
     }
 

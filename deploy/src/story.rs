@@ -75,15 +75,15 @@ impl Story {
     async fn register(&self) -> Result<(), String> {
         let import = json!({"csv": SHANGLUO, "valid_from": "2023-06-30"});
         self.city.post("PLAN", "/api/divisions/import", "divisions", None, &import).await?;
-        let org = |n: u32| json!({"id": format!("o{n:04}"), "name": format!("市直单位{n:03}"), "level": "city", "valid_from": "2016-12-01"});
+        let org = |n: u32| json!({"number": format!("o{n:04}"), "name": format!("市直单位{n:03}"), "level": "city", "valid_from": "2016-12-01"});
         let orgs: Vec<Value> = (1..=94).map(org).collect();
         self.city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
         for (key, version, count, from, reason) in [
             ("list-1", None, 90, "2016-12-01", "五年规划"),
             ("list-2", Some("1"), 94, "2018-10-01", "机构改革"),
         ] {
-            let target = |n: u32| json!({"org": format!("o{n:04}"), "level": "city"});
-            let targets: Vec<Value> = (1..=count).map(target).collect();
+            let targets: Vec<String> =
+                (1..=count).map(|n: u32| self.city.organization(&format!("o{n:04}"))).collect();
             let list = json!({"valid_from": from, "targets": targets, "reason": reason});
             self.city.post("PLAN", "/api/target-lists", key, version, &list).await?;
         }
@@ -99,7 +99,7 @@ impl Story {
         code: &str,
         name: &str,
     ) -> Result<(), String> {
-        let org = |id: String, name: &str, level: &str| json!({"id": id, "name": name, "level": level, "valid_from": "2021-12-01"});
+        let org = |id: String, name: &str, level: &str| json!({"number": id, "name": name, "level": level, "valid_from": "2023-06-30"});
         let mut orgs: Vec<Value> = (1..=8)
             .map(|n| org(format!("o{n:04}"), &format!("县直单位{n:03}"), "county"))
             .collect();
@@ -120,9 +120,10 @@ impl Story {
             orgs.push(new);
         }
         district.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await?;
-        let target = |org: &Value| json!({"org": org["id"], "level": org["level"]});
-        let targets: Vec<Value> = orgs.iter().map(target).collect();
-        let list = json!({"valid_from": "2021-12-01", "targets": targets, "reason": "五年规划"});
+        let number = |org: &Value| org["number"].as_str().unwrap_or_default().to_owned();
+        let targets: Vec<String> =
+            orgs.iter().map(|org| district.organization(&number(org))).collect();
+        let list = json!({"valid_from": "2023-07-01", "targets": targets, "reason": "五年规划"});
         district.post("PLAN", "/api/target-lists", "targets", None, &list).await.map(drop)
     }
 

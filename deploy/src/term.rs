@@ -5,7 +5,7 @@
 //! published numbers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -161,7 +161,7 @@ pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
 }
 
 fn organization(at: usize, code: &str, target: &Target, unit: &Api) -> Value {
-    let mut body = json!({"id": format!("o{at:04}"), "name": target.name, "level": target.level, "valid_from": "2016-12-01"});
+    let mut body = json!({"number": format!("o{at:04}"), "name": target.name, "level": target.level, "valid_from": "2016-12-01"});
     if target.unit != code {
         body["unit_office"] = json!(unit.id);
     }
@@ -176,16 +176,18 @@ async fn committee(
 ) -> Result<(), String> {
     let api = apis.get(code).ok_or("the office does not serve")?;
     let unit = |target: &Target| apis.get(&target.unit).ok_or("the unit's office does not serve");
+    let mut units = BTreeSet::new();
+    for target in &targets {
+        units.insert(unit(target)?.id.clone());
+    }
+    api.heard_of(&Vec::from_iter(units)).await?;
     let mut organizations = Vec::new();
     for (at, target) in targets.iter().enumerate() {
         organizations.push(organization(at, code, target, unit(target)?));
     }
     api.post("PLAN", "/api/organizations", "organizations", None, &json!(organizations)).await?;
-    let listed: Vec<Value> = targets
-        .iter()
-        .enumerate()
-        .map(|(at, target)| json!({"org": format!("o{at:04}"), "level": target.level}))
-        .collect();
+    let listed: Vec<String> =
+        (0..targets.len()).map(|at| api.organization(&format!("o{at:04}"))).collect();
     let list = json!({"valid_from": "2016-12-01", "targets": listed, "reason": "五年规划"});
     api.post("PLAN", "/api/target-lists", "targets", None, &list).await?;
     let mut rounds = Vec::new();

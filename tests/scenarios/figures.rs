@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deploy::{
-    api::from_base64,
+    api::{Api, from_base64},
     round::{Script, rectify},
 };
 use domain::finding::{Event, Finding, State};
@@ -45,6 +45,21 @@ async fn from_the_streams(town: &Town) -> BTreeMap<String, (u64, u64)> {
     counts
 }
 
+/// The day, and how many targets were inspected by then at each level.
+async fn covered(office: &Api, query: &str) -> (String, Vec<u64>) {
+    let coverage = office.get("PLAN", &format!("/api/coverage{query}")).await.unwrap();
+    let levels = coverage["levels"].as_array().unwrap().iter();
+    let inspected = levels.map(|level| {
+        let (inspected, targets) = (level["inspected"].as_u64(), level["targets"].as_u64());
+        let rate = if inspected == Some(0) { "0.0" } else { "100.0" };
+        if targets > Some(0) {
+            assert_eq!(level["rate"], rate, "{level}");
+        }
+        inspected.unwrap()
+    });
+    (coverage["as_of"].as_str().unwrap().to_owned(), inspected.collect())
+}
+
 fn shown(results: &Value) -> BTreeMap<String, (u64, u64)> {
     let levels = results["levels"].as_array().unwrap().iter();
     let counts = levels.map(|row| {
@@ -63,6 +78,9 @@ async fn the_city_shows_what_the_districts_streams_give() {
     let found = [("k1", "甲"), ("k1", "乙"), ("k2", "丙"), ("k2", "丁"), ("k2", "戊")];
     let found = found.map(|(task, title)| (task.to_owned(), title.to_owned(), "三要素".to_owned()));
     let district = town.api(DISTRICT);
+    let listed = ["o1", "v1"].map(|number| district.organization(number));
+    let list = json!({"valid_from": "2022-01-01", "targets": listed, "reason": "五年规划"});
+    district.post("PLAN", "/api/target-lists", "list", None, &list).await.unwrap();
     let mut round = Script::new(&district, plan, tasks, found.into());
     round.plan().await.unwrap();
     round.authorise().await.unwrap();
@@ -70,6 +88,11 @@ async fn the_city_shows_what_the_districts_streams_give() {
     round.withdraw().await.unwrap();
     round.hear().await.unwrap();
     round.feed_back().await.unwrap();
+    let today = covered(&district, "").await;
+    assert_eq!(today.1, [0, 1, 1], "one target of the county level and one village");
+    let day = kernel::Day::parse(&today.0).unwrap();
+    assert_eq!(covered(&district, &format!("?as_of={}", day.before())).await.1, [0, 0, 0]);
+    assert_eq!(covered(&district, &format!("?as_of={day}")).await.1, [0, 1, 1]);
     rectify(&town.api(TOWN), "COM", &round.drafted[0]).await.unwrap();
     rectify(&district, "UNIT", &round.drafted[2]).await.unwrap();
     rectify(&district, "UNIT", &round.drafted[3]).await.unwrap();

@@ -141,14 +141,14 @@ async fn coverage_is_counted_against_the_list_in_force() {
     let city = town.api(CITY);
     let orgs: Vec<Value> = (1..=94)
         .map(|n| {
-            json!({"id": format!("o{n}"), "name": format!("单位{n}"), "level": "city",
+            json!({"number": format!("o{n}"), "name": format!("单位{n}"), "level": "city",
             "valid_from": "2016-12-01"})
         })
         .collect();
     city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await.unwrap();
     for (count, from, version) in [(90, "2016-12-01", None), (94, "2018-10-01", Some("1"))] {
-        let targets: Vec<Value> =
-            (1..=count).map(|n| json!({"org": format!("o{n}"), "level": "city"})).collect();
+        let targets: Vec<String> =
+            (1..=count).map(|n| city.organization(&format!("o{n}"))).collect();
         let list = json!({"valid_from": from, "targets": targets, "reason": "机构改革"});
         city.post("PLAN", "/api/target-lists", from, version, &list).await.unwrap();
     }

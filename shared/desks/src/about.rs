@@ -10,7 +10,10 @@ use axum::{
 use domain::demo_clock::{DemoClock, Move};
 use event_store::{Unit, act};
 use kernel::{Code, Timestamp, sign::Hash};
-use messaging::neighbours;
+use messaging::{
+    directory::{DIRECTORY, Entry},
+    neighbours,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -26,6 +29,7 @@ pub fn routes() -> Vec<Route> {
             ["就绪", "Whether the office records, and its link to the hub"],
             ready,
         ),
+        get("/api/offices", Who::SignedIn, ["单位名录", "The directory"], offices),
         get(
             "/api/neighbours",
             Who::SignedIn,
@@ -87,6 +91,12 @@ async fn intake(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     }
     let body = json!({"counted": seat.counters.all(), "held": waiting, "evidence": evidence});
     Ok(Json(body).into_response())
+}
+
+async fn offices(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
+    let offices: Vec<_> = rows.into_iter().map(|(_, entry)| entry.member).collect();
+    Ok(Json(json!({"demo": seat.pin.demo, "items": offices})).into_response())
 }
 
 async fn check(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {

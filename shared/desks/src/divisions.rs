@@ -7,12 +7,9 @@ use axum::{
     extract::{Path, Query, State},
     response::{IntoResponse, Response},
 };
-use domain::{
-    dated::Dated,
-    register::{Division, Event, Import, Register, read_csv},
-};
+use domain::register::{Attributes, Division, Event, Import, Life, Register, read_csv};
 use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Code, Day, Fact};
+use kernel::{Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -89,12 +86,14 @@ impl PeriodRow {
     }
 }
 
-fn periods(all: &Dated<Division>) -> Vec<PeriodRow> {
-    let row = |period: domain::dated::Period<'_, Division>| {
-        let Division { id, code, name, parent, tier, valid_from } = period.value.clone();
-        PeriodRow { id, code, name, parent, tier, valid_from, valid_to: period.to }
-    };
-    all.periods().map(row).collect()
+fn periods(id: &str, life: &Life) -> Vec<PeriodRow> {
+    let mut rows = Vec::new();
+    for period in life.periods() {
+        let Some(Attributes { code, name, parent, tier }) = period.value.clone() else { continue };
+        let (valid_from, valid_to) = (period.from, period.to);
+        rows.push(PeriodRow { id: id.to_owned(), code, name, parent, tier, valid_from, valid_to });
+    }
+    rows
 }
 
 /// Folds the divisions.
@@ -112,18 +111,16 @@ impl View for DivisionsView {
         }
         let Event::DivisionsImported { divisions } = fact.read()?;
         rows.put(REGISTER, "", &fact.version)?;
-        for division in divisions {
-            let known: Option<Dated<Division>> = rows.get(DIVISIONS, &division.id)?;
-            let mut all = known.unwrap_or_default();
-            for old in periods(&all) {
+        for Division { id, valid_from, attributes } in divisions {
+            let mut life: Life = rows.get(DIVISIONS, &id)?.unwrap_or_default();
+            for old in periods(&id, &life) {
                 rows.delete(BY_CODE, &old.key());
             }
-            let id = division.id.clone();
-            all.set(division.valid_from, division);
-            for new in periods(&all) {
+            life.set(valid_from, attributes);
+            for new in periods(&id, &life) {
                 rows.put(BY_CODE, &new.key(), &new)?;
             }
-            rows.put(DIVISIONS, &id, &all)?;
+            rows.put(DIVISIONS, &id, &life)?;
         }
         Ok(())
     }
@@ -140,6 +137,8 @@ struct Which {
     tier: Option<String>,
 }
 
+const TIERS: [&str; 4] = ["city", "district", "township", "village"];
+
 async fn divisions(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
@@ -149,28 +148,32 @@ async fn divisions(
     let day = as_of.day(&seat)?;
     let prefix = which.code.as_ref().map(|code| format!("{code}.")).unwrap_or_default();
     let wanted = |of: &Option<String>, is: Option<&str>| of.is_none() || of.as_deref() == is;
+    if which.tier.as_ref().is_some_and(|tier| !TIERS.contains(&tier.as_str())) {
+        return Err(Refusal::new(Code::BadField).detail(format!("tier: {TIERS:?}")).into());
+    }
+    // Read before the rows: a tag that is too old only costs another reading.
+    let version: Option<Option<u64>> = seat.office.reader().await?.view(REGISTER, "").await?;
     let rows = list::<PeriodRow>(&seat, BY_CODE, &prefix, &page, |row| {
         row.holds_on(day)
             && wanted(&which.parent, row.parent.as_deref())
             && wanted(&which.tier, Some(&row.tier))
     });
-    let rows = rows.await?;
-    let version: Option<Option<u64>> = seat.office.reader().await?.view(REGISTER, "").await?;
-    Ok(tagged(rows, version.flatten()))
+    Ok(tagged(rows.await?, version.flatten()))
 }
 
 async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let all: Option<Dated<Division>> = seat.office.reader().await?.view(DIVISIONS, &id).await?;
-    let all = all.ok_or(Code::NotFound)?;
+    let life: Option<Life> = seat.office.reader().await?.view(DIVISIONS, &id).await?;
+    let life = life.ok_or(Code::NotFound)?;
     let demo = seat.pin.demo;
-    Ok(Json(json!({"demo": demo, "id": id, "periods": periods(&all)})).into_response())
+    Ok(Json(json!({"demo": demo, "id": id, "periods": periods(&id, &life)})).into_response())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewImport {
-    /// The CSV text: `code,level,parent,name` and, for a renumbered division, the
-    /// former code as a fifth column.
+    /// The CSV text: `code,level,parent,name`; level `ended` for one that ends. A fifth
+    /// column says which division is meant, where the code alone does not: its
+    /// former code, its id, or `new`.
     csv: String,
     /// From which day on the rows hold.
     #[schemars(with = "String")]

@@ -19,7 +19,7 @@ use kernel::{
     sign::{Hash, PublicKey},
 };
 use messaging::{
-    directory::{DIRECTORY, Entry, Pin},
+    directory::Pin,
     nats::{Failure, provision::office_jwt},
 };
 use schemars::JsonSchema;
@@ -147,7 +147,6 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
             ["单位注册", "An office enrols with its token and keys"],
             enrol,
         ),
-        get("/api/offices", Who::SignedIn, ["单位名录", "The directory"], offices),
         get(
             "/api/ingest",
             Who::SignedIn,
@@ -155,12 +154,6 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
             counted,
         ),
     ]
-}
-
-async fn offices(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
-    let offices: Vec<_> = rows.into_iter().map(|(_, entry)| entry.member).collect();
-    Ok(Json(json!({"demo": seat.pin.demo, "items": offices})).into_response())
 }
 
 async fn counted(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {

@@ -12,7 +12,7 @@ use kernel::{Code, Day, Fact, OfficeId, Refusal, Timestamp, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
+use web::{Caller, Command, Problem, Route, Seat, Who, change, get, post, view};
 
 use crate::{
     listing::{Page, list},
@@ -36,13 +36,13 @@ pub fn routes() -> Vec<Route> {
             ["登记应报事项", "Expect a filing of one's own, by plan"],
             expect,
         ),
-        post::<Attach, _>(
+        change::<Attach, _>(
             "/api/filings/{id}/items",
             FILERS,
             ["附材料", "Attach an uploaded paper"],
             attach,
         ),
-        post::<Submit, _>(
+        change::<Submit, _>(
             "/api/filings/{id}/submit",
             Who::Roles(&["FILE", "COM"]),
             ["报送", "Submit"],

@@ -15,7 +15,7 @@ use kernel::{Class, Code, Day, Fact, OfficeId, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
+use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
 
 use crate::{
     feed::may_read,
@@ -37,25 +37,25 @@ const READERS: Who =
 pub fn team_routes() -> Vec<Route> {
     vec![
         post::<NewDraft, _>("/api/findings", TEAM, ["起草问题底稿", "Draft a finding"], draft),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/findings/{id}/co-sign",
             TEAM,
             ["第二人签字", "Co-sign; another person than the drafter"],
             co_sign,
         ),
-        post::<Reason, _>(
+        change::<Reason, _>(
             "/api/findings/{id}/drop",
             Who::Roles(&["TL", "TD"]),
             ["不再列入", "Drop a draft with a reason"],
             drop_draft,
         ),
-        post::<CloseOut, _>(
+        change::<CloseOut, _>(
             "/api/findings/{id}/close-out",
             Who::Roles(&["RECT"]),
             ["销号", "Take it off the ledger, on the newest completion"],
             close_out,
         ),
-        post::<Reason, _>(
+        change::<Reason, _>(
             "/api/findings/{id}/reopen",
             Who::Roles(&["RECT"]),
             ["重新整改", "Reopen with a reason"],

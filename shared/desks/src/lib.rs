@@ -23,5 +23,6 @@ pub mod results;
 pub mod reviews;
 pub mod rounds;
 pub mod running;
+pub mod sign_in;
 pub mod targets;
 pub mod tiers;

@@ -7,15 +7,18 @@ use axum::{
     response::Response,
 };
 use domain::{
-    dated::Dated,
-    organization::{Attributes, Command as Ask, Event, Organization},
+    Level,
+    dated::{Dated, Period},
+    organization::{Attributes, Command as Ask, Event, Organization, Said},
+    register::Life,
 };
 use event_store::{Answer, FoldError, Rows, Stop, Unit, View, act};
-use kernel::{Code, Day, Fact, Refusal};
+use kernel::{Code, Day, Fact, OfficeId, Refusal};
+use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use web::{Command, Problem, Route, Seat, Who, answer, get, post, view};
+use web::{Command, Problem, Route, Seat, Who, answer, change, get, post, view};
 
 use crate::{
     divisions::DIVISIONS,
@@ -48,11 +51,11 @@ pub fn routes() -> Vec<Route> {
             ["被巡察党组织沿革", "An organization with all that it ever was"],
             one,
         ),
-        post::<Attributes, _>(
+        change::<Change, _>(
             "/api/organizations/{id}/attributes",
             Who::Roles(&["PLAN"]),
             ["变更被巡察党组织", "Give an organization another name or level from a day on"],
-            change,
+            amend,
         ),
     ]
 }
@@ -67,11 +70,12 @@ pub struct OrganizationRow {
 }
 
 impl OrganizationRow {
-    fn shown(&self, id: &str, attributes: &Attributes, to: Option<Day>) -> Value {
-        let mut shown = json!(attributes);
+    fn shown(&self, id: &str, period: &Period<'_, Attributes>) -> Value {
+        let mut shown = json!(period.value);
         shown["id"] = id.into();
         shown["version"] = self.version.into();
-        if let Some(to) = to {
+        shown["valid_from"] = json!(period.from);
+        if let Some(to) = period.to {
             shown["valid_to"] = json!(to);
         }
         shown
@@ -93,10 +97,10 @@ impl View for OrganizationsView {
         }
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
         let event: Event = fact.read()?;
-        let new = event.attributes().clone();
+        let Said { valid_from, attributes } = event.said().clone();
         rows.change(ORGANIZATIONS, id, |row: &mut OrganizationRow| {
             row.version = fact.version.unwrap_or(row.version);
-            row.attributes.set(new.valid_from, new);
+            row.attributes.set(valid_from, attributes);
         })
     }
 }
@@ -105,49 +109,90 @@ impl View for OrganizationsView {
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewOrganization {
-    /// The opaque id, for good: letters, digits, `-` and `_`.
-    id: String,
+    /// A number of its own in this office, for good; its id follows from it.
+    number: String,
     /// From which day on this holds.
     #[schemars(with = "String")]
     valid_from: Day,
     /// The name.
     name: String,
     /// Its level.
-    level: domain::Level,
+    level: Level,
+    /// Its code, if it has one.
+    code: Option<String>,
+    /// The id of the organization above it.
+    parent: Option<String>,
     /// The id of its division, for a village or a township.
     division: Option<String>,
     /// The office where it rectifies; none for a unit of this office.
     #[schemars(with = "Option<String>")]
-    unit_office: Option<kernel::OfficeId>,
+    unit_office: Option<OfficeId>,
 }
 
 impl NewOrganization {
-    fn parts(self) -> (String, Attributes) {
-        let Self { id, valid_from, name, level, division, unit_office } = self;
-        (id, Attributes { valid_from, name, level, division, unit_office })
+    fn parts(self) -> (String, Said) {
+        let Self { number, valid_from, name, level, code, parent, division, unit_office } = self;
+        let attributes = Attributes { name, level, code, parent, division, unit_office };
+        (number, Said { valid_from, attributes })
     }
 }
 
-/// Refuses a division that this office has not heard of.
-async fn known_division(unit: &mut Unit<'_>, attributes: &Attributes) -> Result<(), Stop> {
-    let Some(division) = &attributes.division else { return Ok(()) };
-    let known: Option<Dated<domain::register::Division>> = unit.row(DIVISIONS, division).await?;
-    known.map(drop).ok_or_else(|| Refusal::new(Code::UnknownDivision).detail(division).into())
+/// Other attributes from a day on; what is left out is no more.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// From which day on this holds.
+    #[schemars(with = "String")]
+    valid_from: Day,
+    /// What it is from then on.
+    attributes: Attributes,
+}
+
+/// Refuses a division, an organization above and an office that are not known here.
+async fn known(unit: &mut Unit<'_>, id: &str, said: &Said) -> Result<(), Stop> {
+    let Said { valid_from: day, attributes } = said;
+    if let Some(division) = &attributes.division {
+        let life: Option<Life> = unit.row(DIVISIONS, division).await?;
+        if life.is_none_or(|life| life.on(*day).is_none_or(Option::is_none)) {
+            return Err(Refusal::new(Code::UnknownDivision).detail(division).into());
+        }
+    }
+    let mut above = attributes.parent.clone();
+    let mut path = vec![id.to_owned()];
+    while let Some(parent) = above {
+        let row: Option<OrganizationRow> = unit.row(ORGANIZATIONS, &parent).await?;
+        let Some(row) = row.filter(|_| !path.contains(&parent)) else {
+            return Err(Refusal::new(Code::UnknownOrg).detail(format!("parent: {parent}")).into());
+        };
+        above = row.attributes.on(*day).and_then(|above| above.parent.clone());
+        path.push(parent);
+    }
+    if let Some(office) = &attributes.unit_office {
+        let member: Option<Entry> = unit.row(DIRECTORY, office.as_str()).await?;
+        if member.is_none() {
+            return Err(Refusal::new(Code::UnknownOffice).detail(office.as_str()).into());
+        }
+    }
+    Ok(())
 }
 
 async fn register(command: Command<Vec<NewOrganization>>) -> Result<Response, Problem> {
     let new = command.body.clone();
+    if new.is_empty() {
+        return Err(Refusal::new(Code::BadField).detail("[]: nothing to register").into());
+    }
     let run = act(move |unit: &mut Unit<'_>| {
         let new = new.clone();
         Box::pin(async move {
             let mut ids = Vec::new();
-            for (id, attributes) in new.into_iter().map(NewOrganization::parts) {
-                domain::plain("id", &id)?;
-                known_division(unit, &attributes).await?;
-                let done = unit.execute::<Organization>(&id, Ask::Register(attributes)).await;
+            for (number, said) in new.into_iter().map(NewOrganization::parts) {
+                domain::plain("number", &number)?;
+                let id = format!("{}-{number}", unit.setting().office);
+                known(unit, &id, &said).await?;
+                let done = unit.execute::<Organization>(&id, Ask::Register(said)).await;
                 done.map_err(|stop| match stop {
                     Stop::Refused(refusal) if refusal.detail.is_empty() => {
-                        refusal.detail(&id).into()
+                        refusal.detail(&number).into()
                     }
                     other => other,
                 })?;
@@ -160,14 +205,14 @@ async fn register(command: Command<Vec<NewOrganization>>) -> Result<Response, Pr
     command.run(run).await
 }
 
-async fn change(Path(id): Path<String>, command: Command<Attributes>) -> Result<Response, Problem> {
-    let (expected, attributes) = (command.expected()?, command.body.clone());
+async fn amend(Path(id): Path<String>, command: Command<Change>) -> Result<Response, Problem> {
+    let (expected, Change { valid_from, attributes }) = (command.expected()?, command.body.clone());
+    let said = Said { valid_from, attributes };
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, attributes) = (id.clone(), attributes.clone());
+        let (id, said) = (id.clone(), said.clone());
         Box::pin(async move {
-            known_division(unit, &attributes).await?;
-            let ask = Ask::Change(attributes);
-            let done = unit.execute_at::<Organization>(&id, ask, expected).await?;
+            known(unit, &id, &said).await?;
+            let done = unit.execute_at::<Organization>(&id, Ask::Change(said), expected).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
@@ -181,8 +226,8 @@ async fn organizations(
 ) -> Result<Response, Problem> {
     let day = as_of.day(&seat)?;
     list_as(&seat, ORGANIZATIONS, "", &page, |id, row: OrganizationRow| {
-        let period = row.attributes.periods().find(|period| period.holds_on(day))?;
-        Some(row.shown(id, period.value, period.to))
+        let periods = row.attributes.periods();
+        periods.iter().find(|period| period.holds_on(day)).map(|period| row.shown(id, period))
     })
     .await
 }
@@ -191,8 +236,8 @@ async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Re
     let mut reader = seat.office.reader().await?;
     let row: Option<OrganizationRow> = reader.view(ORGANIZATIONS, &id).await?;
     let row = row.ok_or(Code::NotFound)?;
-    let periods = row.attributes.periods();
-    let periods: Vec<Value> = periods.map(|p| row.shown(&id, p.value, p.to)).collect();
+    let periods: Vec<Value> =
+        row.attributes.periods().iter().map(|period| row.shown(&id, period)).collect();
     let body = json!({"demo": seat.pin.demo, "id": id, "periods": periods});
     Ok(view(&body, row.version))
 }

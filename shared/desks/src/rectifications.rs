@@ -12,7 +12,7 @@ use kernel::{Code, Day, Fact, OfficeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
+use web::{Caller, Command, Problem, Route, Seat, Who, change, get, view};
 
 use crate::{
     listing::{InState, Page, list},
@@ -32,13 +32,13 @@ pub fn routes() -> Vec<Route> {
             .query::<Page>()
             .query::<InState>(),
         get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
-        post::<Measure, _>(
+        change::<Measure, _>(
             "/api/rectifications/{id}/measures",
             UNITS,
             ["制定整改措施", "Plan a measure"],
             measure,
         ),
-        post::<Completion, _>(
+        change::<Completion, _>(
             "/api/rectifications/{id}/complete",
             UNITS,
             ["报告完成整改", "Report it rectified"],

@@ -15,7 +15,7 @@ use kernel::{Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, get, post, view};
+use web::{Caller, Command, Problem, Route, Seat, Who, change, get, post, view};
 
 use crate::{
     filings::days_late,
@@ -51,19 +51,19 @@ pub fn routes() -> Vec<Route> {
             ["登记下级应报事项", "Expect a filing of an office below, by plan"],
             expect,
         ),
-        post::<Judge, _>(
+        change::<Judge, _>(
             "/api/filing-reviews/{id}/items/{code}",
             REVIEWERS,
             ["逐项审核", "Accept or reject one item"],
             judge,
         ),
-        post::<Return, _>(
+        change::<Return, _>(
             "/api/filing-reviews/{id}/return",
             REVIEWERS,
             ["退回补正", "Return for correction"],
             send_back,
         ),
-        post::<OnBasis, _>(
+        change::<OnBasis, _>(
             "/api/filing-reviews/{id}/accept",
             REVIEWERS,
             ["接收", "Accept"],

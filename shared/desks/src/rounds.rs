@@ -17,7 +17,7 @@ use kernel::{Class, Code, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post, view};
+use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
 
 use crate::{
     feed::may_read,
@@ -63,55 +63,55 @@ pub fn routes() -> Vec<Route> {
 fn commands() -> Vec<Route> {
     vec![
         post::<Plan, _>("/api/rounds", PLANNERS, ["计划轮次", "Plan a round"], plan),
-        post::<Vec<NewTask>, _>(
+        change::<Vec<NewTask>, _>(
             "/api/rounds/{id}/tasks",
             PLANNERS,
             ["分解任务", "Define tasks, one for every village"],
             define,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/authorise",
             Who::Roles(&["SEC"]),
             ["授权", "Authorise; another person than the planner"],
             authorise,
         ),
-        post::<Named, _>(
+        change::<Named, _>(
             "/api/rounds/{id}/enter",
             LEADERS,
             ["进驻", "Enter; no task named means all"],
             enter,
         ),
-        post::<Named, _>(
+        change::<Named, _>(
             "/api/rounds/{id}/withdraw",
             LEADERS,
             ["撤点", "Withdraw; no task named means all"],
             withdraw,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/list",
             LEADERS,
             ["形成单独问题清单", "Issue the task's own list of its co-signed findings"],
             issue_list,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/no-finding",
             LEADERS,
             ["确认无问题", "Sign that nothing was found; two persons must"],
             no_finding,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/hear",
             Who::Roles(&["SEC", "LG"]),
             ["书记专题会听取", "The secretary's meeting heard it"],
             hear,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/feedback",
             Who::Roles(&["PLAN", "TL"]),
             ["反馈", "Deliver the list to the unit and those concerned"],
             feed_back,
         ),
-        post::<Nothing, _>(
+        change::<Nothing, _>(
             "/api/rounds/{id}/archive",
             PLANNERS,
             ["归档", "Archive, when nothing is open"],
@@ -197,7 +197,7 @@ async fn define(
         let (id, tasks) = (id.clone(), tasks.clone());
         Box::pin(async move {
             let mut tasks = tasks;
-            let today = unit.context().now.day();
+            let today = unit.context().day();
             for task in &mut tasks {
                 // The register says what a target is and where it rectifies, not the caller.
                 let known: Option<OrganizationRow> = unit.row(ORGANIZATIONS, &task.target).await?;

@@ -1,6 +1,9 @@
 //! Target lists by versions, and coverage on any day against the list in force then.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{
     Json,
@@ -62,6 +65,8 @@ pub struct ListRow {
     pub reason: String,
     /// The targets.
     pub targets: Vec<target_list::Target>,
+    /// The stream's version when it was issued.
+    pub version: u64,
 }
 
 /// The first feedback to a target.
@@ -86,21 +91,35 @@ impl View for TargetsView {
         if fact.family() != "target-list" {
             return Ok(());
         }
-        let target_list::Event::VersionIssued { number, valid_from, targets, reason } =
-            fact.read()?;
-        let row = ListRow { number, valid_from, reason, targets };
-        rows.put(TARGET_LISTS, &format!("{number:06}"), &row)
+        let version = fact.version.unwrap_or_default();
+        match fact.read()? {
+            target_list::Event::VersionIssued { number, valid_from, targets, reason } => {
+                let row = ListRow { number, valid_from, reason, targets, version };
+                rows.put(TARGET_LISTS, &key(number), &row)
+            }
+            target_list::Event::TargetsListed { number, targets: more } => {
+                let Some(mut row) = rows.get::<ListRow>(TARGET_LISTS, &key(number))? else {
+                    return Ok(());
+                };
+                row.targets.extend(more);
+                rows.put(TARGET_LISTS, &key(number), &ListRow { version, ..row })
+            }
+        }
     }
+}
+
+fn key(number: u32) -> String {
+    format!("{number:06}")
 }
 
 async fn lists(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    let rows = list::<ListRow>(&seat, TARGET_LISTS, "", &page, |_| true).await?;
+    // Read before the rows: a tag that is too old only costs another reading.
     let all: Vec<(String, ListRow)> = seat.office.reader().await?.all(TARGET_LISTS, "").await?;
-    // One event a version: the newest number is the stream's version.
-    Ok(tagged(rows, all.last().map(|(_, row)| u64::from(row.number))))
+    let rows = list::<ListRow>(&seat, TARGET_LISTS, "", &page, |_| true).await?;
+    Ok(tagged(rows, all.last().map(|(_, row)| row.version)))
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -109,8 +128,8 @@ struct NewVersion {
     /// From which day on it is in force.
     #[schemars(with = "String")]
     valid_from: Day,
-    /// The targets.
-    targets: Vec<target_list::Target>,
+    /// The organizations' ids; their levels are those of the register on that day.
+    targets: Vec<String>,
     /// Why the list is issued or changed.
     reason: String,
 }
@@ -124,10 +143,16 @@ async fn issue(command: Command<NewVersion>) -> Result<Response, Problem> {
         let expected = expected.clone();
         Box::pin(async move {
             let known: Vec<(String, OrganizationRow)> = unit.rows(ORGANIZATIONS, "").await?;
-            let known: BTreeSet<String> = known.into_iter().map(|(id, _)| id).collect();
-            if let Some(unknown) = targets.iter().find(|target| !known.contains(&target.org)) {
-                return Err(Refusal::new(Code::UnknownOrg).detail(&unknown.org).into());
+            let known: BTreeMap<String, OrganizationRow> = known.into_iter().collect();
+            let mut listed = Vec::new();
+            for org in targets {
+                let on_the_day = known.get(&org).and_then(|row| row.attributes.on(valid_from));
+                let Some(level) = on_the_day.map(|attributes| attributes.level) else {
+                    return Err(Refusal::new(Code::UnknownOrg).detail(org).into());
+                };
+                listed.push(target_list::Target { org, level });
             }
+            let targets = listed;
             let covered: Vec<(String, CoverageRow)> = unit.rows(COVERAGE, "").await?;
             let inspected: BTreeSet<String> = covered.into_iter().map(|(org, _)| org).collect();
             let version = target_list::IssueVersion { valid_from, targets, reason, inspected };
@@ -167,16 +192,15 @@ async fn coverage(
     Ok(Json(json!({"demo": seat.pin.demo, "as_of": day, "levels": levels})).into_response())
 }
 
-/// Marks a target covered at its first feedback; `true` if it was the first.
+/// Marks a target covered from its earliest feedback on; `true` if it is the first one told.
 pub(crate) fn cover(
     rows: &mut Rows<'_>,
     task: &round::NewTask,
     on: Day,
 ) -> Result<bool, FoldError> {
     let known: Option<CoverageRow> = rows.get(COVERAGE, &task.target)?;
-    if known.is_some() {
-        return Ok(false);
+    if known.as_ref().is_none_or(|known| on < known.on) {
+        rows.put(COVERAGE, &task.target, &CoverageRow { level: task.level, on })?;
     }
-    rows.put(COVERAGE, &task.target, &CoverageRow { level: task.level, on })?;
-    Ok(true)
+    Ok(known.is_none())
 }

@@ -43,6 +43,7 @@ pub static TABLE: &[Binding] = &[
     row("organization", "registered", Rule::Own, Class::K2, TEAMS),
     row("organization", "changed", Rule::Own, Class::K2, TEAMS),
     row("target-list", "version-issued", Rule::Own, Class::K2, TEAMS),
+    row("target-list", "targets-listed", Rule::Own, Class::K2, TEAMS),
     // Rounds: secret until entry, then dates and counts go up.
     row("round", "planned", Rule::Own, Class::K3, TEAMS),
     row("round", "tasks-defined", Rule::Own, Class::K3, TEAMS),

@@ -1,15 +1,16 @@
 //! What holds from a day on, until something else does.
 //!
 //! Two times are kept apart: the day here is when a thing began to hold in the
-//! world; when it was recorded stands in the entry. The same day said again
-//! corrects what was said of it.
+//! world; when it was recorded stands in the entry. What was said for a day stays
+//! said: saying the same for a later day confirms it, saying something else for
+//! the same day corrects it.
 
 use std::collections::BTreeMap;
 
 use kernel::Day;
 use serde::{Deserialize, Serialize};
 
-/// Values by the first day on which they hold.
+/// Values by the days for which they were said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Dated<T>(BTreeMap<Day, T>);
@@ -31,8 +32,8 @@ pub struct Period<'a, T> {
     pub value: &'a T,
 }
 
-impl<T> Dated<T> {
-    /// Lets `value` hold from a day on, up to the next day of which something is said.
+impl<T: PartialEq> Dated<T> {
+    /// Lets `value` hold from a day on, up to the next day for which something is said.
     pub fn set(&mut self, from: Day, value: T) {
         self.0.insert(from, value);
     }
@@ -42,10 +43,31 @@ impl<T> Dated<T> {
         self.0.range(..=day).next_back().map(|(_, value)| value)
     }
 
-    /// Everything that ever held, from the first day on.
-    pub fn periods(&self) -> impl Iterator<Item = Period<'_, T>> {
-        let next = self.0.keys().skip(1).map(|day| Some(day.before())).chain([None]);
-        self.0.iter().zip(next).map(|((from, value), to)| Period { from: *from, to, value })
+    /// What was said for just this day.
+    pub fn said_for(&self, day: Day) -> Option<&T> {
+        self.0.get(&day)
+    }
+
+    /// The next day after `day` for which something is said.
+    pub fn next_after(&self, day: Day) -> Option<Day> {
+        self.0.range(day..).map(|(said, _)| *said).find(|said| *said > day)
+    }
+
+    /// Everything that ever held, from the first day on; what was only confirmed goes on.
+    pub fn periods(&self) -> Vec<Period<'_, T>> {
+        let mut periods: Vec<Period<'_, T>> = Vec::new();
+        for (from, value) in &self.0 {
+            match periods.last_mut() {
+                Some(last) if last.value == value => {}
+                last => {
+                    if let Some(last) = last {
+                        last.to = Some(from.before());
+                    }
+                    periods.push(Period { from: *from, to: None, value });
+                }
+            }
+        }
+        periods
     }
 }
 
@@ -76,10 +98,23 @@ mod tests {
             ("2017-10-01", Some("即墨区")),
         ] {
             assert_eq!(name.on(day(on)), holds.as_ref(), "{on}");
-            let in_force = name.periods().find(|period| period.holds_on(day(on)));
+            let periods = name.periods();
+            let in_force = periods.iter().find(|period| period.holds_on(day(on)));
             assert_eq!(in_force.map(|period| period.value), holds.as_ref(), "{on}");
         }
         name.set(day("2017-10-01"), "青岛市即墨区");
-        assert_eq!(name.periods().count(), 2);
+        assert_eq!(name.on(day("2017-10-01")), Some(&"青岛市即墨区"), "corrected");
+        assert_eq!(name.periods().len(), 2);
+    }
+
+    #[test]
+    fn a_confirmation_holds_against_what_is_learnt_later_of_an_earlier_day() {
+        let mut name = Dated::default();
+        name.set(day("2010-01-01"), "蓝村镇");
+        name.set(day("2020-01-01"), "蓝村镇");
+        assert_eq!(name.periods().len(), 1, "one period, said twice");
+        name.set(day("2012-01-01"), "兰村镇");
+        assert_eq!(name.on(day("2021-01-01")), Some(&"蓝村镇"));
+        assert_eq!(name.next_after(day("2012-01-01")), Some(day("2020-01-01")));
     }
 }

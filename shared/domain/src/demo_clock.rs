@@ -27,6 +27,9 @@ pub enum Event {
     },
 }
 
+/// 2200-01-01: no clock is driven that far, so that what follows from a day still is one.
+const END: Timestamp = Timestamp(7_258_118_400_000);
+
 impl Aggregate for DemoClock {
     type Command = Move;
     type Event = Event;
@@ -41,6 +44,9 @@ impl Aggregate for DemoClock {
         match (demo, to >= context.now) {
             (false, _) => Err(Code::NotDemo.into()),
             (true, false) => Err(Code::ClockBackwards.into()),
+            (true, true) if to >= END => {
+                Err(Refusal::new(Code::BadField).detail(format!("to: < {END}")))
+            }
             (true, true) => Ok(vec![Event::Moved { to }]),
         }
     }
@@ -60,5 +66,8 @@ mod tests {
         let back = Move { demo: true, to: Timestamp(0) };
         given::<DemoClock>([]).when(back).then_refused(Code::ClockBackwards);
         given::<DemoClock>([]).when(Move { demo: true, to }).then([Event::Moved { to }]);
+        let never = Timestamp::parse("9999-12-31T17:00:00Z").unwrap();
+        given::<DemoClock>([]).when(Move { demo: true, to: never }).then_refused(Code::BadField);
+        assert_eq!(never.day().to_string(), "9999-12-31", "a day of any time, no panic");
     }
 }

@@ -8,17 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Level, dated::Dated};
 
-/// What an organization is from a day on.
+/// What an organization is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attributes {
-    /// From which day on this holds.
-    #[schemars(with = "String")]
-    pub valid_from: Day,
     /// The name.
     pub name: String,
     /// Its level.
     pub level: Level,
+    /// Its code, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The id of the organization above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The id of its division, for a village or a township.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division: Option<String>,
@@ -28,17 +31,28 @@ pub struct Attributes {
     pub unit_office: Option<OfficeId>,
 }
 
+/// What is said of an organization for a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// From which day on.
+    #[schemars(with = "String")]
+    pub valid_from: Day,
+    /// What it is from then on.
+    pub attributes: Attributes,
+}
+
 /// Everything that it ever was.
 #[derive(Clone, Debug, Default)]
-pub struct Organization(Dated<Attributes>);
+pub struct Organization(Option<Dated<Attributes>>);
 
 /// What may be asked.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Registers it.
-    Register(Attributes),
+    Register(Said),
     /// Gives it other attributes from a day on, or corrects those of that day.
-    Change(Attributes),
+    Change(Said),
 }
 
 /// What can happen.
@@ -48,20 +62,20 @@ pub enum Event {
     /// It was registered.
     Registered {
         /// What it is.
-        attributes: Attributes,
+        said: Said,
     },
     /// It is something else from a day on.
     Changed {
         /// What it is then.
-        attributes: Attributes,
+        said: Said,
     },
 }
 
 impl Event {
     /// What it says.
-    pub const fn attributes(&self) -> &Attributes {
+    pub const fn said(&self) -> &Said {
         match self {
-            Self::Registered { attributes } | Self::Changed { attributes } => attributes,
+            Self::Registered { said } | Self::Changed { said } => said,
         }
     }
 }
@@ -79,30 +93,22 @@ impl Aggregate for Organization {
     }
 
     fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
-        let registered = self.0.periods().next().is_some();
-        match command {
-            Command::Register(_) if registered => Err(Code::OrgExists.into()),
-            Command::Change(_) if !registered => Err(Code::NotFound.into()),
-            Command::Register(attributes) => {
-                crate::filled("name", &attributes.name)?;
-                Ok(vec![Event::Registered { attributes }])
-            }
-            Command::Change(attributes) => {
-                crate::filled("name", &attributes.name)?;
-                let day = attributes.valid_from;
-                let same = self
-                    .0
-                    .on(day)
-                    .cloned()
-                    .is_some_and(|held| Attributes { valid_from: day, ..held } == attributes);
-                Ok(if same { vec![] } else { vec![Event::Changed { attributes }] })
+        let (Command::Register(said) | Command::Change(said)) = &command;
+        crate::filled("name", &said.attributes.name)?;
+        match (&self.0, command) {
+            (None, Command::Register(said)) => Ok(vec![Event::Registered { said }]),
+            (Some(_), Command::Register(_)) => Err(Code::OrgExists.into()),
+            (None, Command::Change(_)) => Err(Code::NotFound.into()),
+            (Some(known), Command::Change(said)) => {
+                let same = known.said_for(said.valid_from) == Some(&said.attributes);
+                Ok(if same { vec![] } else { vec![Event::Changed { said }] })
             }
         }
     }
 
     fn evolve(&mut self, event: &Event) {
-        let attributes = event.attributes();
-        self.0.set(attributes.valid_from, attributes.clone());
+        let Said { valid_from, attributes } = event.said();
+        self.0.get_or_insert_default().set(*valid_from, attributes.clone());
     }
 }
 
@@ -111,36 +117,32 @@ mod tests {
     use super::*;
     use testkit::given;
 
-    fn named(name: &str, from: &str) -> Attributes {
-        Attributes {
-            valid_from: Day::parse(from).unwrap(),
-            name: name.to_owned(),
-            level: Level::County,
-            division: None,
-            unit_office: None,
-        }
+    fn named(name: &str, from: &str) -> Said {
+        let (name, level) = (name.to_owned(), Level::County);
+        let attributes =
+            Attributes { name, level, code: None, parent: None, division: None, unit_office: None };
+        Said { valid_from: Day::parse(from).unwrap(), attributes }
     }
 
     fn registered() -> Event {
-        Event::Registered { attributes: named("县旅游局", "2016-01-01") }
+        Event::Registered { said: named("县旅游局", "2016-01-01") }
     }
 
     #[test]
     fn it_is_registered_once() {
-        let again = || Command::Register(named("乙", "2016-01-01"));
-        given::<Organization>([])
-            .when(Command::Register(named(" ", "2016-01-01")))
-            .then_refused(Code::EmptyText);
-        given::<Organization>([registered()]).when(again()).then_refused(Code::OrgExists);
+        let register = |name| Command::Register(named(name, "2016-01-01"));
+        given::<Organization>([]).when(register(" ")).then_refused(Code::EmptyText);
+        given::<Organization>([registered()]).when(register("乙")).then_refused(Code::OrgExists);
     }
 
     #[test]
     fn a_new_name_holds_from_its_day_on() {
-        let new = || named("县文化和旅游局", "2019-03-01");
-        given::<Organization>([]).when(Command::Change(new())).then_refused(Code::NotFound);
-        let changed = Event::Changed { attributes: new() };
-        given::<Organization>([registered()]).when(Command::Change(new())).then([changed.clone()]);
-        let later = named("县文化和旅游局", "2020-01-01");
-        given::<Organization>([registered(), changed]).when(Command::Change(later)).then([]);
+        let new = || Command::Change(named("县文化和旅游局", "2019-03-01"));
+        let changed = Event::Changed { said: named("县文化和旅游局", "2019-03-01") };
+        given::<Organization>([]).when(new()).then_refused(Code::NotFound);
+        given::<Organization>([registered()]).when(new()).then([changed.clone()]);
+        given::<Organization>([registered(), changed.clone()]).when(new()).then([]);
+        let empty = Command::Change(named("", "2019-03-01"));
+        given::<Organization>([registered(), changed]).when(empty).then_refused(Code::EmptyText);
     }
 }

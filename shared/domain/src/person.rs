@@ -153,10 +153,15 @@ impl Aggregate for Person {
         }
     }
 
-    fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
         match (self.account.is_some(), command) {
             (false, Command::Register { account, display }) => {
-                filled("account", &account)?;
+                let plain =
+                    |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+                if !(1..=40).contains(&account.len()) || !account.chars().all(plain) {
+                    let why = "account: a-z 0-9 . _ -, 1 … 40";
+                    return Err(Refusal::new(Code::BadField).detail(why));
+                }
                 filled("display", &display)?;
                 Ok(vec![Event::Registered { account, display }])
             }
@@ -165,11 +170,7 @@ impl Aggregate for Person {
             (true, Command::Authorise { tier, authorisation }) => {
                 self.authorise(tier, authorisation)
             }
-            (true, Command::EndAuthorisation { id, to }) => match self.authorisations.get(&id) {
-                None => Err(Code::NotFound.into()),
-                Some(known) if known.to == Some(to) => Ok(vec![]),
-                Some(_) => Ok(vec![Event::AuthorisationEnded { id, to }]),
-            },
+            (true, Command::EndAuthorisation { id, to }) => self.end(id, to, context.now.day()),
             (true, Command::IssueLink { hash, expires }) => {
                 Ok(vec![Event::LinkIssued { hash, expires }])
             }
@@ -200,6 +201,20 @@ impl Aggregate for Person {
 }
 
 impl Person {
+    /// Ending shortens: it neither prolongs a post nor takes it back for days gone by.
+    fn end(&self, id: String, to: Day, today: Day) -> Result<Vec<Event>, Refusal> {
+        let known = self.authorisations.get(&id).ok_or(Code::NotFound)?;
+        if known.to == Some(to) {
+            return Ok(vec![]);
+        }
+        let earliest = known.from.max(today.before());
+        if to < earliest || known.to.is_some_and(|end| end < to) {
+            let latest = known.to.map_or_else(|| "…".to_owned(), |end| end.to_string());
+            return Err(Refusal::new(Code::BadField).detail(format!("to: {earliest} … {latest}")));
+        }
+        Ok(vec![Event::AuthorisationEnded { id, to }])
+    }
+
     fn authorise(&self, tier: Tier, new: Authorisation) -> Result<Vec<Event>, Refusal> {
         if !roles(tier).contains(&new.role) {
             return Err(Refusal::new(Code::UnknownRole).detail(roles(tier).join(", ")));
@@ -268,6 +283,32 @@ mod tests {
         given::<Person>(facts(None)).when(ask(auditor())).then_refused(Code::RolesExclusive);
         let given = given::<Person>(facts(Some("2024-05-31")));
         given.when(ask(auditor())).then([Event::Authorised { authorisation: auditor() }]);
+    }
+
+    #[test]
+    fn ending_a_post_only_shortens_it() {
+        let end =
+            |to: &str| Command::EndAuthorisation { id: "a".into(), to: Day::parse(to).unwrap() };
+        let facts = |to| {
+            let authorisation = role("a", "D_SYS", "2020-01-01", to);
+            [registered(), Event::Authorised { authorisation }]
+        };
+        let today = testkit::context("p1").now.day().to_string();
+        let ended = Event::AuthorisationEnded { id: "a".into(), to: Day::parse(&today).unwrap() };
+        given::<Person>(facts(None)).when(end(&today)).then([ended]);
+        given::<Person>(facts(None)).when(end("2019-12-31")).then_refused(Code::BadField);
+        given::<Person>(facts(None)).when(end("2020-01-02")).then_refused(Code::BadField);
+        let past = facts(Some("2020-02-01"));
+        given::<Person>(past).when(end("2199-12-31")).then_refused(Code::BadField);
+    }
+
+    #[test]
+    fn an_account_is_written_in_one_way() {
+        for account in ["Zhang", "zhang ", "", "张"] {
+            let (account, display) = (account.to_owned(), "甲".to_owned());
+            let ask = Command::Register { account, display };
+            given::<Person>([]).when(ask).then_refused(Code::BadField);
+        }
     }
 
     #[test]

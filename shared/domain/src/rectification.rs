@@ -146,6 +146,9 @@ impl Aggregate for Rectification {
             (State::Opened, Command::PlanMeasure { text, due, responsible }) => {
                 filled("text", &text)?;
                 filled("responsible", &responsible)?;
+                if due < context.day() {
+                    return Err(Refusal::new(Code::BadField).detail("due: in the past"));
+                }
                 Ok(vec![Event::MeasurePlanned {
                     number: self.measures + 1,
                     text,

@@ -12,7 +12,7 @@ mod dimension;
 
 use std::collections::BTreeMap;
 
-use kernel::{Aggregate, Context, Day, OfficeId, Refusal};
+use kernel::{Aggregate, Code, Context, Day, OfficeId, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,8 @@ pub struct Round {
     plan: Option<Plan>,
     planned_by: String,
     tasks: BTreeMap<String, Task>,
+    /// On which day it came into its state.
+    since: Option<Day>,
 }
 
 /// What may be asked.
@@ -278,10 +280,50 @@ impl Aggregate for Round {
     }
 
     fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
-        self.decided(command, context)
+        let events = self.decided(command, context)?;
+        let before =
+            |event: &Event| event.on().is_some_and(|on| self.since.is_some_and(|s| on < s));
+        if events.iter().any(before) {
+            let since = self.since.map(|day| day.to_string()).unwrap_or_default();
+            return Err(Refusal::new(Code::BadField).detail(format!("Act-Date: {since} …")));
+        }
+        Ok(events)
     }
 
     fn evolve(&mut self, event: &Event) {
+        let before = self.state;
+        self.take(event);
+        if self.state != before {
+            self.since = event.on().or(self.since);
+        }
+    }
+
+    fn addressees(event: &Event) -> Vec<OfficeId> {
+        match event {
+            Event::Entered { plan, .. } => plan.concerned.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Event {
+    /// The day of the act, if it has one.
+    const fn on(&self) -> Option<Day> {
+        match self {
+            Self::Authorised { on, .. }
+            | Self::Entered { on, .. }
+            | Self::Withdrawn { on, .. }
+            | Self::Heard { on, .. }
+            | Self::FeedbackDelivered { on, .. }
+            | Self::FedBack { on, .. }
+            | Self::Archived { on, .. } => Some(*on),
+            _ => None,
+        }
+    }
+}
+
+impl Round {
+    fn take(&mut self, event: &Event) {
         match event {
             Event::Planned { plan, by } => {
                 self.plan = Some(plan.clone());
@@ -316,13 +358,6 @@ impl Aggregate for Round {
             Event::FedBack { .. } => self.state = State::FedBack,
             Event::RectificationOpened { .. } => self.state = State::Rectifying,
             Event::Archived { .. } => self.state = State::Archived,
-        }
-    }
-
-    fn addressees(event: &Event) -> Vec<OfficeId> {
-        match event {
-            Event::Entered { plan, .. } => plan.concerned.clone(),
-            _ => Vec::new(),
         }
     }
 }

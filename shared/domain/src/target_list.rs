@@ -21,11 +21,10 @@ pub struct Target {
     pub level: Level,
 }
 
-/// The newest version.
+/// The versions so far: from which day on each is in force, and what it lists.
 #[derive(Clone, Debug, Default)]
 pub struct TargetList {
-    number: u32,
-    valid_from: Option<Day>,
+    versions: Vec<(Day, BTreeSet<String>)>,
 }
 
 /// Issues a version.
@@ -56,22 +55,39 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// More targets of the version just issued; a long list makes several entries at once.
+    TargetsListed {
+        /// The version's number.
+        number: u32,
+        /// The targets.
+        targets: Vec<Target>,
+    },
 }
+
+/// How many targets fit one entry of 48 KiB.
+const SLICE: usize = 400;
 
 impl Aggregate for TargetList {
     type Command = IssueVersion;
     type Event = Event;
     const FAMILY: &'static str = "target-list";
 
-    fn name(_: &Event) -> &'static str {
-        "version-issued"
+    fn name(event: &Event) -> &'static str {
+        match event {
+            Event::VersionIssued { .. } => "version-issued",
+            Event::TargetsListed { .. } => "targets-listed",
+        }
     }
 
-    fn decide(&self, command: IssueVersion, _: &Context) -> Result<Vec<Event>, Refusal> {
+    /// A version that is not in force yet gives way to a new one; what is or was in
+    /// force is never changed.
+    fn decide(&self, command: IssueVersion, context: &Context) -> Result<Vec<Event>, Refusal> {
         let IssueVersion { valid_from, targets, reason, inspected } = command;
         crate::filled("reason", &reason).map_err(|_| Code::ReasonRequired)?;
-        if self.valid_from.is_some_and(|last| valid_from <= last) {
-            return Err(Code::ListOrder.into());
+        let today = context.now.day();
+        let in_force = self.versions.iter().rfind(|(from, _)| *from <= today);
+        if let Some((from, _)) = in_force.filter(|(from, _)| valid_from <= *from) {
+            return Err(Refusal::new(Code::ListOrder).detail(format!("> {from}")));
         }
         let mut orgs = BTreeSet::new();
         for target in &targets {
@@ -79,16 +95,33 @@ impl Aggregate for TargetList {
                 return Err(Refusal::new(Code::ListedTwice).detail(&target.org));
             }
         }
-        if let Some(gone) = inspected.difference(&orgs).next() {
+        let listed = self.versions.last().map(|(_, listed)| listed);
+        let kept = |org: &&String| listed.is_some_and(|listed| listed.contains(*org));
+        if let Some(gone) = inspected.difference(&orgs).find(kept) {
             return Err(Refusal::new(Code::InspectedRemoved).detail(gone));
         }
-        Ok(vec![Event::VersionIssued { number: self.number + 1, valid_from, targets, reason }])
+        let number = u32::try_from(self.versions.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let mut slices = targets.chunks(SLICE).map(<[_]>::to_vec);
+        let targets = slices.next().unwrap_or_default();
+        let mut events = vec![Event::VersionIssued { number, valid_from, targets, reason }];
+        events.extend(slices.map(|targets| Event::TargetsListed { number, targets }));
+        Ok(events)
     }
 
     fn evolve(&mut self, event: &Event) {
-        let Event::VersionIssued { number, valid_from, .. } = event;
-        self.number = *number;
-        self.valid_from = Some(*valid_from);
+        let orgs = |targets: &[Target]| -> Vec<String> {
+            targets.iter().map(|target| target.org.clone()).collect()
+        };
+        match event {
+            Event::VersionIssued { valid_from, targets, .. } => {
+                self.versions.push((*valid_from, orgs(targets).into_iter().collect()));
+            }
+            Event::TargetsListed { targets, .. } => {
+                if let Some((_, listed)) = self.versions.last_mut() {
+                    listed.extend(orgs(targets));
+                }
+            }
+        }
     }
 }
 
@@ -127,6 +160,30 @@ mod tests {
             "2018-10-01",
             94,
         )]);
+    }
+
+    #[test]
+    fn a_version_with_a_mistyped_year_gives_way_until_its_day_comes() {
+        let (first, wrong) = (version(1, "2016-12-01", 90), version(2, "2199-10-01", 94));
+        let right = version(3, "2018-10-01", 94);
+        given::<TargetList>([first, wrong]).when(issue("2018-10-01", 94, &[])).then([right]);
+    }
+
+    #[test]
+    fn a_long_list_is_several_entries_and_still_one_version() {
+        let events = TargetList::default()
+            .decide(issue("2016-12-01", 2018, &[]), &testkit::context("p1"))
+            .unwrap();
+        assert_eq!(events.len(), 6);
+        let again = issue("2018-10-01", 1, &["o2018"]);
+        given::<TargetList>(events).when(again).then_refused(Code::InspectedRemoved);
+    }
+
+    #[test]
+    fn what_was_never_listed_need_not_be_listed() {
+        let first = version(1, "2016-12-01", 3);
+        let next = issue("2018-10-01", 4, &["o2", "mobile"]);
+        given::<TargetList>([first]).when(next).then([version(2, "2018-10-01", 4)]);
     }
 
     #[test]

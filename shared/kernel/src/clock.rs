@@ -31,7 +31,8 @@ impl Timestamp {
     /// The day in Asia/Shanghai.
     pub fn day(self) -> Day {
         let shanghai = UtcOffset::from_whole_seconds(SHANGHAI_SECONDS).unwrap_or(UtcOffset::UTC);
-        Day(self.utc().to_offset(shanghai).date())
+        let utc = self.utc();
+        Day(utc.checked_to_offset(shanghai).unwrap_or(utc).date())
     }
 
     fn utc(self) -> OffsetDateTime {

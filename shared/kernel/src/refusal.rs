@@ -56,11 +56,13 @@ codes! {
     PersonExists "person-exists" 409 "账号已存在" "This account exists" "请换用其他账号名。" "Choose another account name.";
     UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用接口说明中列出的岗位代码。" "Use one of the roles listed in the README.";
     SamePerson "same-person" 409 "此事须由两名不同人员办理" "Two different persons must do this" "请由另一名人员办理。" "Let somebody else do the second act.";
+    LastAdministrator "last-administrator" 409 "不得结束最后一名安全管理员的授权" "This is the last security administrator" "请先授权另一名安全管理员。" "Authorise another one first.";
     RolesExclusive "roles-exclusive" 409 "系统、安全、审计管理岗位不得由一人兼任" "One person may not hold two of the three administrator posts" "请授权给不同人员。" "Give the posts to different persons.";
     // Register and targets.
     ImportRejected "import-rejected" 422 "导入被拒绝,未导入任何数据" "The import was refused; nothing was imported" "请按所列行号更正后重新导入。" "Correct the lines listed and import again.";
     UnknownOrg "unknown-organization" 422 "被巡察党组织未登记" "No such organization in the register" "请先登记该党组织。" "Register the organization first.";
     UnknownDivision "unknown-division" 422 "区划编号不存在或尚未收到" "No such division here, or it has not arrived yet" "请填写区划的编号(id),见 GET /api/divisions。" "Give the division's id as GET /api/divisions shows it.";
+    UnknownOffice "unknown-office" 422 "没有此单位或其注册尚未收到" "No such office here, or its enrolment has not arrived yet" "请填写已注册单位的编号,见 GET /api/offices。" "Give the id of an enrolled office, as GET /api/offices shows it.";
     OrgExists "organization-exists" 409 "该党组织已登记" "This organization is registered already" "请使用已登记的编号。" "Use the id that it has.";
     ListedTwice "listed-twice" 422 "同一对象在清单中重复" "A target is listed twice" "请删除重复项。" "Remove the second one.";
     ListOrder "list-order" 409 "清单生效日期早于现行版本" "The list would come into force before the one in force" "请填写晚于现行版本的生效日期。" "Give a later date.";

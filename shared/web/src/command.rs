@@ -58,8 +58,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
                 Day::parse(&day).ok_or_else(|| Refusal::new(Code::BadField).detail("Act-Date"))
             })
             .transpose()?;
-        if act_date.is_some_and(|day| day > seat.office.setting().clock.now().day()) {
-            return Err(Refusal::new(Code::BadField).detail("Act-Date: in the future").into());
+        let today = seat.office.setting().clock.now().day();
+        if act_date.is_some_and(|day| day > today || today.days_after(day) > OLDEST_ACT) {
+            return Err(Refusal::new(Code::BadField)
+                .detail("Act-Date: 10 years ago … today")
+                .into());
         }
         let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
         Ok(Self {
@@ -77,6 +80,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
         })
     }
 }
+
+/// How long ago an act may be dated: two terms of five years, in days.
+const OLDEST_ACT: i64 = 3653;
 
 /// What makes two commands the same: their bodies, and the day they are dated.
 fn fingerprint(bytes: &[u8], act_date: Option<Day>) -> Vec<u8> {
@@ -140,7 +146,10 @@ pub struct Expected(Result<Option<u64>, Refusal>);
 impl Expected {
     /// The expected version of a stream that is `at` a version; 0 is no stream.
     pub fn at(self, at: u64) -> Result<Option<u64>, Refusal> {
-        if at == 0 { Ok(None) } else { self.0 }
+        match self.0 {
+            Err(refusal) if at == 0 && refusal.code == Code::IfMatchRequired => Ok(None),
+            said => said,
+        }
     }
 }
 

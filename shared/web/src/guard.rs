@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 /// Lets a request through if its route's row says so.
 pub(crate) async fn guard(
-    State((seat, who)): State<(Arc<Seat>, Who)>,
+    State((seat, who, if_match)): State<(Arc<Seat>, Who, bool)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -68,6 +68,9 @@ pub(crate) async fn guard(
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.to_owned());
     match caller(&seat, who, token).await {
+        Ok(_) if if_match && !request.headers().contains_key(header::IF_MATCH) => {
+            Problem::from(Code::IfMatchRequired).into_response()
+        }
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await

@@ -15,5 +15,5 @@ pub mod serve;
 pub use command::{Command, Nothing, answer, view};
 pub use guard::Caller;
 pub use problem::Problem;
-pub use routes::{Route, Who, get, post, post_empty, put};
+pub use routes::{Route, Who, change, get, post, post_empty, put};
 pub use seat::{LinkState, Seat};

@@ -32,7 +32,7 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
         let mut parameters = path_parameters(route.path);
         if route.method == axum::http::Method::POST && route.who != Who::Public {
             parameters.push(header("Idempotency-Key", true));
-            parameters.push(header("If-Match", false));
+            parameters.push(header("If-Match", route.if_match));
             parameters.push(header("Act-Date", false));
         }
         for query in &route.query {

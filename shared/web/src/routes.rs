@@ -40,6 +40,8 @@ pub struct Route {
     pub body: Option<fn(&mut SchemaGenerator) -> Schema>,
     /// The schemas of what its query may hold.
     pub query: Vec<fn(&mut SchemaGenerator) -> Schema>,
+    /// Whether it changes what is there, so that `If-Match` must say what was read.
+    pub if_match: bool,
     handler: MethodRouter<Arc<Seat>>,
 }
 
@@ -56,6 +58,20 @@ fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// What a route says of itself: path, who may, what it does.
+type Row = (&'static str, Who, [&'static str; 2]);
+
+fn route<T: 'static>(method: Method, row: Row, handler: impl Handler<T, Arc<Seat>>) -> Route {
+    use axum::routing::MethodFilter;
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        _ => MethodFilter::GET,
+    };
+    let ((path, who, does), handler) = (row, on(filter, handler));
+    Route { method, path, who, does, body: None, query: Vec::new(), if_match: false, handler }
+}
+
 /// A route that reads.
 pub fn get<T: 'static>(
     path: &'static str,
@@ -63,16 +79,7 @@ pub fn get<T: 'static>(
     does: [&'static str; 2],
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
-    let filter = axum::routing::MethodFilter::GET;
-    Route {
-        method: Method::GET,
-        path,
-        who,
-        does,
-        body: None,
-        query: Vec::new(),
-        handler: on(filter, handler),
-    }
+    route(Method::GET, (path, who, does), handler)
 }
 
 /// A command with a body of type `B`.
@@ -85,6 +92,16 @@ pub fn post<B: JsonSchema, T: 'static>(
     Route { body: Some(schema_of::<B>), ..post_empty(path, who, does, handler) }
 }
 
+/// A command that changes what is there: without `If-Match` 428.
+pub fn change<B: JsonSchema, T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    Route { if_match: true, ..post::<B, T>(path, who, does, handler) }
+}
+
 /// A command without a JSON body.
 pub fn post_empty<T: 'static>(
     path: &'static str,
@@ -92,16 +109,7 @@ pub fn post_empty<T: 'static>(
     does: [&'static str; 2],
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
-    let filter = axum::routing::MethodFilter::POST;
-    Route {
-        method: Method::POST,
-        path,
-        who,
-        does,
-        body: None,
-        query: Vec::new(),
-        handler: on(filter, handler),
-    }
+    route(Method::POST, (path, who, does), handler)
 }
 
 /// A route that stores bytes under their own name.
@@ -111,16 +119,7 @@ pub fn put<T: 'static>(
     does: [&'static str; 2],
     handler: impl Handler<T, Arc<Seat>>,
 ) -> Route {
-    let filter = axum::routing::MethodFilter::PUT;
-    Route {
-        method: Method::PUT,
-        path,
-        who,
-        does,
-        body: None,
-        query: Vec::new(),
-        handler: on(filter, handler),
-    }
+    route(Method::PUT, (path, who, does), handler)
 }
 
 /// The router of one office. Every route is guarded by its own row.
@@ -130,7 +129,8 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
     let mut paths = HashSet::new();
     for route in routes {
         paths.insert(route.path);
-        let guard = middleware::from_fn_with_state((seat.clone(), route.who), guard::guard);
+        let guard =
+            middleware::from_fn_with_state((seat.clone(), route.who, route.if_match), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }
     router
