@@ -110,6 +110,7 @@ impl View for DivisionsView {
             return Ok(());
         }
         let Event::DivisionsImported { divisions } = fact.read()?;
+        rows.want(DIVISIONS, divisions.iter().map(|division| division.id.as_str()))?;
         rows.put(REGISTER, "", &fact.version)?;
         for Division { id, valid_from, attributes } in divisions {
             let mut life: Life = rows.get(DIVISIONS, &id)?.unwrap_or_default();

@@ -40,13 +40,9 @@ pub(crate) type Given = HashMap<String, (Hash, Answer)>;
 /// What was answered under these scopes before: one question for a whole batch.
 pub(crate) async fn given(conn: &mut Conn, scopes: &[&str]) -> Result<Given, StoreError> {
     let mut given = Given::new();
-    let mut rest = scopes;
-    while let Some(first) = rest.first() {
-        // Few distinct statements: the places left over ask for the first once more.
-        let places = [1, 8, 64].into_iter().find(|size| *size >= rest.len()).unwrap_or(64);
-        let (now, later) = rest.split_at(places.min(rest.len()));
-        let asked = now.iter().chain(std::iter::repeat(first)).take(places);
-        let names: Vec<String> = (1..=places).map(|at| format!("${at}")).collect();
+    for scopes in scopes.chunks(log::MOST_KEYS) {
+        let names = log::places(scopes.len(), 1);
+        let asked = scopes.iter().chain(std::iter::repeat(&scopes[0])).take(names.len());
         let sql = format!(
             "SELECT scope, body_hash, status, etag, body FROM answers WHERE scope IN ({})",
             names.join(",")
@@ -56,7 +52,6 @@ pub(crate) async fn given(conn: &mut Conn, scopes: &[&str]) -> Result<Given, Sto
             let answer = Answer { status, etag: row.text(3)?, body: row.blob(4)? };
             given.insert(row.text(0)?, (log::to_hash(&row.blob(1)?)?, answer));
         }
-        rest = later;
     }
     Ok(given)
 }

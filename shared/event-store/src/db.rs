@@ -258,6 +258,8 @@ impl Conn {
                 return Err(StoreError::Unfit(format!("PostgreSQL runs with {setting}={value}")));
             }
         }
+        // Plans are kept from when the tables were small; the writer only looks keys up.
+        self.exec("SET enable_seqscan = off", vec![]).await?;
         let lock = "SELECT CASE WHEN pg_try_advisory_lock(hashtext($1)) THEN 1::bigint ELSE 0 END";
         let rows = self.rows(lock, vec![schema.into()]).await?;
         if rows.first().map_or(Ok(0), |row| row.int(0))? == 1 {

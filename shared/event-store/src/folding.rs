@@ -22,9 +22,8 @@ impl Unit<'_> {
                 let mut rows = Rows::over(layers, false);
                 match view.apply(&mut rows, fact) {
                     Ok(()) => break rows.into_written(),
-                    Err(FoldError::Missing(key)) => {
-                        let body = log::view_row(self.conn, key.0, &key.1).await?;
-                        self.fetched.insert(key, body.map(Into::into));
+                    Err(FoldError::Missing(keys)) => {
+                        self.fetched.extend(log::view_rows_at(self.conn, keys).await?);
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -45,9 +44,8 @@ impl Unit<'_> {
             let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
             match Rows::over(layers, false).get(view, key) {
                 Ok(row) => return Ok(row),
-                Err(FoldError::Missing(key)) => {
-                    let body = log::view_row(self.conn, key.0, &key.1).await?;
-                    self.fetched.insert(key, body.map(Into::into));
+                Err(FoldError::Missing(keys)) => {
+                    self.fetched.extend(log::view_rows_at(self.conn, keys).await?);
                 }
                 Err(error) => return Err(unreadable(error).into()),
             }

@@ -8,6 +8,7 @@ use crate::{
     Reader, StoreError,
     db::{Conn, Row},
     readers::past,
+    rows::{Layer, RowKey},
 };
 
 /// An own entry as the relay and the feed read it.
@@ -136,14 +137,40 @@ pub(crate) async fn last_version(conn: &mut Conn, stream: &str) -> Result<u64, S
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 
-pub(crate) async fn view_row(
-    conn: &mut Conn,
-    view: &str,
-    key: &str,
-) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT body FROM view_rows WHERE view = $1 AND key = $2";
-    let rows = conn.rows(sql, vec![view.into(), key.into()]).await?;
-    rows.first().map(|row| row.text(0)).transpose()
+/// These rows, those that do not exist included.
+pub(crate) async fn view_rows_at(conn: &mut Conn, keys: Vec<RowKey>) -> Result<Layer, StoreError> {
+    let mut by_view: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for (view, key) in keys {
+        by_view.entry(view).or_default().push(key);
+    }
+    let mut found = Layer::new();
+    for (view, keys) in by_view {
+        for keys in keys.chunks(MOST_KEYS) {
+            let names = places(keys.len(), 2);
+            let count = names.len();
+            let sql = format!(
+                "SELECT key, body FROM view_rows WHERE view = $1 AND key IN ({})",
+                names.join(",")
+            );
+            let padded = keys.iter().chain(std::iter::repeat(&keys[0])).take(count);
+            let args = std::iter::once(view.into()).chain(padded.map(|key| key.as_str().into()));
+            found.extend(keys.iter().map(|key| ((view, key.clone()), None)));
+            for row in conn.rows(&sql, args.collect()).await? {
+                found.insert((view, row.text(0)?), Some(row.text(1)?.into()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The most keys that one statement asks for.
+pub(crate) const MOST_KEYS: usize = 64;
+
+/// The places of a list of keys, `$first …`: 1, 8 or 64 of them, so that there are
+/// few distinct statements. The places left over ask for a key once more.
+pub(crate) fn places(keys: usize, first: usize) -> Vec<String> {
+    let count = [1, 8, MOST_KEYS].into_iter().find(|size| *size >= keys).unwrap_or(MOST_KEYS);
+    (first..first + count).map(|at| format!("${at}")).collect()
 }
 
 pub(crate) async fn view_rows(

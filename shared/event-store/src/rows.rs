@@ -19,8 +19,8 @@ pub(crate) type Layer = BTreeMap<RowKey, Option<Arc<str>>>;
 #[derive(Debug, Error)]
 pub enum FoldError {
     /// A row is not in memory yet.
-    #[error("row not in memory")]
-    Missing(RowKey),
+    #[error("rows not in memory")]
+    Missing(Vec<RowKey>),
     /// The fact or a row does not read.
     #[error("does not read: {0}")]
     Unreadable(#[from] serde_json::Error),
@@ -58,13 +58,32 @@ impl<'a> Rows<'a> {
         key: &str,
     ) -> Result<Option<T>, FoldError> {
         let at = (view, key.to_owned());
-        let layers = std::iter::once(&self.written).chain(self.layers.iter().copied());
-        for layer in layers {
-            if let Some(found) = layer.get(&at) {
-                return Ok(found.as_ref().map(|body| serde_json::from_str(body)).transpose()?);
-            }
+        match self.known(&at) {
+            Some(Some(body)) => Ok(Some(serde_json::from_str(body)?)),
+            None if !self.complete => Err(FoldError::Missing(vec![at])),
+            Some(None) | None => Ok(None),
         }
-        if self.complete { Ok(None) } else { Err(FoldError::Missing(at)) }
+    }
+
+    /// Says which rows will be read, so that they are fetched together: a fold that
+    /// reads many would else be stopped and run again for each.
+    pub fn want<'k>(
+        &mut self,
+        view: &'static str,
+        keys: impl IntoIterator<Item = &'k str>,
+    ) -> Result<(), FoldError> {
+        if self.complete {
+            return Ok(());
+        }
+        let keys = keys.into_iter().map(|key| (view, key.to_owned()));
+        let missing: Vec<RowKey> = keys.filter(|at| self.known(at).is_none()).collect();
+        if missing.is_empty() { Ok(()) } else { Err(FoldError::Missing(missing)) }
+    }
+
+    /// What is in memory of a row: nothing, that there is none, or its body.
+    fn known(&self, at: &RowKey) -> Option<&Option<Arc<str>>> {
+        let mut layers = std::iter::once(&self.written).chain(self.layers.iter().copied());
+        layers.find_map(|layer| layer.get(at))
     }
 
     /// Writes a row.
