@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use serde_json::json;
-use tests::town::{CITY, TOWN, Town};
+use tests::town::{CITY, DISTRICT, TOWN, Town};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -97,4 +97,28 @@ async fn an_office_put_back_to_an_older_copy_does_not_record() {
     refuses(&town).await;
     // The city goes on.
     town.api(CITY).get("PLAN", "/api/filing-board").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_holds_something_else_than_the_log_says_so() {
+    let mut town = Town::start().await;
+    record_something(&town, 1).await.unwrap();
+    let agrees = async |town: &Town, differs: bool| {
+        let neighbours = town.api(TOWN).get("COM", "/api/neighbours").await.unwrap();
+        let parent =
+            neighbours.as_array().unwrap().iter().find(|n| n["office"] == town.id(DISTRICT));
+        parent.is_some_and(|n| n["differs"] == differs && (n["not_received"] != 0) == differs)
+    };
+    town.until("the district receipts the filing", || agrees(&town, false)).await;
+    town.stop_office(TOWN).await;
+    let engine = event_store::Engine::Sqlite(town.data(TOWN));
+    let mut store = event_store::db::Conn::open_reader_writable(&engine).await.unwrap();
+    let lane = format!("ev.{}.up-{}", town.id(TOWN), town.id(DISTRICT));
+    let sql = "UPDATE entries SET hash = $1 WHERE lane = $2";
+    let changed =
+        store.exec(sql, vec![vec![7u8; 32].as_slice().into(), lane.as_str().into()]).await;
+    assert!(changed.unwrap() > 0);
+    store.close().await;
+    town.start_office(TOWN).await;
+    town.until("the receipt does not fit the log", || agrees(&town, true)).await;
 }

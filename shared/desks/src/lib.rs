@@ -12,6 +12,7 @@ pub mod figures;
 pub mod filings;
 pub mod findings;
 pub mod founding;
+mod gaps;
 pub mod joining;
 pub mod listing;
 pub mod organizations;

@@ -3,7 +3,10 @@
 //! The loops are `loop { turn().await }`; wake-ups are hints and polling is the
 //! truth. Nothing here decides anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use access::Tokens;
 use event_store::{Engine, Office, Reaction, Readers, Setting, View};
@@ -25,6 +28,7 @@ use web::{LinkState, Route, Seat, client::Client, routes::router, serve::serve};
 use crate::{
     figures,
     founding::{self, Opened},
+    gaps::Patience,
     joining::{Membership, OfficeConfig, join},
     papers::PaperRunner,
     reactions::REACTIONS,
@@ -195,7 +199,6 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
-        gap_asked: std::sync::atomic::AtomicI64::new(wall().0),
         stopping: process.stopping.clone(),
     })
 }
@@ -270,6 +273,7 @@ async fn relay_loop(mut relay: Relay, seat: Arc<Seat>) {
 
 async fn intake_loop(seat: Arc<Seat>, link: Link, consumer: String) {
     let mut wait = Duration::from_millis(200);
+    let mut patience = Patience::new(Instant::now());
     loop {
         let bound = Intake::bind(
             seat.office.clone(),
@@ -283,7 +287,9 @@ async fn intake_loop(seat: Arc<Seat>, link: Link, consumer: String) {
             loop {
                 match intake.turn(Duration::from_secs(20)).await {
                     Ok(Ok(_)) => {
-                        if seat.gap_is_old().await && intake.from_the_start().await.is_err() {
+                        if patience.asks_again(&seat).await
+                            && intake.from_the_start().await.is_err()
+                        {
                             break;
                         }
                     }

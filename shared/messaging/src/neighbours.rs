@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use event_store::{Office, StoreError};
-use kernel::{Audience, OfficeId, Timestamp, entry, id::Tier, note::Note};
+use kernel::{
+    Audience, Lane, OfficeId, Timestamp, entry,
+    id::Tier,
+    note::{Held, Note},
+};
 use serde::Serialize;
 
 use crate::{
@@ -24,6 +28,9 @@ pub struct Neighbour {
     pub last_heard: Option<Timestamp>,
     /// How many of our entries it should hold and has not receipted.
     pub not_received: u64,
+    /// Whether it receipted an entry that our log does not hold: one of the two logs
+    /// was changed. What such a receipt says it holds is not counted as received.
+    pub differs: bool,
 }
 
 /// Every note kept, by subject.
@@ -44,6 +51,7 @@ pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
     let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
     let lanes = lanes(office).await?;
     let notes = notes(office).await?;
+    let receipts = receipts(office, &notes).await?;
     let mut heard: BTreeMap<&OfficeId, Timestamp> = BTreeMap::new();
     for note in &notes {
         let last = heard.entry(note.by()).or_insert(note.at());
@@ -58,7 +66,8 @@ pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
         let close = Some(&seat.office) == setting.parent.as_ref()
             || seat.parent.as_ref() == Some(&setting.office)
             || seat.office == setting.city;
-        let not_received = missing(&lanes, &notes, &setting.office, member);
+        let receipt = receipts.get(&seat.office);
+        let not_received = missing(&lanes, receipt, &setting.office, member);
         if close || not_received > 0 || heard.contains_key(&seat.office) {
             found.push(Neighbour {
                 office: seat.office.clone(),
@@ -66,32 +75,64 @@ pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
                 tier: seat.tier,
                 last_heard: heard.get(&seat.office).copied(),
                 not_received,
+                differs: receipt.is_some_and(|receipt| receipt.differs),
             });
         }
     }
     Ok(found)
 }
 
+/// What a reader says of our lanes, as far as it is true.
+#[derive(Default)]
+struct Receipt {
+    lanes: Vec<Held>,
+    differs: bool,
+}
+
+/// The receipts for our lanes by reader: each is held against our own log.
+async fn receipts(
+    office: &Office,
+    notes: &[Note],
+) -> Result<BTreeMap<OfficeId, Receipt>, StoreError> {
+    let own = &office.setting().office;
+    let mut reader = office.reader().await?;
+    let mut receipts: BTreeMap<OfficeId, Receipt> = BTreeMap::new();
+    for note in notes {
+        let Note::Receipt { by, of, lanes, .. } = note else { continue };
+        for held in lanes.iter().filter(|_| of == own) {
+            let (origin, root) = (own.clone(), held.root);
+            let lane = Lane { origin, root, audience: held.audience.clone() }.to_string();
+            let sql = "SELECT hash FROM entries WHERE lane = $1 AND counter = $2";
+            let rows = reader.rows(sql, vec![lane.as_str().into(), held.counter.into()]).await?;
+            let ours = rows.first().map(|row| row.blob(0)).transpose()?;
+            let receipt = receipts.entry(by.clone()).or_default();
+            if held.counter == 0 || ours.as_deref() == Some(held.hash.0.as_slice()) {
+                receipt.lanes.push(held.clone());
+            } else {
+                receipt.differs = true;
+            }
+        }
+    }
+    Ok(receipts)
+}
+
 /// How many entries of our lanes a reader has not receipted.
 fn missing(
     lanes: &[StoredLane],
-    notes: &[Note],
+    receipt: Option<&Receipt>,
     own: &OfficeId,
     reader: &domain::directory::Member,
 ) -> u64 {
     let seat = &reader.seat;
-    let receipt = notes.iter().find_map(|note| match note {
-        Note::Receipt { by, of, lanes, .. } if *by == seat.office && of == own => Some(lanes),
-        _ => None,
-    });
     let mut missing = 0;
     for lane in lanes.iter().filter(|lane| lane.origin == *own) {
         let audience: &Audience = &lane.held.audience;
         if !audience.is_read_by(own, &seat.office, seat.tier, seat.parent.as_ref()) {
             continue;
         }
-        let held = receipt.and_then(|lanes| {
-            lanes.iter().find(|l| l.root == lane.held.root && l.audience == *audience)
+        let held = receipt.and_then(|receipt| {
+            let mut said = receipt.lanes.iter();
+            said.find(|l| l.root == lane.held.root && l.audience == *audience)
         });
         missing += lane.held.counter.saturating_sub(held.map_or(0, |held| held.counter));
     }

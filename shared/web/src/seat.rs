@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use access::Tokens;
@@ -62,30 +62,11 @@ pub struct Seat {
     pub ingest: Option<Arc<Ingest>>,
     /// At the city: papers on their way between offices.
     pub hub_papers: Option<Papers>,
-    /// When gaps were last looked for, by the machine's clock.
-    pub gap_asked: AtomicI64,
     /// Turns true when the process is told to stop.
     pub stopping: watch::Receiver<bool>,
 }
 
-/// A gap that did not close in this time is asked for again, in milliseconds.
-const OLD_GAP: i64 = 20_000;
-
 impl Seat {
-    /// Whether an entry has waited long for those before it in its lane. Asked
-    /// once, the next answer is no for a while.
-    pub async fn gap_is_old(&self) -> bool {
-        let now = kernel::clock::wall().0;
-        if now - self.gap_asked.load(Ordering::Relaxed) < OLD_GAP {
-            return false;
-        }
-        self.gap_asked.store(now, Ordering::Relaxed);
-        let sql = "SELECT COUNT(*) FROM held WHERE reason = 'gap'";
-        let Ok(mut reader) = self.office.reader().await else { return false };
-        let rows = reader.rows(sql, vec![]).await.unwrap_or_default();
-        rows.first().and_then(|row| row.count(0).ok()).unwrap_or(0) > 0
-    }
-
     /// A one-time secret for `purpose`: the same for the same words.
     pub fn derive(&self, purpose: &str, words: &[&str]) -> Hash {
         let mut parts: Vec<&[u8]> = vec![b"liandong one-time v1", &self.secret, purpose.as_bytes()];
