@@ -362,7 +362,10 @@ impl City {
             self.show_links();
         } else {
             let links = self.keys("<code>").join("first-sign-in.json");
-            say(&format!("\n首次登录链接(未用的)unused first sign-in links: {}", links.display()));
+            say(&format!(
+                "\n首次登录链接(每个只能用一次)first sign-in links, each works once: {}",
+                links.display()
+            ));
         }
         if self.plan.is_demo() {
             say(&format!(

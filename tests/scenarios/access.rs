@@ -293,3 +293,46 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
         "locked",
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_security_administrator_stays_and_nobody_authorises_himself() {
+    let town = Town::start().await;
+    let secadm = token(&town, DISTRICT, "SECADM");
+    let get = async |path: &str| {
+        send(&town, DISTRICT, Method::GET, path, Some(&secadm), &[], "").await.json()
+    };
+    let persons = get("/api/persons?limit=500").await;
+    let of = |account: &str| {
+        let mut all = persons["items"].as_array().unwrap().iter();
+        all.find(|person| person["account"] == account).unwrap().clone()
+    };
+    let (me, other) = (of("secadm"), of("plan"));
+    let id = |person: &Value| person["id"].as_str().unwrap().to_owned();
+    let post = async |key: &str, path: &str, body: Value| {
+        let headers = [("idempotency-key", key), ("if-match", "*")];
+        let body = body.to_string();
+        send(&town, DISTRICT, Method::POST, path, Some(&secadm), &headers, &body).await
+    };
+    let (mine, others) = (
+        format!("/api/persons/{}/authorisations", id(&me)),
+        format!("/api/persons/{}/authorisations", id(&other)),
+    );
+    let (held, row) = me["authorisations"].as_object().unwrap().iter().next().unwrap();
+    let from = row["from"].as_str().unwrap();
+    let own = post("s1", &mine, json!({"role": "D_PLAN", "from": from})).await;
+    is_problem(&own, 409, "same-person");
+    let today = get("/api/coverage").await["as_of"].as_str().unwrap().to_owned();
+    let end = format!("{mine}/{held}/end");
+    is_problem(&post("s2", &end, json!({"to": today})).await, 409, "last-administrator");
+    let later = json!({"role": "D_SECADM", "from": "2190-01-01"});
+    assert_eq!(post("s3", &others, later).await.status, 200);
+    let limited = json!({"role": "D_SECADM", "from": today, "to": "2180-01-01"});
+    assert_eq!(post("s4", &others, limited).await.status, 200);
+    is_problem(&post("s5", &end, json!({"to": today})).await, 409, "last-administrator");
+    let again = json!({"role": "D_SECADM", "from": today, "to": "2181-01-01"});
+    is_problem(&post("s6", &others, again).await, 409, "authorisation-exists");
+    let third = format!("/api/persons/{}/authorisations", id(&of("file")));
+    let lasting = json!({"role": "D_SECADM", "from": today});
+    assert_eq!(post("s7", &third, lasting).await.status, 200);
+    assert_eq!(post("s8", &end, json!({"to": today})).await.status, 200);
+}

@@ -159,12 +159,16 @@ async fn known(unit: &mut Unit<'_>, id: &str, said: &Said) -> Result<(), Stop> {
     }
     let mut above = attributes.parent.clone();
     let mut path = vec![id.to_owned()];
-    while let Some(parent) = above {
+    while let Some(parent) = above.take() {
         let row: Option<OrganizationRow> = unit.row(ORGANIZATIONS, &parent).await?;
         let Some(row) = row.filter(|_| !path.contains(&parent)) else {
             return Err(Refusal::new(Code::UnknownOrg).detail(format!("parent: {parent}")).into());
         };
-        above = row.attributes.on(*day).and_then(|above| above.parent.clone());
+        let on_the_day = row
+            .attributes
+            .on(*day)
+            .ok_or_else(|| Refusal::new(Code::UnknownOrg).detail(format!("parent: {parent}")))?;
+        above.clone_from(&on_the_day.parent);
         path.push(parent);
     }
     if let Some(office) = &attributes.unit_office {

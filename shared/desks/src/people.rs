@@ -150,18 +150,22 @@ fn whole_office() -> String {
 
 async fn authorise(Path(id): Path<String>, command: Command<NewPost>) -> Result<Response, Problem> {
     let expected = command.expected()?;
+    if command.caller.actor.person == id {
+        return Err(Code::SamePerson.into());
+    }
     let NewPost { role, scope, from, to } = command.body.clone();
     let authorisation = Authorisation { id: format!("{role}-{from}"), role, scope, from, to };
     let tier = command.seat().office.setting().tier;
     command.decide::<Person>(id, expected, Ask::Authorise { tier, authorisation }).await
 }
 
-/// Whether nobody else is security administrator after the day, for as long as is known.
+/// Whether nobody else is security administrator on the day and for good.
 async fn last_of_its_kind(unit: &mut Unit<'_>, id: &str, to: Day) -> Result<bool, Stop> {
     let persons: Vec<(String, PersonRow)> = unit.rows(PEOPLE, "").await?;
     let mut others = persons.iter().filter(|(person, _)| person != id);
-    let lasts =
-        |post: &Authorisation| plain(&post.role) == "SECADM" && post.to.is_none_or(|end| end > to);
+    let lasts = |post: &Authorisation| {
+        plain(&post.role) == "SECADM" && post.from <= to && post.to.is_none()
+    };
     Ok(!others.any(|(_, row)| row.authorisations.values().any(lasts)))
 }
 

@@ -94,7 +94,11 @@ impl Aggregate for Organization {
 
     fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
         let (Command::Register(said) | Command::Change(said)) = &command;
-        crate::filled("name", &said.attributes.name)?;
+        let name = &said.attributes.name;
+        crate::filled("name", name)?;
+        if name.chars().any(char::is_control) {
+            return Err(Refusal::new(Code::BadField).detail("name: one line"));
+        }
         match (&self.0, command) {
             (None, Command::Register(said)) => Ok(vec![Event::Registered { said }]),
             (Some(_), Command::Register(_)) => Err(Code::OrgExists.into()),

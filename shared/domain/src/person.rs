@@ -237,8 +237,10 @@ impl Person {
         if clash {
             return Err(Code::RolesExclusive.into());
         }
-        if self.authorisations.get(&new.id) == Some(&new) {
-            return Ok(vec![]);
+        match self.authorisations.get(&new.id) {
+            Some(known) if *known == new => return Ok(vec![]),
+            Some(_) => return Err(Code::AuthorisationExists.into()),
+            None => {}
         }
         Ok(vec![Event::Authorised { authorisation: new }])
     }
@@ -298,6 +300,8 @@ mod tests {
         given::<Person>(facts(None)).when(end(&today)).then([ended]);
         given::<Person>(facts(None)).when(end("2019-12-31")).then_refused(Code::BadField);
         given::<Person>(facts(None)).when(end("2020-01-02")).then_refused(Code::BadField);
+        let again = ask(role("a", "D_SYS", "2020-01-01", Some("2020-06-01")));
+        given::<Person>(facts(None)).when(again).then_refused(Code::AuthorisationExists);
         let past = facts(Some("2020-02-01"));
         given::<Person>(past).when(end("2199-12-31")).then_refused(Code::BadField);
     }

@@ -281,13 +281,10 @@ impl Aggregate for Round {
 
     fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
         let events = self.decided(command, context)?;
-        let before =
-            |event: &Event| event.on().is_some_and(|on| self.since.is_some_and(|s| on < s));
-        if events.iter().any(before) {
-            let since = self.since.map(|day| day.to_string()).unwrap_or_default();
-            return Err(Refusal::new(Code::BadField).detail(format!("Act-Date: {since} …")));
+        match self.since.filter(|since| context.day() < *since && !events.is_empty()) {
+            Some(since) => Err(Refusal::new(Code::BadField).detail(format!("Act-Date: {since} …"))),
+            None => Ok(events),
         }
-        Ok(events)
     }
 
     fn evolve(&mut self, event: &Event) {

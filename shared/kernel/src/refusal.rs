@@ -57,6 +57,7 @@ codes! {
     UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用接口说明中列出的岗位代码。" "Use one of the roles listed in the README.";
     SamePerson "same-person" 409 "此事须由两名不同人员办理" "Two different persons must do this" "请由另一名人员办理。" "Let somebody else do the second act.";
     LastAdministrator "last-administrator" 409 "不得结束最后一名安全管理员的授权" "This is the last security administrator" "请先授权另一名安全管理员。" "Authorise another one first.";
+    AuthorisationExists "authorisation-exists" 409 "该岗位自该日起的授权已存在" "This post was given from that day on already" "请结束原授权,或填写其他起始日期。" "End the post that exists, or give another first day.";
     RolesExclusive "roles-exclusive" 409 "系统、安全、审计管理岗位不得由一人兼任" "One person may not hold two of the three administrator posts" "请授权给不同人员。" "Give the posts to different persons.";
     // Register and targets.
     ImportRejected "import-rejected" 422 "导入被拒绝,未导入任何数据" "The import was refused; nothing was imported" "请按所列行号更正后重新导入。" "Correct the lines listed and import again.";

@@ -5,6 +5,8 @@
 //! named by its former code or, where that is not clear, by its id. What could mean
 //! two divisions is refused, never guessed.
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::Day;
@@ -24,7 +26,7 @@ pub(super) fn take(
     let codes = taking.afterwards(&named);
     let divisions = taking.placed(&import.rows, &named, &codes);
     taking.left_below(&named, &codes);
-    taking.one_city(&named, &codes);
+    taking.one_city(&named);
     let mut errors = taking.errors;
     if errors.is_empty() {
         return Ok(divisions);
@@ -130,13 +132,13 @@ impl<'a> Taking<'a> {
                 };
                 Ok(now.filter(began).unwrap_or(&row.new_id))
             }
-            About::Formerly(old) => self.renumbered(old, now),
+            About::Formerly(old) => self.renumbered(old, now, row),
             About::ItsCode => now.map_or_else(|| self.at_another_time(row), Ok),
         }
     }
 
     /// The division that had the code `old` until the day, or has changed it already.
-    fn renumbered(&self, old: &str, now: Option<&'a str>) -> Result<&'a str, String> {
+    fn renumbered(&self, old: &str, now: Option<&'a str>, row: &Row) -> Result<&'a str, String> {
         let had = |id: &&str| self.who_bore(old).iter().any(|bearer| bearer.id == *id);
         let until_then = self.bearer(old, self.day.before());
         match (until_then, now.filter(had)) {
@@ -144,15 +146,40 @@ impl<'a> Taking<'a> {
                 "原代码 {old} 先后属于两个区划,请以编号指明 / two divisions had the code {old}: give the id"
             )),
             (Some(id), _) | (None, Some(id)) => Ok(id),
-            (None, None) => self.bearer(old, self.day).ok_or_else(|| {
-                format!("此前没有代码为 {old} 的区划 / no division had the code {old} until then")
-            }),
+            (None, None) => {
+                // The same correction again: it was taken in, and nothing is left of the mistake.
+                let corrected = now.filter(|id| self.says_already(id, row));
+                self.bearer(old, self.day).or(corrected).ok_or_else(|| {
+                    format!(
+                        "此前没有代码为 {old} 的区划 / no division had the code {old} until then"
+                    )
+                })
+            }
+        }
+    }
+
+    /// Whether just this was said of a division for the day.
+    fn says_already(&self, id: &str, row: &Row) -> bool {
+        let said = self.register.divisions.get(id).and_then(|life| life.said_for(self.day));
+        match (said, &row.then) {
+            (Some(Some(said)), Some(then)) => said.code == row.code && said.name == then.name,
+            (Some(None), None) => true,
+            _ => false,
         }
     }
 
     /// Nobody has the code on the day: one who takes it later, or a new division.
     fn at_another_time(&self, row: &'a Row) -> Result<&'a str, String> {
         let bearers = self.who_bore(&row.code);
+        if row.then.is_none() {
+            let ended = bearers.iter().find(|bearer| self.says_already(bearer.id, row));
+            return ended.map(|bearer| bearer.id).ok_or_else(|| {
+                format!(
+                    "当日没有代码为 {0} 的区划 / no division has the code {0} on that day",
+                    row.code
+                )
+            });
+        }
         let later = bearers.iter().filter(|b| b.from > self.day && self.on_the_day(b.id).is_none());
         let later: BTreeSet<&str> = later.map(|bearer| bearer.id).collect();
         match (later.first(), later.len()) {
@@ -187,79 +214,5 @@ impl<'a> Taking<'a> {
             }
         }
         codes
-    }
-
-    /// The rows as divisions, each under its parent.
-    fn placed(&mut self, rows: &[Row], named: &[Named<'a>], codes: &Codes<'a>) -> Vec<Division> {
-        let in_file: BTreeSet<&str> = rows.iter().map(|row| row.code.as_str()).collect();
-        let mut divisions = Vec::new();
-        for (id, row) in named {
-            let attributes = row.then.as_ref().map(|then| {
-                let parent = match codes.get(then.parent.as_str()) {
-                    _ if then.tier == "city" => None,
-                    Some((parent, tier)) => {
-                        if !above(&then.tier).contains(tier) {
-                            self.refuse(row, "上级层级不符 / the parent is not of the level above");
-                        }
-                        Some((*parent).to_owned())
-                    }
-                    None => {
-                        // A parent that was refused itself is told once.
-                        if !in_file.contains(then.parent.as_str()) {
-                            let what =
-                                format!("上级 {0} 不存在 / parent {0} is unknown", then.parent);
-                            self.refuse(row, &what);
-                        }
-                        None
-                    }
-                };
-                let (code, name, tier) = (row.code.clone(), then.name.clone(), then.tier.clone());
-                Attributes { code, name, parent, tier }
-            });
-            let id = (*id).to_owned();
-            divisions.push(Division { id, valid_from: self.day, attributes });
-        }
-        divisions
-    }
-
-    /// A register is that of one city.
-    fn one_city(&mut self, named: &[Named<'a>], codes: &Codes<'a>) {
-        let cities = codes.values().filter(|(_, tier)| *tier == "city").count();
-        let first = named.iter().find(|(id, row)| {
-            let was = self.on_the_day(id).is_some_and(|kept| kept.tier == "city");
-            was != row.then.as_ref().is_some_and(|then| then.tier == "city")
-        });
-        if let (true, Some((_, row))) = (cities > 1, first) {
-            self.refuse(row, "区划名录只能有一个市 / the register is that of one city");
-        }
-    }
-
-    /// What stands below a changed division must still stand below something fit.
-    fn left_below(&mut self, named: &[Named<'a>], codes: &Codes<'a>) {
-        let rows: BTreeMap<&str, &Row> = named.iter().copied().collect();
-        let mut broken = BTreeSet::new();
-        for (child, tier) in codes.values().filter(|(id, _)| !rows.contains_key(id)) {
-            let parent = self.on_the_day(child).and_then(|kept| kept.parent.as_deref());
-            let Some((parent, row)) = parent.and_then(|id| rows.get_key_value(id)) else {
-                continue;
-            };
-            let fits = row.then.as_ref().is_some_and(|then| above(tier).contains(&&*then.tier));
-            if !fits && broken.insert(*parent) {
-                self.refuse(
-                    row,
-                    "其下尚有区划,请一并调整 / divisions below it have to move with it",
-                );
-            }
-        }
-    }
-}
-
-/// The tiers that may stand above one; 东莞 has no districts.
-fn above(tier: &str) -> &'static [&'static str] {
-    match tier {
-        "district" => &["city"],
-        "township" => &["district", "city"],
-        "village" => &["township"],
-        _ => &[],
     }
 }

@@ -137,6 +137,8 @@ fn a_wrong_code_is_corrected_on_its_own_day() {
     let register = after(&[(CSV, "2010-01-01"), (wrong, "2017-10-01"), (right, "2017-10-01")]);
     assert_eq!(id(&register, "370215", "2018-01-01"), id(&register, "370282", "2012-01-01"));
     assert!(on(&register, "370251", "2018-01-01").is_none());
+    let again = register.decide(import(right, "2017-10-01"), &testkit::context("p1"));
+    assert_eq!(again.unwrap(), []);
 }
 
 #[test]
@@ -175,6 +177,17 @@ fn a_division_ends_with_all_that_is_below_it() {
     let register = after(&[(CSV, "2010-01-01"), (HUANGDAO, "2010-02-01"), (merged, "2017-10-01")]);
     assert!(on(&register, "370282", "2017-09-30").is_some());
     assert!(on(&register, "370282", "2017-10-01").is_none());
+    let again = register.decide(import(merged, "2017-10-01"), &testkit::context("p1"));
+    assert_eq!(again.unwrap(), []);
+    let nobody = refused(&register, "370299,ended,,\n", "2018-01-01");
+    assert_eq!(nobody, ["line 1: no division has the code 370299 on that day"]);
+    let late = "370211107,township,370211,后来镇\n";
+    let mut later = register.clone();
+    for event in later.decide(import(late, "2019-01-01"), &testkit::context("p1")).unwrap() {
+        later.evolve(&event);
+    }
+    let ends = "370211,ended,,\n370211106,ended,,\n";
+    assert_eq!(refused(&later, ends, "2018-01-01"), below, "something begins below it in 2019");
     let back = refused(&register, "370282,district,370200,即墨市\n", "2020-01-01");
     assert!(back[0].contains("belongs to a division at another time"), "{back:?}");
 }
@@ -205,9 +218,10 @@ fn an_impossible_tree_is_refused() {
     let other = "320400,city,320000,常州市\n320481,district,320400,溧阳市\n";
     let one = ["line 1: the register is that of one city"];
     assert_eq!(refused(&register, other, "2017-10-01"), one);
+    assert_eq!(refused(&register, other, "1990-01-01"), one, "nor before it began");
     let under = "320400,city,320000,常州市\n370201,district,320400,青岛,370200\n";
-    let why = ["line 2: divisions below it have to move with it"];
-    assert_eq!(refused(&register, under, "2017-10-01"), why);
+    let below = "line 2: divisions below it have to move with it";
+    assert_eq!(refused(&register, under, "2017-10-01"), [one[0], below]);
     let below = "370282000,township,370200,即墨街道,370282\n";
     let why = ["line 1: divisions below it have to move with it"];
     assert_eq!(refused(&register, below, "2017-10-01"), why);
