@@ -89,18 +89,22 @@ impl Grants {
         Self { folder }
     }
 
-    /// Notes the readers of an entry that names papers.
+    /// Notes the readers of an entry that names papers; on the disk when this returns.
     pub(crate) async fn note(&self, fact: &Fact) {
         let (Audience::Up(reader) | Audience::To(reader)) = &fact.audience else { return };
         let Ok(named) = fact.read::<Named>() else { return };
         for hash in named.papers {
             for office in [reader, &fact.at.origin] {
-                let folder = self.folder.join(hash.to_string());
-                let noted = async {
-                    tokio::fs::create_dir_all(&folder).await?;
-                    tokio::fs::write(folder.join(office.as_str()), b"").await
+                let (all, office) = (self.folder.clone(), office.to_string());
+                let folder = all.join(hash.to_string());
+                let note = move || {
+                    std::fs::create_dir_all(&folder)?;
+                    std::fs::File::create(folder.join(office))?.sync_all()?;
+                    std::fs::File::open(&folder)?.sync_all()?;
+                    std::fs::File::open(&all)?.sync_all()
                 };
-                if let Err(error) = noted.await {
+                let noted = tokio::task::spawn_blocking(note).await;
+                if let Err(error) = noted.unwrap_or_else(|lost| Err(io::Error::other(lost))) {
                     tracing::error!(paper = %hash, %error, "a paper's reader could not be noted");
                 }
             }
