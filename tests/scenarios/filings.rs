@@ -139,22 +139,29 @@ async fn a_silent_office_is_overdue_at_the_receiver() {
 async fn coverage_is_counted_against_the_list_in_force() {
     let town = Town::start().await;
     let city = town.api(CITY);
-    let orgs: Vec<Value> = (1..=94)
+    let orgs: Vec<Value> = (1..=430)
         .map(|n| {
             json!({"number": format!("o{n}"), "name": format!("单位{n}"), "level": "city",
             "valid_from": "2016-12-01"})
         })
         .collect();
     city.post("PLAN", "/api/organizations", "orgs", None, &json!(orgs)).await.unwrap();
-    for (count, from, version) in [(90, "2016-12-01", None), (94, "2018-10-01", Some("1"))] {
+    // The third is longer than one entry.
+    let versions =
+        [(90, "2016-12-01", None), (94, "2018-10-01", Some("1")), (430, "2020-01-01", Some("2"))];
+    for (count, from, version) in versions {
         let targets: Vec<String> =
             (1..=count).map(|n| city.organization(&format!("o{n}"))).collect();
         let list = json!({"valid_from": from, "targets": targets, "reason": "机构改革"});
         city.post("PLAN", "/api/target-lists", from, version, &list).await.unwrap();
     }
-    for (day, targets) in
-        [("2016-11-30", 0), ("2017-06-30", 90), ("2018-09-30", 90), ("2018-10-01", 94)]
-    {
+    for (day, targets) in [
+        ("2016-11-30", 0),
+        ("2017-06-30", 90),
+        ("2018-09-30", 90),
+        ("2018-10-01", 94),
+        ("2020-01-01", 430),
+    ] {
         let coverage = city.get("PLAN", &format!("/api/coverage?as_of={day}")).await.unwrap();
         assert_eq!(coverage["levels"][0]["targets"], targets, "{day}");
     }

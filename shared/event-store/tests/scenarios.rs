@@ -371,20 +371,7 @@ async fn an_office_that_must_not_record_does_not(store: TestStore) {
     add(&office, "dddddddd-a", 1).await.unwrap();
 }
 
-macro_rules! on_both_engines {
-    ($($scenario:ident)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() { super::$scenario(super::TestStore::sqlite()).await; })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() { super::$scenario(super::TestStore::postgres()).await; })*
-        }
-    };
-}
-
-on_both_engines! {
+testkit::on_both_engines! {
     what_was_answered_is_there_after_a_restart
     many_callers_get_dense_places_and_lose_nothing
     a_refusal_takes_nothing_of_the_others_with_it

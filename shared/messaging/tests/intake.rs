@@ -203,20 +203,7 @@ async fn a_newer_type_is_stored_and_folded_after_the_upgrade(store: TestStore) {
     assert_eq!(scene.office.check_views().await.unwrap(), None);
 }
 
-macro_rules! on_both_engines {
-    ($($scenario:ident)*) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() { super::$scenario(super::TestStore::sqlite()).await; })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() { super::$scenario(super::TestStore::postgres()).await; })*
-        }
-    };
-}
-
-on_both_engines! {
+testkit::on_both_engines! {
     junk_and_forgeries_are_dropped_and_counted
     an_unknown_signer_waits_for_its_enrolment
     the_founding_comes_first_even_in_one_delivery

@@ -7,3 +7,18 @@ mod stores;
 
 pub use given::{context, given};
 pub use stores::{TestStore, office_id, setting};
+
+/// Stamps every scenario, a function of a [`TestStore`], out for both engines.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($scenario:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() { super::$scenario($crate::TestStore::sqlite()).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() { super::$scenario($crate::TestStore::postgres()).await; })*
+        }
+    };
+}
