@@ -215,6 +215,19 @@ impl Town {
         panic!("{code} does not let go of its store");
     }
 
+    /// Whether every view of a stopped office agrees with a fresh fold.
+    pub async fn views_agree(&self, code: &str) -> bool {
+        let config = self.configs.get(code).unwrap();
+        let keys = messaging::keys::Keys::at(&config.keys).unwrap();
+        let (_stop, stopping) = watch::channel(false);
+        let process = Process { readers: Readers::new(4), stopping, client: self.client.clone() };
+        let membership = membership(&config.keys);
+        let office = running::open_office(service(code), config, &keys, &membership, &process);
+        let difference = office.await.unwrap().check_views().await.unwrap();
+        assert_eq!(difference, None);
+        difference.is_none()
+    }
+
     /// The store of an office.
     pub fn data(&self, code: &str) -> PathBuf {
         self.folder.join("data").join(code)

@@ -32,7 +32,7 @@ async fn same_shared_heads(town: &Town, from: &str, to: &str) -> bool {
     shared.clone().count() > 0 && shared.clone().all(|(lane, head)| read.get(lane) == Some(head))
 }
 
-async fn a_fed_back_round(town: &Town, number: &str, findings: usize) -> Vec<String> {
+pub(crate) async fn a_fed_back_round(town: &Town, number: &str, findings: usize) -> Vec<String> {
     let district = town.api(DISTRICT);
     let (plan, tasks) = town.village_round(number);
     let found = (0..findings)

@@ -2,26 +2,24 @@
 //! NATS changes nothing.
 
 use kernel::{
-    Entropy, EntryRef, Fact, entry,
+    Entropy, EntryRef, Fact, OfficeId, entry,
     sign::{EventKey, Hash},
 };
-use messaging::{
-    nats::{link::Link, reading},
-    relay::Answer,
-};
+use messaging::{link::Link, nats::connection::Connection, relay::Answer};
 use serde_json::Value;
 use tests::town::{CITY, DISTRICT, TOWN, Town};
 
-async fn link_of(town: &Town, code: &str) -> Link {
+async fn link_of(town: &Town, code: &str) -> Connection {
     let creds = std::fs::read_to_string(town.keys(code).join("nats.creds")).unwrap();
-    let mut link = Link::open(&town.hub_url(), &town.id(code), &creds).await.unwrap();
+    let mut link = Connection::open(&town.hub_url(), &town.id(code), &creds).await.unwrap();
     link.ready().await.unwrap();
     link
 }
 
-async fn ask(link: &Link, office: &str, items: &[&[u8]]) -> Answer {
+async fn ask(link: &Connection, office: &str, items: &[&[u8]]) -> Answer {
     let body = entry::frame(items.iter().copied());
-    serde_json::from_slice(&reading::ask(link, office, body.into()).await.unwrap()).unwrap()
+    let office = OfficeId::parse(office).unwrap();
+    serde_json::from_slice(&link.ask(&office, body).await.unwrap()).unwrap()
 }
 
 /// A fact that the district could issue next, before a test bends it.
@@ -47,7 +45,7 @@ fn next_fact(town: &Town, held: u64) -> Fact {
     }
 }
 
-async fn quiet(town: &Town, link: &Link) -> u64 {
+async fn quiet(town: &Town, link: &Connection) -> u64 {
     town.until("the district's log is held", || async {
         let ready = town.api(DISTRICT).get("SYS", "/health/ready").await.unwrap();
         ready["unsent"] == 0
@@ -143,7 +141,7 @@ async fn junk_on_nats_changes_nothing() {
         let told = tokio::time::timeout(std::time::Duration::from_secs(5), refused.changed()).await;
         assert!(told.is_ok(), "{subject} was not refused");
     }
-    let answer = reading::ask(&link, &own, vec![0xff; 9].into()).await.unwrap();
+    let answer = link.ask(&OfficeId::parse(&own).unwrap(), vec![0xff; 9]).await.unwrap();
     let answer: Answer = serde_json::from_slice(&answer).unwrap();
     assert_eq!((answer.answer.as_str(), answer.code.as_str()), ("refused", "malformed"));
     let after = town.entries(CITY).await;

@@ -1,8 +1,10 @@
-//! An office whose data folder was put back to an older copy refuses to record.
+//! An office whose store was lost or put back to an older copy does not record until
+//! it has fetched its own entries back.
 
 use std::{fs, path::Path};
 
-use serde_json::json;
+use crate::faults::a_fed_back_round;
+use serde_json::{Value, json};
 use tests::town::{CITY, DISTRICT, TOWN, Town};
 
 fn copy(from: &Path, to: &Path) {
@@ -49,14 +51,33 @@ async fn refuses(town: &Town) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_office_put_back_to_an_older_copy_does_not_record() {
-    let mut town = Town::start().await;
-    record_something(&town, 1).await.unwrap();
-    town.until("the hub holds the first entries", || async {
-        town.api(TOWN).get("COM", "/health/ready").await.unwrap()["unsent"] == 0
+async fn quiet(town: &Town, code: &str) {
+    town.until("the hub holds the log", || async {
+        let ready = town.api(code).get("SYS", "/health/ready").await.unwrap();
+        ready["unsent"] == 0
     })
     .await;
+}
+
+/// Its log came back whole, with what it had taken in, and it records again.
+async fn is_whole_again(town: &mut Town, before: &[Value], number: u32) {
+    let came_back = || async {
+        let all = town.entries(TOWN).await;
+        all.len() >= before.len() && record_something(town, number).await.is_ok()
+    };
+    town.until("the log came back", came_back).await;
+    let after = town.entries(TOWN).await;
+    assert_eq!(after[..before.len()], *before, "the same entries in the same order");
+    town.stop_office(TOWN).await;
+    assert!(town.views_agree(TOWN).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_put_back_to_an_older_copy_fetches_its_log_before_it_records() {
+    let mut town = Town::start().await;
+    town.register_units().await;
+    record_something(&town, 1).await.unwrap();
+    quiet(&town, TOWN).await;
     town.stop_office(TOWN).await;
     let copy_at = town.folder.join("copy");
     copy(&town.data(TOWN), &copy_at);
@@ -65,11 +86,15 @@ async fn an_office_put_back_to_an_older_copy_does_not_record() {
     for number in 2..6 {
         record_something(&town, number).await.unwrap();
     }
-    town.until("the hub holds the township's log", || async {
-        let ready = town.api(TOWN).get("COM", "/health/ready").await.unwrap();
-        ready["unsent"] == 0
+    // Findings of the district arrive in the lost span, too, and rules answer them.
+    a_fed_back_round(&town, "R1", 3).await;
+    town.until("the township opened its rectifications", || async {
+        let all = town.api(TOWN).get("COM", "/api/rectifications").await.unwrap();
+        all["items"].as_array().is_some_and(|items| items.len() == 3)
     })
     .await;
+    quiet(&town, TOWN).await;
+    let before = town.entries(TOWN).await;
     town.stop_office(TOWN).await;
     fs::remove_dir_all(town.data(TOWN)).unwrap();
     copy(&copy_at, &town.data(TOWN));
@@ -82,21 +107,38 @@ async fn an_office_put_back_to_an_older_copy_does_not_record() {
     assert_eq!(ready["status"], "log-behind");
     // It still answers what it knows.
     town.api(TOWN).get("COM", "/api/filings").await.unwrap();
-    town.stop_office(TOWN).await;
-
-    // Known from the hub, when `sent-up-to` was put back too.
     town.links[TOWN].heal();
-    fs::remove_file(town.keys(TOWN).join("sent-up-to")).unwrap();
-    town.start_office(TOWN).await;
-    refuses(&town).await;
-    town.stop_office(TOWN).await;
+    is_whole_again(&mut town, &before, 10).await;
 
-    // Known from the hub also if an older `sent-up-to` came back with the store.
+    // Known from the hub, if an older `sent-up-to` came back with the store.
+    fs::remove_dir_all(town.data(TOWN)).unwrap();
+    copy(&copy_at, &town.data(TOWN));
     fs::write(town.keys(TOWN).join("sent-up-to"), &sent).unwrap();
     town.start_office(TOWN).await;
-    refuses(&town).await;
-    // The city goes on.
+    is_whole_again(&mut town, &before, 11).await;
+
+    // Everything is lost but the keys.
+    fs::remove_dir_all(town.data(TOWN)).unwrap();
+    town.start_office(TOWN).await;
+    is_whole_again(&mut town, &before, 12).await;
+    // The city went on.
     town.api(CITY).get("PLAN", "/api/filing-board").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_recorded_while_neither_the_store_nor_the_hub_has_the_log() {
+    let mut town = Town::start().await;
+    record_something(&town, 1).await.unwrap();
+    quiet(&town, TOWN).await;
+    town.stop_office(TOWN).await;
+    let sent: Value =
+        serde_json::from_slice(&fs::read(town.keys(TOWN).join("sent-up-to")).unwrap()).unwrap();
+    let later = sent["sequence"].as_u64().unwrap() + 5;
+    let ahead = json!({"epoch": 1, "sequence": later, "hash": sent["hash"]});
+    fs::write(town.keys(TOWN).join("sent-up-to"), ahead.to_string()).unwrap();
+    town.start_office(TOWN).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    refuses(&town).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,10 +18,7 @@ use kernel::{
     id::Tier,
     sign::{Hash, PublicKey},
 };
-use messaging::{
-    directory::Pin,
-    nats::{Failure, provision::office_jwt},
-};
+use messaging::{directory::Pin, link::Failure, nats::provision::office_jwt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -12,9 +12,10 @@ use messaging::{
     directory::Pin,
     ingest::Ingest,
     keys::Keys,
+    link::{Failure, Link},
     nats::{
+        connection::Connection,
         history::create_streams,
-        link::Link,
         provision::{self, HubKeys, HubPlace},
     },
     papers::Papers,
@@ -26,8 +27,9 @@ use web::{Route, Seat};
 use crate::{
     enrolment::{self, Admission},
     joining::{MEMBERSHIP, Membership, OfficeConfig},
+    loops::ingest_loop,
     papers as paper_desk, people,
-    running::{Process, Service, ingest_loop, plain_seat},
+    running::{Process, Service, plain_seat},
 };
 
 /// An office whose store is open and whose link is made.
@@ -47,7 +49,7 @@ pub struct Opened {
     /// The hub's address.
     pub hub: String,
     /// Its own link to the hub.
-    pub link: Link,
+    pub link: Arc<dyn Link>,
 }
 
 fn now_seconds() -> u64 {
@@ -79,7 +81,7 @@ pub fn membership(config: &OfficeConfig, keys: &Keys) -> Result<Membership, Stri
 /// again it writes the same with another address.
 pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<String, String> {
     let text = |error: std::io::Error| error.to_string();
-    let failed = |error: messaging::nats::Failure| error.to_string();
+    let failed = |error: Failure| error.to_string();
     let keys = Keys::at(&config.keys).map_err(text)?;
     let membership = membership(config, &keys)?;
     let kept: Option<([String; 5], u64)> = keys.read("hub.json").map_err(text)?;
@@ -143,17 +145,20 @@ pub async fn seat(
     if opened.service.tier != Tier::City {
         return Ok((Arc::new(seat), Vec::new(), tasks));
     }
-    let failed = |error: messaging::nats::Failure| error.to_string();
+    let failed = |error: Failure| error.to_string();
     let creds = |name: &str| {
         std::fs::read_to_string(opened.keys.folder().join(name)).map_err(|e| format!("{name}: {e}"))
     };
-    let mut provisioner =
-        Link::open(&opened.hub, "provision", &creds("provision.creds")?).await.map_err(failed)?;
+    let mut provisioner = Connection::open(&opened.hub, "provision", &creds("provision.creds")?)
+        .await
+        .map_err(failed)?;
     provisioner.ready().await.map_err(failed)?;
     create_streams(&provisioner, 1).await.map_err(failed)?;
-    let link = Link::open(&opened.hub, "ingest", &creds("ingest.creds")?).await.map_err(failed)?;
+    let link =
+        Connection::open(&opened.hub, "ingest", &creds("ingest.creds")?).await.map_err(failed)?;
     let papers = opened.config.data.join("hub");
-    let ingest = Arc::new(Ingest::new(opened.office.clone(), link.clone(), papers.join("grants")));
+    let hub = Arc::new(link.clone());
+    let ingest = Arc::new(Ingest::new(opened.office.clone(), hub.clone(), papers.join("grants")));
     seat.ingest = Some(ingest.clone());
     seat.hub_papers = Some(Papers::at(papers.join("papers")));
     let seat = Arc::new(seat);
@@ -162,7 +167,7 @@ pub async fn seat(
     let (kept, _) = kept.ok_or("the hub was not provisioned")?;
     let admission = Arc::new(Admission {
         seat: seat.clone(),
-        link: link.clone(),
+        hub,
         keys: HubKeys::from_kept(&kept).map_err(failed)?,
         hub_url: opened.hub.clone(),
     });

@@ -15,6 +15,7 @@ pub mod founding;
 mod gaps;
 pub mod joining;
 pub mod listing;
+mod loops;
 pub mod organizations;
 pub mod papers;
 pub mod people;

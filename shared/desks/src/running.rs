@@ -1,12 +1,8 @@
-//! One office at work: its store, its loops, its routes.
+//! One office at work: its store, its link, its routes, its [`loops`].
 //!
-//! The loops are `loop { turn().await }`; wake-ups are hints and polling is the
-//! truth. Nothing here decides anything.
+//! Nothing here decides anything.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use access::Tokens;
 use event_store::{Engine, Office, Reaction, Readers, Setting, View};
@@ -14,25 +10,20 @@ use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
     counters::Counters,
     directory::Pin,
-    ingest::Ingest,
-    intake::Intake,
     keys::Keys,
-    nats::link::Link,
-    notes::{NotesIn, NotesOut},
+    link::Link,
+    nats::connection::Connection,
     papers::Papers,
-    relay::{self, Relay, Turn},
+    relay::{self, Relay},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch};
 use web::{LinkState, Route, Seat, client::Client, routes::router, serve::serve};
 
 use crate::{
-    figures,
     founding::{self, Opened},
-    gaps::Patience,
     joining::{Membership, OfficeConfig, join},
-    papers::PaperRunner,
+    loops,
     reactions::REACTIONS,
-    tiers,
 };
 
 /// What a service is made of.
@@ -74,7 +65,8 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
     let hub = config.hub.clone().unwrap_or_else(|| membership.hub_url.clone());
     let id = membership.seat.office.to_string();
-    let link = Link::open(&hub, &id, &creds).await.map_err(|error| error.to_string())?;
+    let link = Connection::open(&hub, &id, &creds).await.map_err(|error| error.to_string())?;
+    let link: Arc<dyn Link> = Arc::new(link);
     let pin = match keys.pin().map_err(|error| error.to_string())? {
         Some(pin) => pin,
         None => founding::found(&office, &keys, &config, &membership).await?,
@@ -91,7 +83,7 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         let (config, membership) = (opened.config.clone(), opened.membership.clone());
         tasks.spawn(first_things_later(seat.clone(), config, membership));
     }
-    spawn_loops(&opened, &seat, relay, &mut tasks);
+    loops::spawn(&opened, &seat, relay, &mut tasks)?;
     let listener = TcpListener::bind(&opened.config.listen).await;
     let listener = listener.map_err(|error| format!("{}: {error}", opened.config.listen))?;
     let name = &opened.membership.seat.name;
@@ -204,10 +196,15 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
 }
 
 fn relay_of(opened: &Opened) -> Result<Relay, String> {
-    let recovery = opened.keys.secret("recovery.key", &Entropy::System);
-    let recovery = Arc::new(recovery.map_err(|error| error.to_string())?);
+    let recovery = recovery_key(opened)?;
     let (office, link, keys) = (opened.office.clone(), opened.link.clone(), opened.keys.clone());
     Ok(Relay::new(office, link, keys, recovery))
+}
+
+/// The key that seals the office's own entries at the hub.
+pub(crate) fn recovery_key(opened: &Opened) -> Result<Arc<[u8; 32]>, String> {
+    let key = opened.keys.secret("recovery.key", &Entropy::System);
+    key.map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// How long an office waits for the hub's word before it serves without it.
@@ -223,152 +220,5 @@ async fn first_contact(relay: &mut Relay) {
     };
     if tokio::time::timeout(FIRST_CONTACT, asking).await.is_err() {
         tracing::info!("the hub does not answer yet; the office serves without it");
-    }
-}
-
-fn spawn_loops(opened: &Opened, seat: &Arc<Seat>, relay: Relay, tasks: &mut JoinSet<()>) {
-    let (office, link) = (opened.office.clone(), opened.link.clone());
-    tasks.spawn(relay_loop(relay, seat.clone()));
-    let id = office.setting().office.to_string();
-    tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
-    if office.setting().parent.is_some() {
-        tasks.spawn(intake_loop(seat.clone(), link.clone(), format!("{id}_d")));
-    }
-    let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
-    tasks.spawn(notes_out_loop(out));
-    tasks.spawn(notes_in_loop(office, link));
-    tasks.spawn(periodic_loop(seat.clone(), opened.config.city.clone()));
-}
-
-const POLL: Duration = Duration::from_mins(1);
-
-async fn relay_loop(mut relay: Relay, seat: Arc<Seat>) {
-    let mut head = seat.office.watch();
-    loop {
-        head.mark_unchanged();
-        match relay.turn().await {
-            Ok(Turn::Sent) => seat.link.set(true, relay.held()),
-            Ok(Turn::Idle) => {
-                seat.link.set(true, relay.held());
-                tokio::select! {
-                    changed = head.changed() => if changed.is_err() { return },
-                    () = tokio::time::sleep(POLL) => relay.ask_again(),
-                }
-            }
-            Ok(Turn::Wait) => tokio::time::sleep(Duration::from_millis(300)).await,
-            Ok(Turn::Behind) => {
-                seat.link.set(true, None);
-                tokio::time::sleep(Duration::from_secs(10)).await;
-            }
-            Ok(Turn::Refused) => tokio::time::sleep(Duration::from_secs(30)).await,
-            Err(error) => {
-                tracing::debug!(error = %error, "the hub is away");
-                seat.link.set(false, None);
-                relay.ask_again();
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
-    }
-}
-
-async fn intake_loop(seat: Arc<Seat>, link: Link, consumer: String) {
-    let mut wait = Duration::from_millis(200);
-    let mut patience = Patience::new(Instant::now());
-    loop {
-        let bound = Intake::bind(
-            seat.office.clone(),
-            seat.pin.clone(),
-            &link,
-            &consumer,
-            seat.counters.clone(),
-        );
-        if let Ok(mut intake) = bound.await {
-            wait = Duration::from_millis(200);
-            loop {
-                match intake.turn(Duration::from_secs(20)).await {
-                    Ok(Ok(_)) => {
-                        if patience.asks_again(&seat).await
-                            && intake.from_the_start().await.is_err()
-                        {
-                            break;
-                        }
-                    }
-                    Ok(Err(refusal)) => {
-                        tracing::debug!(%refusal, "intake waits");
-                        tokio::time::sleep(Duration::from_secs(2)).await;
-                    }
-                    Err(error) => {
-                        tracing::debug!(error = %error, "intake lost its reader");
-                        break;
-                    }
-                }
-            }
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(5));
-    }
-}
-
-async fn notes_out_loop(mut notes: NotesOut) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if let Err(error) = notes.turn().await {
-            tracing::debug!(error = %error, "notes wait for the hub");
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-    }
-}
-
-async fn notes_in_loop(office: Office, link: Link) {
-    let mut wait = Duration::from_millis(200);
-    loop {
-        if let Ok(mut notes) = NotesIn::bind(office.clone(), &link).await {
-            wait = Duration::from_millis(200);
-            while notes.turn(Duration::from_secs(20)).await.is_ok() {}
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(5));
-    }
-}
-
-/// What is due by time: figures, papers, the calendar's expectations.
-async fn periodic_loop(seat: Arc<Seat>, city: String) {
-    let papers = PaperRunner::new(seat.clone(), city);
-    loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        if seat.office.refusing().is_some() {
-            continue;
-        }
-        if let Err(problem) = figures::turn(&seat).await {
-            tracing::warn!(?problem, "figures could not be counted");
-        }
-        if let Err(problem) = papers.turn().await {
-            tracing::warn!(?problem, "papers wait");
-        }
-        if let Err(problem) = tiers::calendar_turn(&seat).await {
-            tracing::warn!(?problem, "the calendar waits");
-        }
-    }
-}
-
-/// Answers the hub's requests at the city: requests of one office in turn,
-/// offices beside each other.
-pub async fn ingest_loop(ingest: Arc<Ingest>, link: Link) {
-    loop {
-        match link.requests().await {
-            Ok(mut requests) => {
-                while let Some(request) = requests.next().await {
-                    let (ingest, link) = (ingest.clone(), link.clone());
-                    tokio::spawn(async move {
-                        let Some(office) = OfficeId::parse(request.office()) else { return };
-                        let answer = ingest.answer(&office, &request.body).await;
-                        let body = serde_json::to_vec(&answer).unwrap_or_default();
-                        request.answer(&link, body).await;
-                    });
-                }
-            }
-            Err(error) => tracing::warn!(error = %error, "ingest does not hear the hub"),
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -188,6 +188,11 @@ impl Unit<'_> {
         Ok(found)
     }
 
+    /// The offices of which entries wait.
+    pub async fn held_origins(&mut self) -> Result<Vec<kernel::OfficeId>, StoreError> {
+        log::held_origins(self.conn).await
+    }
+
     /// A waiting entry need not wait any longer.
     pub fn release(&mut self, at: EntryRef) {
         self.top().released.push(at);

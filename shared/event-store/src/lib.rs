@@ -17,6 +17,7 @@ mod office;
 mod reaction;
 mod readers;
 mod rebuild;
+mod recovery;
 mod rows;
 mod setting;
 mod unit;

@@ -7,6 +7,7 @@ use kernel::{EntryRef, OfficeId, sign::Hash};
 use crate::{
     Reader, StoreError,
     db::{Conn, Row},
+    intake::Run,
     readers::past,
     rows::{Layer, RowKey},
 };
@@ -196,6 +197,25 @@ pub(crate) async fn received_hash(
 pub(crate) async fn held(conn: &mut Conn, origin: &OfficeId) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "SELECT entry FROM held WHERE origin = $1 ORDER BY epoch, sequence";
     conn.rows(sql, vec![origin.as_str().into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+/// The waiting entries of one run of a lane, in its order.
+pub(crate) async fn held_run(conn: &mut Conn, run: &Run) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT entry FROM held WHERE lane = $1 AND epoch = $2 AND counter >= $3 \
+               AND counter <= $4 ORDER BY counter";
+    let lane = run.lane.to_string();
+    let args =
+        vec![lane.as_str().into(), i64::from(run.epoch).into(), run.first.into(), run.last.into()];
+    conn.rows(sql, args).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+/// The offices of which entries wait.
+pub(crate) async fn held_origins(conn: &mut Conn) -> Result<Vec<OfficeId>, StoreError> {
+    let rows = conn.rows("SELECT DISTINCT origin FROM held ORDER BY origin", vec![]).await?;
+    rows.iter()
+        .map(|row| row.text(0))
+        .filter_map(|text| text.map(|t| OfficeId::parse(&t)).transpose())
+        .collect()
 }
 
 pub(crate) async fn unfolded(conn: &mut Conn) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {

@@ -106,6 +106,12 @@ impl Office {
         self.submit(Actor::system(), None, None, Work::Act(act), true).await
     }
 
+    /// Runs what puts a lost part of the log back: the one thing that an office
+    /// does while it does not record.
+    pub async fn recover(&self, act: Act) -> Outcome {
+        self.submit(Actor::system(), None, None, Work::Recover(act), true).await
+    }
+
     /// Empties the views and folds them again.
     pub async fn refold(&self) -> Outcome {
         self.submit(Actor::system(), None, None, Work::Refold, true).await

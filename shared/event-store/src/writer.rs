@@ -31,6 +31,8 @@ const MOST: usize = 256;
 pub(crate) enum Work {
     /// Run a command.
     Act(Act),
+    /// Put a lost part of the log back, although the office does not record.
+    Recover(Act),
     /// Empty the views and fold them again.
     Refold,
 }
@@ -172,10 +174,14 @@ impl Writer {
         for job in jobs {
             let outcome = match &job.work {
                 Work::Act(act) => match answered(&unit, job.key.as_ref(), &given) {
-                    Ok(None) => self.one(&mut unit, job, act).await,
+                    Ok(None) => match self.refused(&mut unit) {
+                        None => self.one(&mut unit, job, act).await,
+                        Some(code) => Err(code.into()),
+                    },
                     Ok(Some(answer)) => Ok(answer),
                     Err(code) => Err(code.into()),
                 },
+                Work::Recover(act) => self.one(&mut unit, job, act).await,
                 Work::Refold => {
                     refold = true;
                     Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
@@ -211,10 +217,10 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Runs one command on top of the batch so far.
-    async fn one(&self, unit: &mut Unit<'_>, job: &Job, act: &Act) -> Outcome {
+    /// Why nothing may be recorded now, if nothing may; sets the time of the command.
+    fn refused(&self, unit: &mut Unit<'_>) -> Option<Code> {
         if let Some(code) = *self.hold.read().unwrap_or_else(PoisonError::into_inner) {
-            return Err(code.into());
+            return Some(code);
         }
         unit.now = self.setting.clock.now();
         let recorded = unit.top().head.recorded;
@@ -222,9 +228,11 @@ impl Writer {
             // A command of this batch may just have driven the clock.
             unit.now = unit.now.max(recorded);
         }
-        if unit.now < recorded {
-            return Err(Code::ClockBehind.into());
-        }
+        (unit.now < recorded).then_some(Code::ClockBehind)
+    }
+
+    /// Runs one command on top of the batch so far.
+    async fn one(&self, unit: &mut Unit<'_>, job: &Job, act: &Act) -> Outcome {
         unit.actor = job.actor.clone();
         unit.act_date = job.act_date;
         unit.cause = None;

@@ -1,4 +1,5 @@
-//! Signed notes beside the history: receipts, lane heads, heartbeats.
+//! Signed notes beside the history: receipts, lane heads, heartbeats; and the word
+//! of an office that asks for its own entries back.
 //!
 //! Notes are never log entries, or each would breed the next. A newer note of
 //! the same subject replaces the older one.
@@ -62,22 +63,38 @@ pub enum Note {
         /// Whether the office belongs to a demo city.
         demo: bool,
     },
+    /// "Give me back what you hold of my log, from these places on": the first
+    /// stream sequences to look at, 0 for the start. Asked of ingest, never published.
+    Back {
+        /// The office.
+        by: OfficeId,
+        /// When, by the machine's clock.
+        at: Timestamp,
+        /// Where to go on in HISTORY.
+        history: u64,
+        /// Where to go on in SAFE.
+        safe: u64,
+    },
 }
 
 impl Note {
     /// The office that signs the note.
     pub const fn by(&self) -> &OfficeId {
         match self {
-            Self::Receipt { by, .. } | Self::LaneHead { by, .. } | Self::Heartbeat { by, .. } => by,
+            Self::Receipt { by, .. }
+            | Self::LaneHead { by, .. }
+            | Self::Heartbeat { by, .. }
+            | Self::Back { by, .. } => by,
         }
     }
 
     /// When it was signed.
     pub const fn at(&self) -> Timestamp {
         match self {
-            Self::Receipt { at, .. } | Self::LaneHead { at, .. } | Self::Heartbeat { at, .. } => {
-                *at
-            }
+            Self::Receipt { at, .. }
+            | Self::LaneHead { at, .. }
+            | Self::Heartbeat { at, .. }
+            | Self::Back { at, .. } => *at,
         }
     }
 
@@ -87,6 +104,7 @@ impl Note {
             Self::Receipt { by, of, .. } => format!("at.rc.{of}.{by}"),
             Self::LaneHead { by, head, .. } => format!("at.lh.{by}.{}", head.audience),
             Self::Heartbeat { by, .. } => format!("at.hb.{by}"),
+            Self::Back { by, .. } => format!("back.{by}"),
         }
     }
 

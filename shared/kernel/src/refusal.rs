@@ -42,7 +42,7 @@ codes! {
     Stale "stale-version" 412 "内容已被他人更新" "Somebody else changed it meanwhile" "请读取最新版本后再办理。" "Read it again and decide again.";
     BasisSuperseded "basis-superseded" 409 "所依据的材料已有新版本" "A newer entry supersedes your basis" "请以最新材料为依据重新办理。" "Read the newest entry and judge that one.";
     // The office.
-    LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。请勿继续录入,联系运维按手册处理。" "The data was probably put back from an older copy. Follow the runbook; nothing may be recorded until the missing entries are back.";
+    LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。系统正从市级自动取回缺失的记录,请稍候再试;长时间未恢复的,联系运维按手册处理。" "The store was probably lost or put back from an older copy. The office is fetching its missing entries from the city; try again later. If it lasts, the operator follows the runbook.";
     ClockBehind "clock-behind" 503 "系统时钟早于最近一条记录,暂停记录" "The clock is behind the last record: nothing is recorded" "请校正服务器时钟后重试。" "Set the machine's clock right and try again.";
     Stopped "office-stopped" 503 "存储发生故障,本单位暂停服务" "The store failed; this office has stopped" "系统会自动从磁盘恢复,请稍后用同一幂等键重试。" "It recovers from disk by itself. Try again with the same Idempotency-Key.";
     Busy "busy" 503 "当前请求过多" "Too much waits already" "请稍后用同一幂等键重试。" "Try again in a moment with the same Idempotency-Key.";

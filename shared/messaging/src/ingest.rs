@@ -5,6 +5,7 @@
 //! entries lie in HISTORY and sealed ones in SAFE; each carries how far the other
 //! stream went, so that what is held is always an unbroken run from 1.
 
+mod back;
 mod check;
 
 use std::{
@@ -22,11 +23,7 @@ use tokio::sync::Mutex;
 use crate::{
     counters::Counters,
     directory::{DIRECTORY, Entry},
-    nats::{
-        Failure,
-        history::{self, Outgoing, Published},
-        link::Link,
-    },
+    link::{Failure, Hub, Outgoing, Published, Stream},
     papers::Grants,
     relay::{Answer, place, safe_subject, subject},
 };
@@ -54,7 +51,7 @@ struct Desk {
 /// Ingest.
 pub struct Ingest {
     office: Office,
-    link: Link,
+    hub: Arc<dyn Hub>,
     grants: Grants,
     members: RwLock<BTreeMap<OfficeId, Member>>,
     desks: Mutex<BTreeMap<OfficeId, Arc<Mutex<Desk>>>>,
@@ -69,10 +66,10 @@ const ATOMIC_FROM: usize = 20;
 
 impl Ingest {
     /// Ingest of the city's office over its own connection to the hub.
-    pub fn new(office: Office, link: Link, papers: PathBuf) -> Self {
+    pub fn new(office: Office, hub: Arc<dyn Hub>, papers: PathBuf) -> Self {
         Self {
             office,
-            link,
+            hub,
             grants: Grants::at(papers),
             members: RwLock::default(),
             desks: Mutex::default(),
@@ -108,7 +105,7 @@ impl Ingest {
         let Some(items) = entry::unframe(body) else {
             return Ok(self.refuse("malformed", desk.held.unwrap_or_default()));
         };
-        let Some(member) = self.member(office).await.map_err(Failure::nats)? else {
+        let Some(member) = self.member(office).await.map_err(Failure::other)? else {
             return Ok(self.refuse("not-enrolled", Held::default()));
         };
         // Asking is always answered from the streams, not from memory.
@@ -120,6 +117,9 @@ impl Ingest {
         if !desk.take(items.len()) {
             self.counters.count("quota");
             return Ok(answer("retry", "quota", held));
+        }
+        if let Some(places) = back::wish(&member, &items) {
+            return self.back(&member, held, places).await;
         }
         let accepted = match self.check(&member, held, &items) {
             Ok(accepted) => accepted,
@@ -156,8 +156,8 @@ impl Ingest {
     }
 
     async fn read_held(&self, office: &OfficeId) -> Result<Held, Failure> {
-        let history = self.last("HISTORY", &format!("*.{office}.>")).await?;
-        let safe = self.last("SAFE", &safe_subject(office)).await?;
+        let history = self.last(Stream::History, &format!("*.{office}.>")).await?;
+        let safe = self.last(Stream::Safe, &safe_subject(office)).await?;
         let whole = safe.at >= history.other && history.at >= safe.other;
         let newest = if history.at > safe.at { &history } else { &safe };
         let oldest = if history.at > safe.at { &safe } else { &history };
@@ -170,16 +170,18 @@ impl Ingest {
         })
     }
 
-    async fn last(&self, stream: &str, subject: &str) -> Result<Last, Failure> {
-        let Some(message) = history::last(&self.link, stream, subject).await? else {
+    async fn last(&self, stream: Stream, subject: &str) -> Result<Last, Failure> {
+        let Some(message) = self.hub.last(stream, subject).await? else {
             return Ok(Last::default());
         };
         let at = entry::open(&message.payload).ok().and_then(|parts| place(&parts));
         let Some((at, _)) = at else {
-            return Err(Failure::Nats(format!("{stream} ends with no entry under {subject}")));
+            return Err(Failure::other(format!(
+                "{} ends with no entry under {subject}",
+                stream.name()
+            )));
         };
-        let other = message.header(OTHER).and_then(|value| value.parse().ok()).unwrap_or(0);
-        let hash = entry::hash(&message.payload);
+        let (other, hash) = (message.other, entry::hash(&message.payload));
         Ok(Last { at: at.sequence, stream: message.sequence, other, hash })
     }
 
@@ -212,11 +214,11 @@ impl Ingest {
             self.grants.note(&fact).await;
             let other = others(&in_safe, held.safe.0, sequence);
             held.history.0 = sequence;
-            messages.push(outgoing(subject(&fact), other, bytes));
+            messages.push(Outgoing { subject: subject(&fact), other, payload: bytes.into() });
         }
         if let Some(office) = &office {
             let filter = format!("*.{office}.>");
-            match self.store("HISTORY", &filter, held.history.1, messages).await? {
+            match self.store(&filter, held.history.1, messages).await? {
                 Some(stream) => held.history.1 = stream,
                 None => return Ok(answer("retry", "held-changed", Held::default())),
             }
@@ -228,14 +230,14 @@ impl Ingest {
             filter = at.map(|(at, _)| safe_subject(&at.origin)).unwrap_or_default();
             let other = others(&in_history, held.history.0.min(sequence), sequence);
             held.safe.0 = sequence;
-            messages.push(outgoing(filter.clone(), other, bytes));
+            messages.push(Outgoing { subject: filter.clone(), other, payload: bytes.into() });
         }
-        match self.store("SAFE", &filter, held.safe.1, messages).await? {
+        match self.store(&filter, held.safe.1, messages).await? {
             Some(stream) => held.safe.1 = stream,
             None => return Ok(answer("retry", "held-changed", Held::default())),
         }
         for (note, bytes) in notes {
-            history::note(&self.link, note.subject(), bytes.into()).await?;
+            self.hub.note(note.subject(), bytes.into()).await?;
         }
         (held.run, held.hash) = last;
         desk.held = Some(held);
@@ -250,7 +252,6 @@ impl Ingest {
     /// it was thought to be.
     async fn store(
         &self,
-        stream: &str,
         filter: &str,
         mut after: u64,
         messages: Vec<Outgoing>,
@@ -263,10 +264,10 @@ impl Ingest {
             if atomic { vec![messages] } else { messages.into_iter().map(|m| vec![m]).collect() };
         for part in parts {
             let batch = self.office.setting().entropy.uuid();
-            match history::publish(&self.link, &batch, filter, after, part).await? {
+            match self.hub.publish(&batch, filter, after, part).await? {
                 Published::Stored(at) => after = at,
                 Published::Behind(at) => {
-                    tracing::warn!(stream, filter, at, after, "the stream is not where it was");
+                    tracing::warn!(filter, at, after, "the stream is not where it was");
                     return Ok(None);
                 }
             }
@@ -279,9 +280,6 @@ impl Ingest {
         &self.grants
     }
 }
-
-/// The header that says how far the other stream went.
-const OTHER: &str = "Ld-Other";
 
 #[derive(Default)]
 struct Last {
@@ -308,9 +306,6 @@ impl Desk {
 }
 
 fn answer(answer: &str, code: &str, held: Held) -> Answer {
-    Answer { answer: answer.to_owned(), code: code.to_owned(), sequence: held.run, hash: held.hash }
-}
-
-fn outgoing(subject: String, other: u64, bytes: Vec<u8>) -> Outgoing {
-    Outgoing::new(subject, (OTHER, other.to_string()), bytes.into())
+    let (answer, code) = (answer.to_owned(), code.to_owned());
+    Answer { answer, code, sequence: held.run, hash: held.hash, back: None }
 }

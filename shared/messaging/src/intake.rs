@@ -13,21 +13,24 @@ use std::{
 
 use domain::directory::{Event as DirectoryEvent, Member};
 use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
-use kernel::{Fact, OfficeId, Refusal, entry};
+use kernel::{Code, Fact, OfficeId, Refusal, entry};
 
 use crate::{
     counters::Counters,
     directory::{Pin, signer},
     ingest::allowed,
-    nats::{Failure, link::Link, reading::Reader},
+    link::{Failure, Link, Reader, Stream},
+    recovery::putting_aside,
 };
 
 /// One consumer's intake.
 pub struct Intake {
     office: Office,
     pin: Arc<Pin>,
-    reader: Reader,
+    reader: Box<dyn Reader>,
     counters: Arc<Counters>,
+    /// Whether entries may have been put aside while the log was not whole.
+    aside: bool,
 }
 
 const MOST: usize = 200;
@@ -37,27 +40,37 @@ impl Intake {
     pub async fn bind(
         office: Office,
         pin: Arc<Pin>,
-        link: &Link,
+        link: &dyn Link,
         name: &str,
         counters: Arc<Counters>,
     ) -> Result<Self, Failure> {
-        let mut reader = Reader::bind(link, "HISTORY", name).await?;
-        reader.again().await?;
-        Ok(Self { office, pin, reader, counters })
+        let reader = link.reader(Stream::History, name).await?;
+        Ok(Self { office, pin, reader, counters, aside: true })
     }
 
     /// One turn: wait for what comes, take it in, acknowledge after the commit.
     pub async fn turn(&mut self, patience: Duration) -> Result<Result<usize, Refusal>, Failure> {
+        let behind = self.office.refusing() == Some(Code::LogBehind);
+        if self.aside && !behind {
+            if let Err(refusal) = self.take(Vec::new()).await {
+                return Ok(Err(refusal));
+            }
+            self.aside = false;
+        }
         let messages = self.reader.next(MOST, patience).await?;
         if messages.is_empty() {
             return Ok(Ok(0));
         }
         let bytes = messages.iter().map(|message| message.payload.to_vec()).collect();
-        let taken =
-            self.office.system(taking_in(bytes, self.pin.clone(), self.counters.clone())).await;
+        let taken = if behind {
+            self.aside = true;
+            self.office.recover(putting_aside(bytes)).await.map(drop)
+        } else {
+            self.take(bytes).await
+        };
         match taken {
-            Ok(_) => {
-                self.reader.done(&messages).await?;
+            Ok(()) => {
+                self.reader.done().await?;
                 Ok(Ok(messages.len()))
             }
             Err(refusal) => {
@@ -67,6 +80,11 @@ impl Intake {
         }
     }
 
+    async fn take(&self, bytes: Vec<Vec<u8>>) -> Result<(), Refusal> {
+        let taking = taking_in(bytes, self.pin.clone(), self.counters.clone());
+        self.office.system(taking).await.map(drop)
+    }
+
     /// Lets the hub deliver everything again from the start of this consumer:
     /// for a gap that does not close by itself.
     pub async fn from_the_start(&mut self) -> Result<(), Failure> {
@@ -74,7 +92,7 @@ impl Intake {
     }
 }
 
-/// The command that takes delivered bytes in.
+/// The command that takes delivered bytes in; without any it looks at all that waits.
 pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) -> Act {
     let bytes = Arc::new(bytes);
     act(move |unit: &mut Unit<'_>| {
@@ -89,6 +107,10 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
             }
             let mut touched: BTreeSet<OfficeId> =
                 arrived.iter().map(|entry| entry.fact.at.origin.clone()).collect();
+            if bytes.is_empty() {
+                touched.extend(unit.held_origins().await?);
+                arrived = held_of(unit, &touched).await?;
+            }
             loop {
                 let accepted = sorting.sort(unit, arrived).await?;
                 touched.extend(accepted.iter().filter_map(|entry| enrolled(&entry.fact)));
@@ -97,10 +119,7 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
                 if !progress {
                     break;
                 }
-                arrived = Vec::new();
-                for origin in &touched {
-                    arrived.extend(unit.held(origin).await?);
-                }
+                arrived = held_of(unit, &touched).await?;
                 if arrived.is_empty() {
                     break;
                 }
@@ -111,6 +130,14 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
             Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
         })
     })
+}
+
+async fn held_of(unit: &mut Unit<'_>, origins: &BTreeSet<OfficeId>) -> Result<Vec<Incoming>, Stop> {
+    let mut waiting = Vec::new();
+    for origin in origins {
+        waiting.extend(unit.held(origin).await?);
+    }
+    Ok(waiting)
 }
 
 /// The offices whose signatures an entry makes known.

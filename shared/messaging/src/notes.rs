@@ -3,12 +3,11 @@
 //! A note says what is so now; a newer one replaces it. They are signed like
 //! entries and sent through the same door, but they never enter a log.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use event_store::{Answer, Office, StoreError, Unit, act};
 use kernel::{
-    Audience, OfficeId, Root,
-    clock::wall,
+    Audience, OfficeId, Root, Timestamp,
     entry::{self, Form},
     note::{Held, Note},
     sign::Hash,
@@ -16,7 +15,7 @@ use kernel::{
 
 use crate::{
     directory::{DIRECTORY, Entry},
-    nats::{Failure, link::Link, reading, reading::Reader},
+    link::{Failure, Link, Reader, Stream},
 };
 
 /// One lane as the store has it.
@@ -51,10 +50,10 @@ pub async fn lanes(office: &Office) -> Result<Vec<StoredLane>, StoreError> {
 /// Sends an office's notes.
 pub struct NotesOut {
     office: Office,
-    link: Link,
+    link: Arc<dyn Link>,
     demo: bool,
     sent: BTreeMap<String, Vec<Held>>,
-    beat: Option<kernel::Timestamp>,
+    beat: Option<Timestamp>,
 }
 
 /// How often an office says that it is there.
@@ -62,21 +61,21 @@ const HEARTBEAT: Duration = Duration::from_mins(1);
 
 impl NotesOut {
     /// Knows nothing yet, so the first turn says everything.
-    pub fn new(office: Office, link: Link, demo: bool) -> Self {
+    pub fn new(office: Office, link: Arc<dyn Link>, demo: bool) -> Self {
         Self { office, link, demo, sent: BTreeMap::new(), beat: None }
     }
 
-    /// One turn: whatever changed since the last one is said. Called at most once a second.
-    pub async fn turn(&mut self) -> Result<usize, Failure> {
+    /// One turn at the machine's time `at`: whatever changed since the last one is
+    /// said. Called at most once a second.
+    pub async fn turn(&mut self, at: Timestamp) -> Result<usize, Failure> {
         let own = self.office.setting().office.clone();
-        let at = wall();
         let mut notes = Vec::new();
         let every = i64::try_from(HEARTBEAT.as_millis()).unwrap_or(60_000);
         if self.beat.is_none_or(|last| at.0 - last.0 >= every) {
             notes.push((None, Note::Heartbeat { by: own.clone(), at, demo: self.demo }));
         }
         let mut receipts: BTreeMap<OfficeId, Vec<Held>> = BTreeMap::new();
-        for lane in lanes(&self.office).await.map_err(Failure::nats)? {
+        for lane in lanes(&self.office).await.map_err(Failure::other)? {
             if lane.origin != own {
                 receipts.entry(lane.origin).or_default().push(lane.held);
             } else if lane.held.audience != Audience::Own {
@@ -96,15 +95,14 @@ impl NotesOut {
     async fn say(
         &mut self,
         notes: Vec<(Option<Vec<Held>>, Note)>,
-        at: kernel::Timestamp,
+        at: Timestamp,
     ) -> Result<usize, Failure> {
         for part in notes.chunks(50) {
             let signed: Result<Vec<_>, _> =
                 part.iter().map(|(_, note)| note.sign(&self.office.setting().key)).collect();
-            let signed = signed.map_err(Failure::nats)?;
+            let signed = signed.map_err(Failure::other)?;
             let body = entry::frame(signed.iter().map(Vec::as_slice));
-            let office = self.office.setting().office.to_string();
-            let answer = reading::ask(&self.link, &office, body.into()).await?;
+            let answer = self.link.ask(&self.office.setting().office, body).await?;
             let answer: crate::relay::Answer = serde_json::from_slice(&answer)?;
             if answer.answer != "held" {
                 return Ok(0);
@@ -123,15 +121,14 @@ impl NotesOut {
 /// Reads the notes that concern an office.
 pub struct NotesIn {
     office: Office,
-    reader: Reader,
+    reader: Box<dyn Reader>,
 }
 
 impl NotesIn {
     /// Binds the office's consumer of ATTEST.
-    pub async fn bind(office: Office, link: &Link) -> Result<Self, Failure> {
+    pub async fn bind(office: Office, link: &dyn Link) -> Result<Self, Failure> {
         let name = format!("{}_a", office.setting().office);
-        let mut reader = Reader::bind(link, "ATTEST", &name).await?;
-        reader.again().await?;
+        let reader = link.reader(Stream::Attest, &name).await?;
         Ok(Self { office, reader })
     }
 
@@ -140,7 +137,7 @@ impl NotesIn {
         let messages = self.reader.next(200, patience).await?;
         let mut newest = BTreeMap::new();
         for message in &messages {
-            newest.insert(message.subject.to_string(), message.payload.to_vec());
+            newest.insert(message.subject.clone(), message.payload.to_vec());
         }
         let kept = newest.len();
         if kept > 0 {
@@ -159,7 +156,7 @@ impl NotesIn {
                 return Ok(0);
             }
         }
-        self.reader.done(&messages).await?;
+        self.reader.done().await?;
         Ok(kept)
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     keys::{Keys, SentUpTo},
-    nats::{Failure, link::Link, reading},
+    link::{Failure, Link},
     safe::{self, Cover},
 };
 
@@ -27,6 +27,20 @@ pub struct Answer {
     pub sequence: u64,
     /// The leaf hash of the item with that sequence, as it was sent.
     pub hash: Hash,
+    /// To an office that asks for its entries back: the next of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Page>,
+}
+
+/// Items of an office's own log, in its order, as the hub holds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The items, in base64.
+    pub items: Vec<String>,
+    /// Where to go on in HISTORY.
+    pub history: u64,
+    /// Where to go on in SAFE.
+    pub safe: u64,
 }
 
 /// What a turn came to.
@@ -47,7 +61,7 @@ pub enum Turn {
 /// The relay of one office.
 pub struct Relay {
     office: Office,
-    link: Link,
+    link: Arc<dyn Link>,
     keys: Keys,
     recovery: Arc<[u8; 32]>,
     held: Option<u64>,
@@ -58,7 +72,7 @@ const MOST_BYTES: usize = 400 * 1024;
 
 impl Relay {
     /// A relay that knows nothing yet.
-    pub fn new(office: Office, link: Link, keys: Keys, recovery: Arc<[u8; 32]>) -> Self {
+    pub fn new(office: Office, link: Arc<dyn Link>, keys: Keys, recovery: Arc<[u8; 32]>) -> Self {
         Self { office, link, keys, recovery, held: None }
     }
 
@@ -83,7 +97,7 @@ impl Relay {
             let answer = self.ask(Vec::new()).await?;
             return self.compare(&answer).await;
         };
-        let batch = self.batch(held).await.map_err(Failure::nats)?;
+        let batch = self.batch(held).await.map_err(Failure::other)?;
         let Some((last, hash)) = batch.last().map(|item| (item.0, item.1)) else {
             return Ok(Turn::Idle);
         };
@@ -121,8 +135,7 @@ impl Relay {
     }
 
     async fn ask(&self, body: Vec<u8>) -> Result<Answer, Failure> {
-        let office = self.office.setting().office.to_string();
-        let bytes = reading::ask(&self.link, &office, body.into()).await?;
+        let bytes = self.link.ask(&self.office.setting().office, body).await?;
         Ok(serde_json::from_slice(&bytes)?)
     }
 
@@ -135,15 +148,15 @@ impl Relay {
             return Ok(self.stop("the hub holds more of this log than the office"));
         }
         if answer.sequence > 0 {
-            let mut reader = self.office.reader().await.map_err(Failure::nats)?;
-            let own = log::own_at(&mut reader, answer.sequence).await.map_err(Failure::nats)?;
-            let sent = own.map(|own| self.wire(&own)).transpose().map_err(Failure::nats)?;
+            let mut reader = self.office.reader().await.map_err(Failure::other)?;
+            let own = log::own_at(&mut reader, answer.sequence).await.map_err(Failure::other)?;
+            let sent = own.map(|own| self.wire(&own)).transpose().map_err(Failure::other)?;
             if sent.map(|bytes| entry::hash(&bytes)) != Some(answer.hash) {
                 return Ok(self.stop("the hub holds another entry at the same place"));
             }
         }
         if self.office.refusing() == Some(Code::LogBehind) {
-            let still = behind(&self.office, &self.keys).await.map_err(Failure::nats)?;
+            let still = behind(&self.office, &self.keys).await.map_err(Failure::other)?;
             if still {
                 return Ok(Turn::Behind);
             }

@@ -6,12 +6,9 @@ use domain::directory::{Baseline, Member, Seat as OfficeSeat};
 use kernel::{Audience, Fact, Lane, OfficeId, Root, id::Tier};
 use messaging::{
     directory::{DIRECTORY, Entry},
-    nats::{
-        Failure,
-        history::{self, create_reader, keep_reader, reader},
-        link::Link,
-        provision::HubKeys,
-    },
+    link::{Failure, Hub, Stream},
+    nats::provision::HubKeys,
+    readers,
 };
 use web::Seat;
 
@@ -19,8 +16,8 @@ use web::Seat;
 pub struct Admission {
     /// The seat of the city's office.
     pub seat: Arc<Seat>,
-    /// Ingest's connection, which may create consumers.
-    pub link: Link,
+    /// Ingest's end of the hub, which may create readers.
+    pub hub: Arc<dyn Hub>,
     /// The hub's keys.
     pub keys: HubKeys,
     /// The hub's address as offices reach it.
@@ -34,12 +31,11 @@ impl Admission {
         &self,
         place: &OfficeSeat,
     ) -> Result<(u64, Vec<Baseline>), Failure> {
-        let start =
-            history::last(&self.link, "HISTORY", ">").await?.map_or(0, |last| last.sequence);
+        let start = self.hub.last(Stream::History, ">").await?.map_or(0, |last| last.sequence);
         let mut baselines = Vec::new();
         let members: Vec<(String, Entry)> = match self.seat.office.reader().await {
-            Ok(mut reader) => reader.all(DIRECTORY, "").await.map_err(Failure::nats)?,
-            Err(error) => return Err(Failure::nats(error)),
+            Ok(mut reader) => reader.all(DIRECTORY, "").await.map_err(Failure::other)?,
+            Err(error) => return Err(Failure::other(error)),
         };
         for (_, Entry { member, .. }) in members {
             let origin = member.seat.office;
@@ -53,41 +49,24 @@ impl Admission {
             for audience in audiences {
                 let lane = Lane { origin: origin.clone(), root: Root::Ev, audience };
                 let subject = format!("{lane}.>");
-                let Some(last) = history::last(&self.link, "HISTORY", &subject).await? else {
+                let Some(last) = self.hub.last(Stream::History, &subject).await? else {
                     continue;
                 };
-                let (fact, hash) = Fact::of_entry(&last.payload).map_err(Failure::nats)?;
+                let (fact, hash) = Fact::of_entry(&last.payload).map_err(Failure::other)?;
                 baselines.push(Baseline { lane, epoch: fact.at.epoch, counter: fact.lane, hash });
             }
         }
         Ok((start + 1, baselines))
     }
 
-    /// Makes the office's readers that are missing. Without `start` a missing `_d`
-    /// reader reads from the beginning: intake leaves out what lies before its
-    /// baseline, and a hub that was wiped has other sequences anyway.
+    /// Makes the office's readers that are missing.
     pub async fn create_readers(
         &self,
         place: &OfficeSeat,
         start: Option<u64>,
     ) -> Result<(), Failure> {
-        let (office, city) = (&place.office, &self.seat.office.setting().office);
-        let mut filters = vec![format!("ev.*.to-{office}.>"), format!("cf.*.to-{office}.>")];
-        if place.tier != Tier::Township {
-            filters.extend([format!("ev.*.up-{office}.>"), format!("cf.*.up-{office}.>")]);
-        }
-        match place.tier {
-            Tier::City => filters.push("ev.*.peers.>".to_owned()),
-            _ => filters.push(format!("ev.{city}.all.>")),
-        }
-        create_reader(&self.link, "HISTORY", reader(office.as_str(), filters, None, 1)).await?;
-        if let Some(parent) = &place.parent {
-            let mut filters = vec![format!("ev.{parent}.down-{parent}.>")];
-            if place.tier == Tier::District {
-                filters.push("ev.*.peers.>".to_owned());
-            }
-            let config = reader(&format!("{office}_d"), filters, start, 1);
-            keep_reader(&self.link, "HISTORY", config).await?;
+        for spec in readers::of_history(place, &self.seat.office.setting().office, start) {
+            self.hub.make_reader(spec).await?;
         }
         self.create_notes_reader(place).await?;
         // A parent hears its new child from now on.
@@ -103,8 +82,8 @@ impl Admission {
 
     /// Makes every member's readers that are missing: after the hub lost them.
     pub async fn restore_readers(&self) -> Result<(), Failure> {
-        let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
-        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::nats)?;
+        let mut reader = self.seat.office.reader().await.map_err(Failure::other)?;
+        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::other)?;
         drop(reader);
         for (_, Entry { member, .. }) in rows {
             self.create_readers(&member.seat, None).await?;
@@ -112,39 +91,22 @@ impl Admission {
         Ok(())
     }
 
-    /// The reader of the notes that concern an office; its filters may change.
     async fn create_notes_reader(&self, place: &OfficeSeat) -> Result<(), Failure> {
-        let (office, city) = (&place.office, &self.seat.office.setting().office);
-        let mut concern = vec![format!("at.rc.{office}.*"), format!("at.lh.*.to-{office}")];
-        match &place.parent {
-            None => concern = vec!["at.>".to_owned()],
-            Some(parent) => {
-                concern.extend([format!("at.hb.{city}"), format!("at.lh.{city}.all")]);
-                concern.push(format!("at.lh.{parent}.down-{parent}"));
-                if parent != city {
-                    concern.push(format!("at.hb.{parent}"));
-                }
-            }
-        }
-        if place.tier == Tier::District {
-            concern.extend([format!("at.lh.*.up-{office}"), "at.lh.*.peers".to_owned()]);
-            let below = self.below(office).await?;
-            concern.extend(below.iter().map(|child| format!("at.hb.{child}")));
-        }
-        let config = reader(&format!("{office}_a"), concern, None, 1);
-        create_reader(&self.link, "ATTEST", config).await.map(drop)
+        let below = self.below(&place.office).await?;
+        let city = &self.seat.office.setting().office;
+        self.hub.make_reader(readers::of_notes(place, city, &below)).await
     }
 
     async fn member(&self, office: &OfficeId) -> Result<Option<Member>, Failure> {
-        let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
+        let mut reader = self.seat.office.reader().await.map_err(Failure::other)?;
         let entry: Option<Entry> =
-            reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::nats)?;
+            reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::other)?;
         Ok(entry.map(|entry| entry.member))
     }
 
     async fn below(&self, office: &OfficeId) -> Result<Vec<OfficeId>, Failure> {
-        let mut reader = self.seat.office.reader().await.map_err(Failure::nats)?;
-        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::nats)?;
+        let mut reader = self.seat.office.reader().await.map_err(Failure::other)?;
+        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::other)?;
         let seats = rows.into_iter().map(|(_, entry)| entry.member.seat);
         Ok(seats
             .filter(|seat| seat.parent.as_ref() == Some(office))

@@ -74,7 +74,8 @@ impl Ingest {
         let office = &member.seat.office;
         if parts.form == Form::Note {
             let note = Note::parse(parts.payload).map_err(|_| "malformed")?;
-            let own = note.by() == office && parts.is_signed_by(&member.key);
+            let published = !matches!(note, Note::Back { .. });
+            let own = published && note.by() == office && parts.is_signed_by(&member.key);
             return if own { Ok(Checked::Note(note)) } else { Err("signature") };
         }
         let (at, fact) = place(&parts).ok_or("malformed")?;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Failure, link::Link};
+use super::connection::Connection;
+use crate::link::{Failure, Going, Hub, Outgoing, Published, ReaderSpec, Stored, Stream};
 
 const MOST_CONSUMERS: i32 = 20_000;
 
@@ -49,25 +52,18 @@ pub fn streams(replicas: usize) -> [stream::Config; 3] {
 }
 
 /// Creates what is missing; an existing stream with other settings is an error (10058), never silently changed.
-pub async fn create_streams(link: &Link, replicas: usize) -> Result<(), Failure> {
-    let hub = jetstream::new(link.client.clone());
+pub async fn create_streams(connection: &Connection, replicas: usize) -> Result<(), Failure> {
+    let hub = jetstream::new(connection.client.clone());
     for config in streams(replicas) {
-        hub.create_stream(config).await.map_err(Failure::nats)?;
+        hub.create_stream(config).await.map_err(Failure::other)?;
     }
     Ok(())
 }
 
-/// A durable reader. `filters` must not overlap (10138); `from` is the first stream sequence it is given.
-#[must_use]
-pub fn reader(
-    name: &str,
-    filters: Vec<String>,
-    from: Option<u64>,
-    replicas: usize,
-) -> pull::Config {
+fn reader(spec: ReaderSpec) -> pull::Config {
     pull::Config {
-        durable_name: Some(name.to_owned()),
-        deliver_policy: from.map_or(DeliverPolicy::All, |start_sequence| {
+        durable_name: Some(spec.name),
+        deliver_policy: spec.from.map_or(DeliverPolicy::All, |start_sequence| {
             DeliverPolicy::ByStartSequence { start_sequence }
         }),
         ack_policy: AckPolicy::Explicit,
@@ -76,145 +72,146 @@ pub fn reader(
         max_waiting: 8,
         max_batch: 500,
         max_expires: Duration::from_mins(1),
-        num_replicas: replicas,
-        filter_subjects: filters,
+        num_replicas: 1,
+        filter_subjects: spec.filters,
         ..pull::Config::default()
     }
 }
 
-/// Repeating it with the same settings changes nothing.
-pub async fn create_reader(
-    link: &Link,
-    stream: &str,
-    config: pull::Config,
-) -> Result<PullConsumer, Failure> {
-    let hub = jetstream::new(link.client.clone());
-    hub.create_consumer_on_stream(config, stream).await.map_err(Failure::nats)
-}
+/// The header that says how far the other stream went.
+const OTHER: &str = "Ld-Other";
 
-/// A stored message.
-#[derive(Debug)]
-pub struct Stored {
-    /// Its stream sequence; never an identity, a hub put back uses it again.
-    pub sequence: u64,
-    /// The body.
-    pub payload: Bytes,
-    headers: HeaderMap,
-}
+impl Hub for Connection {
+    fn last<'a>(&'a self, stream: Stream, subject: &'a str) -> Going<'a, Option<Stored>> {
+        Box::pin(async move {
+            let handle = self.stream(stream).await?;
+            match handle.get_last_raw_message_by_subject(subject).await {
+                Ok(found) => Ok(Some(stored(found))),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(Failure::other(error)),
+            }
+        })
+    }
 
-impl Stored {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    fn next<'a>(
+        &'a self,
+        stream: Stream,
+        subject: &'a str,
+        from: u64,
+    ) -> Going<'a, Option<Stored>> {
+        Box::pin(async move {
+            let handle = self.stream(stream).await?;
+            match handle.raw_message_builder().next_by_subject(subject).sequence(from).send().await
+            {
+                Ok(found) => Ok(Some(stored(found))),
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                Err(error) => Err(Failure::other(error)),
+            }
+        })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        batch: &'a str,
+        filter: &'a str,
+        after: u64,
+        messages: Vec<Outgoing>,
+    ) -> Going<'a, Published> {
+        Box::pin(publish(self, batch, filter, after, messages))
+    }
+
+    fn note(&self, subject: String, payload: Bytes) -> Going<'_, ()> {
+        Box::pin(async move {
+            if !self.is_up() {
+                return Err(Failure::Unanswered);
+            }
+            match acknowledged(self, subject, HeaderMap::new(), payload).await? {
+                Some(Published::Stored(_)) => Ok(()),
+                _ => Err(Failure::Unanswered),
+            }
+        })
+    }
+
+    fn make_reader(&self, spec: ReaderSpec) -> Going<'_, ()> {
+        Box::pin(async move {
+            let hub = jetstream::new(self.client.clone());
+            let (stream, fixed) = (spec.stream.name(), spec.fixed);
+            if fixed {
+                let known: Result<PullConsumer, _> =
+                    hub.get_consumer_from_stream(&spec.name, stream).await;
+                if known.is_ok() {
+                    return Ok(());
+                }
+            }
+            let made = hub.create_consumer_on_stream(reader(spec), stream).await;
+            made.map(drop).map_err(Failure::other)
+        })
     }
 }
 
-/// The last message of `subject` (wildcards allowed) as the stream's leader knows it.
-pub async fn last(link: &Link, stream: &str, subject: &str) -> Result<Option<Stored>, Failure> {
-    let hub = jetstream::new(link.client.clone());
-    let handle = hub.get_stream_no_info(stream).await.map_err(Failure::nats)?;
-    match handle.get_last_raw_message_by_subject(subject).await {
-        Ok(found) => {
-            let (sequence, payload, headers) = (found.sequence, found.payload, found.headers);
-            Ok(Some(Stored { sequence, payload, headers }))
-        }
-        Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(Failure::nats(error)),
+impl Connection {
+    async fn stream(&self, stream: Stream) -> Result<stream::Stream<()>, Failure> {
+        let hub = jetstream::new(self.client.clone());
+        hub.get_stream_no_info(stream.name()).await.map_err(Failure::other)
     }
 }
 
-/// Makes a durable reader unless it is there; one that is there stays as it is.
-pub async fn keep_reader(link: &Link, stream: &str, config: pull::Config) -> Result<(), Failure> {
-    let hub = jetstream::new(link.client.clone());
-    let name = config.durable_name.clone().unwrap_or_default();
-    let known: Result<PullConsumer, _> = hub.get_consumer_from_stream(&name, stream).await;
-    if known.is_ok() {
-        return Ok(());
-    }
-    create_reader(link, stream, config).await.map(drop)
-}
-
-/// One message on its way into a stream.
-pub struct Outgoing {
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-}
-
-impl Outgoing {
-    /// A message with one header of ours.
-    pub fn new(subject: String, (name, value): (&str, String), payload: Bytes) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value);
-        Self { subject, headers, payload }
+fn stored(found: StreamMessage) -> Stored {
+    let other = found.headers.get(OTHER).and_then(|value| value.as_str().parse().ok());
+    Stored {
+        sequence: found.sequence,
+        subject: found.subject.to_string(),
+        other: other.unwrap_or(0),
+        payload: found.payload,
     }
 }
 
-/// What became of a publication that expected to follow `after`.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Published {
-    /// All stored, contiguously; the stream sequence of the last.
-    Stored(u64),
-    /// Nothing stored: the last message under the filter has this sequence, not the expected one.
-    Behind(u64),
-}
-
-/// Stores all of `messages` (1 to 1000, of one stream) or none, right after sequence `after` of what `filter` covers.
-/// After `Failure::Unanswered` nobody knows which: ask with [`last`]. `batch` must never have been used before.
-pub async fn publish(
-    link: &Link,
+async fn publish(
+    connection: &Connection,
     batch: &str,
     filter: &str,
     after: u64,
     messages: Vec<Outgoing>,
 ) -> Result<Published, Failure> {
-    if !link.is_up() {
+    if !connection.is_up() {
         return Err(Failure::Unanswered);
     }
     let count = messages.len();
-    for (at, mut message) in messages.into_iter().enumerate() {
+    for (at, Outgoing { subject, other, payload }) in messages.into_iter().enumerate() {
         let (first, last) = (at == 0, at + 1 == count);
+        let mut headers = HeaderMap::new();
+        headers.insert(OTHER, other.to_string());
         if first {
-            message.headers.insert("Nats-Expected-Last-Subject-Sequence", after.to_string());
-            message.headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
+            headers.insert("Nats-Expected-Last-Subject-Sequence", after.to_string());
+            headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
         }
         if count > 1 {
-            message.headers.insert("Nats-Batch-Id", batch);
-            message.headers.insert("Nats-Batch-Sequence", (at + 1).to_string());
+            headers.insert("Nats-Batch-Id", batch);
+            headers.insert("Nats-Batch-Sequence", (at + 1).to_string());
         }
         if count > 1 && last {
-            message.headers.insert("Nats-Batch-Commit", "1");
+            headers.insert("Nats-Batch-Commit", "1");
         }
         if !first && !last {
-            let Outgoing { subject, headers, payload } = message;
-            link.client
-                .publish_with_headers(subject, headers, payload)
-                .await
-                .map_err(Failure::nats)?;
-        } else if let Some(outcome) = acknowledged(link, message).await? {
+            let sent = connection.client.publish_with_headers(subject, headers, payload).await;
+            sent.map_err(Failure::other)?;
+        } else if let Some(outcome) = acknowledged(connection, subject, headers, payload).await? {
             return Ok(outcome);
         }
     }
-    Err(Failure::Nats("an empty batch, or a hub that never confirmed its end".to_owned()))
-}
-
-/// Replaces the last value of one subject of ATTEST; the stream sequence of the note.
-pub async fn note(link: &Link, subject: String, payload: Bytes) -> Result<u64, Failure> {
-    let note = Outgoing { subject, headers: HeaderMap::new(), payload };
-    match if link.is_up() { acknowledged(link, note).await? } else { None } {
-        Some(Published::Stored(sequence)) => Ok(sequence),
-        _ => Err(Failure::Unanswered),
-    }
+    Err(Failure::other("an empty batch, or a hub that never confirmed its end"))
 }
 
 /// Sends one message and reads the hub's answer; `None` for the empty answer to the opening of a batch.
-async fn acknowledged(link: &Link, message: Outgoing) -> Result<Option<Published>, Failure> {
-    let request = async_nats::Request::new().headers(message.headers).payload(message.payload);
-    let answer = link
-        .client
-        .send_request(message.subject, request)
-        .await
-        .map_err(|_| Failure::Unanswered)?;
+async fn acknowledged(
+    connection: &Connection,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<Option<Published>, Failure> {
+    let request = async_nats::Request::new().headers(headers).payload(payload);
+    let answer =
+        connection.client.send_request(subject, request).await.map_err(|_| Failure::Unanswered)?;
     if answer.payload.is_empty() {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 
-use super::Failure;
+use crate::link::Failure;
 
 /// The identity keys of a hub. OFFICES and SYS are kept as public keys only: whoever holds the seed of OFFICES can
 /// mint users past the office role. `operator` and `history` belong outside the data folder; enrolment needs `office_role`.

@@ -7,85 +7,114 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{Message, context::ContextBuilder};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use kernel::OfficeId;
 use tokio::sync::watch;
 
-use super::{Failure, link::Link};
+use super::connection::Connection;
+use crate::link::{Delivery, Failure, Going, Link, Reader, Stream};
 
-/// A request to ingest. `Unanswered` is every case in which nobody knows whether it was taken.
-pub async fn ask(link: &Link, office: &str, body: Bytes) -> Result<Bytes, Failure> {
-    if !link.is_up() {
+impl Link for Connection {
+    fn ask<'a>(&'a self, office: &'a OfficeId, body: Vec<u8>) -> Going<'a, Bytes> {
+        Box::pin(ask(self, office, body.into()))
+    }
+
+    fn reader<'a>(&'a self, stream: Stream, name: &'a str) -> Going<'a, Box<dyn Reader>> {
+        Box::pin(async move {
+            let mut reader = Consumer::bind(self, stream.name(), name).await?;
+            reader.reset(None).await?;
+            Ok(Box::new(reader) as Box<dyn Reader>)
+        })
+    }
+}
+
+async fn ask(connection: &Connection, office: &OfficeId, body: Bytes) -> Result<Bytes, Failure> {
+    if !connection.is_up() {
         return Err(Failure::Unanswered);
     }
-    let mut life = link.life.clone();
+    let mut life = connection.life.clone();
     life.mark_unchanged();
     let answer = tokio::select! {
         biased;
-        answer = link.client.request(format!("in.{office}"), body) => answer,
+        answer = connection.client.request(format!("in.{office}"), body) => answer,
         _ = life.changed() => return Err(Failure::Unanswered),
     };
     answer.map(|message| message.payload).map_err(|error| match error.kind() {
         RequestErrorKind::NoResponders | RequestErrorKind::TimedOut => Failure::Unanswered,
-        _ => Failure::nats(error),
+        _ => Failure::other(error),
     })
 }
 
 /// One durable consumer of this office.
-pub struct Reader {
-    consumer: PullConsumer,
+struct Consumer {
+    pull: PullConsumer,
     life: watch::Receiver<u64>,
+    given: Vec<Message>,
 }
 
-impl Reader {
+impl Consumer {
     /// Binds a consumer that exists already.
-    pub async fn bind(link: &Link, stream: &str, consumer: &str) -> Result<Self, Failure> {
+    async fn bind(connection: &Connection, stream: &str, name: &str) -> Result<Self, Failure> {
         let hub = ContextBuilder::new()
             .api_prefix("HUB.API")
             .timeout(Duration::from_secs(5))
-            .build(link.client.clone());
-        let consumer =
-            hub.get_consumer_from_stream(consumer, stream).await.map_err(Failure::nats)?;
-        Ok(Self { consumer, life: link.life.clone() })
+            .build(connection.client.clone());
+        let pull = hub.get_consumer_from_stream(name, stream).await.map_err(Failure::other)?;
+        Ok(Self { pull, life: connection.life.clone(), given: Vec::new() })
     }
 
-    /// What has come, at most `most`; empty after `patience` without anything, or when the connection was renewed.
-    pub async fn next(&mut self, most: usize, patience: Duration) -> Result<Vec<Message>, Failure> {
+    async fn collect(&mut self, most: usize, patience: Duration) -> Result<(), Failure> {
         self.life.mark_unchanged();
-        let pull = self.consumer.fetch().max_messages(most).expires(patience);
-        let mut batch = pull.messages().await.map_err(Failure::nats)?;
-        let mut came = Vec::new();
+        let pull = self.pull.fetch().max_messages(most).expires(patience);
+        let mut batch = pull.messages().await.map_err(Failure::other)?;
         loop {
             tokio::select! {
                 biased;
                 message = batch.next() => match message {
-                    Some(Ok(message)) => came.push(message),
-                    Some(Err(error)) if came.is_empty() => return Err(Failure::nats(error)),
-                    Some(Err(_)) | None => return Ok(came),
+                    Some(Ok(message)) => self.given.push(message),
+                    Some(Err(error)) if self.given.is_empty() => return Err(Failure::other(error)),
+                    Some(Err(_)) | None => return Ok(()),
                 },
                 _ = self.life.changed() => {
                     // What was on its way when the connection broke comes at once,
                     // not after the hub has waited for its acknowledgement.
-                    self.again().await?;
-                    return Ok(came);
+                    return self.reset(None).await;
                 }
             }
         }
     }
 
-    /// Call after the commit.
-    pub async fn done(&self, messages: &[Message]) -> Result<(), Failure> {
-        for message in messages {
-            message.ack().await.map_err(Failure::nats)?;
-        }
-        Ok(())
+    async fn reset(&mut self, to: Option<u64>) -> Result<(), Failure> {
+        self.pull.reset(to).await.map(drop).map_err(Failure::other)
+    }
+}
+
+impl Reader for Consumer {
+    fn next(&mut self, most: usize, patience: Duration) -> Going<'_, Vec<Delivery>> {
+        Box::pin(async move {
+            self.given.clear();
+            self.collect(most, patience).await?;
+            let given = self.given.iter().map(|message| Delivery {
+                subject: message.subject.to_string(),
+                payload: message.payload.clone(),
+            });
+            Ok(given.collect())
+        })
     }
 
-    /// Delivers again, at once, all that was not acknowledged: after a failed commit, a cancelled `next`, a start.
-    pub async fn again(&mut self) -> Result<(), Failure> {
-        self.consumer.reset(None).await.map(drop).map_err(Failure::nats)
+    fn done(&mut self) -> Going<'_, ()> {
+        Box::pin(async move {
+            for message in std::mem::take(&mut self.given) {
+                message.ack().await.map_err(Failure::other)?;
+            }
+            Ok(())
+        })
     }
 
-    /// The next message delivered has at least stream sequence `sequence`, acknowledged before or not.
-    pub async fn back_to(&mut self, sequence: u64) -> Result<(), Failure> {
-        self.consumer.reset(Some(sequence)).await.map(drop).map_err(Failure::nats)
+    fn again(&mut self) -> Going<'_, ()> {
+        Box::pin(self.reset(None))
+    }
+
+    fn back_to(&mut self, sequence: u64) -> Going<'_, ()> {
+        Box::pin(self.reset(Some(sequence)))
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ServerError, connection::State};
 use tokio::sync::watch;
 
-use super::Failure;
+use crate::link::Failure;
 
 /// `life` counts established connections; `refused` holds the last permission violation.
 #[derive(Clone)]
-pub struct Link {
+pub struct Connection {
     /// The client.
     pub client: Client,
     /// How often the connection was established.
@@ -19,7 +19,7 @@ pub struct Link {
     pub refused: watch::Receiver<Option<String>>,
 }
 
-impl Link {
+impl Connection {
     /// Returns at once, connected or not; the client goes on trying for ever.
     pub async fn open(url: &str, name: &str, creds: &str) -> Result<Self, Failure> {
         let (lives, life) = watch::channel(0_u64);
@@ -48,7 +48,7 @@ impl Link {
             })
             .connect(url)
             .await
-            .map_err(Failure::nats)?;
+            .map_err(Failure::other)?;
         Ok(Self { client, life, refused })
     }
 
@@ -60,7 +60,7 @@ impl Link {
 
     /// Waits until the hub answers, and refuses one that is too old.
     pub async fn ready(&mut self) -> Result<(), Failure> {
-        self.life.wait_for(|life| *life > 0).await.map_err(Failure::nats)?;
+        self.life.wait_for(|life| *life > 0).await.map_err(Failure::other)?;
         if self.client.is_server_compatible(2, 14, 0) {
             return Ok(());
         }
@@ -79,11 +79,11 @@ pub struct Request {
     pub body: bytes::Bytes,
 }
 
-impl Link {
+impl Connection {
     /// Subscribes to all requests; the subscription survives a restart of the hub.
     pub async fn requests(&self) -> Result<Requests, Failure> {
         let asked = self.client.queue_subscribe("in.*", "ingest".into()).await;
-        asked.map(Requests).map_err(Failure::nats)
+        asked.map(Requests).map_err(Failure::other)
     }
 }
 
@@ -103,9 +103,9 @@ impl Request {
     }
 
     /// Answers; without a reply subject there is nobody to answer.
-    pub async fn answer(self, link: &Link, body: Vec<u8>) {
+    pub async fn answer(self, connection: &Connection, body: Vec<u8>) {
         if let Some(reply) = self.reply
-            && let Err(error) = link.client.publish(reply, body.into()).await
+            && let Err(error) = connection.client.publish(reply, body.into()).await
         {
             tracing::warn!(error = %error, "an answer could not be sent");
         }

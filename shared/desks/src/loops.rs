@@ -1,0 +1,211 @@
+//! What an office does without being asked: relay, intake, notes, papers, the calendar.
+//!
+//! Each is a `loop { turn().await }`; wake-ups are hints and polling is the truth.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use event_store::Office;
+use kernel::{Code, OfficeId, clock::wall};
+use messaging::{
+    ingest::Ingest,
+    intake::Intake,
+    link::Link,
+    nats::connection::Connection,
+    notes::{NotesIn, NotesOut},
+    recovery::{Progress, Recovery},
+    relay::{Relay, Turn},
+};
+use tokio::task::JoinSet;
+use web::Seat;
+
+use crate::{
+    figures, founding::Opened, gaps::Patience, papers::PaperRunner, running::recovery_key, tiers,
+};
+
+/// Starts them all.
+pub(crate) fn spawn(
+    opened: &Opened,
+    seat: &Arc<Seat>,
+    relay: Relay,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), String> {
+    let (office, link) = (opened.office.clone(), opened.link.clone());
+    let (pin, key) = (opened.pin.clone(), recovery_key(opened)?);
+    let recovery = Recovery::new(office.clone(), link.clone(), pin, key);
+    tasks.spawn(relay_loop(relay, recovery, seat.clone()));
+    let id = office.setting().office.to_string();
+    tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
+    if office.setting().parent.is_some() {
+        tasks.spawn(intake_loop(seat.clone(), link.clone(), format!("{id}_d")));
+    }
+    let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
+    tasks.spawn(notes_out_loop(out));
+    tasks.spawn(notes_in_loop(office, link));
+    tasks.spawn(periodic_loop(seat.clone(), opened.config.city.clone()));
+    Ok(())
+}
+
+const POLL: Duration = Duration::from_mins(1);
+
+async fn relay_loop(mut relay: Relay, mut recovery: Recovery, seat: Arc<Seat>) {
+    let mut head = seat.office.watch();
+    loop {
+        head.mark_unchanged();
+        match relay.turn().await {
+            Ok(Turn::Sent) => seat.link.set(true, relay.held()),
+            Ok(Turn::Idle) => {
+                seat.link.set(true, relay.held());
+                tokio::select! {
+                    changed = head.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(POLL) => relay.ask_again(),
+                }
+            }
+            Ok(Turn::Wait) => tokio::time::sleep(Duration::from_millis(300)).await,
+            Ok(Turn::Behind) => {
+                seat.link.set(true, None);
+                recover(&mut recovery).await;
+            }
+            Ok(Turn::Refused) => tokio::time::sleep(Duration::from_secs(30)).await,
+            Err(error) => {
+                tracing::debug!(error = %error, "the hub is away");
+                seat.link.set(false, None);
+                relay.ask_again();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+/// Puts the log back as far as the hub holds it; the relay then asks again.
+async fn recover(recovery: &mut Recovery) {
+    let wait = loop {
+        match recovery.turn(wall()).await {
+            Ok(Progress::More) => {}
+            Ok(Progress::Waits) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Ok(Progress::Done) => break Duration::from_secs(2),
+            Ok(Progress::Unproved) => break Duration::from_secs(10),
+            Err(error) => {
+                tracing::debug!(error = %error, "the recovery waits for the hub");
+                break Duration::from_millis(500);
+            }
+        }
+    };
+    tokio::time::sleep(wait).await;
+}
+
+async fn intake_loop(seat: Arc<Seat>, link: Arc<dyn Link>, consumer: String) {
+    let mut wait = Duration::from_millis(200);
+    let mut patience = Patience::new(Instant::now());
+    loop {
+        let bound = Intake::bind(
+            seat.office.clone(),
+            seat.pin.clone(),
+            &*link,
+            &consumer,
+            seat.counters.clone(),
+        );
+        if let Ok(mut intake) = bound.await {
+            wait = Duration::from_millis(200);
+            let mut rewound = false;
+            loop {
+                let behind = seat.office.refusing() == Some(Code::LogBehind);
+                // A log that is put back needs what it took in before once more.
+                if behind && !rewound && intake.from_the_start().await.is_err() {
+                    break;
+                }
+                rewound = behind;
+                let wait = Duration::from_secs(if behind { 1 } else { 20 });
+                match intake.turn(wait).await {
+                    Ok(Ok(_)) => {
+                        if patience.asks_again(&seat).await
+                            && intake.from_the_start().await.is_err()
+                        {
+                            break;
+                        }
+                    }
+                    Ok(Err(refusal)) => {
+                        tracing::debug!(%refusal, "intake waits");
+                        tokio::time::sleep(Duration::from_secs(2)).await;
+                    }
+                    Err(error) => {
+                        tracing::debug!(error = %error, "intake lost its reader");
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+async fn notes_out_loop(mut notes: NotesOut) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Err(error) = notes.turn(wall()).await {
+            tracing::debug!(error = %error, "notes wait for the hub");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+}
+
+async fn notes_in_loop(office: Office, link: Arc<dyn Link>) {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        if let Ok(mut notes) = NotesIn::bind(office.clone(), &*link).await {
+            wait = Duration::from_millis(200);
+            while notes.turn(Duration::from_secs(20)).await.is_ok() {
+                while office.refusing().is_some() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// What is due by time: figures, papers, the calendar's expectations.
+async fn periodic_loop(seat: Arc<Seat>, city: String) {
+    let papers = PaperRunner::new(seat.clone(), city);
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        if seat.office.refusing().is_some() {
+            continue;
+        }
+        if let Err(problem) = figures::turn(&seat).await {
+            tracing::warn!(?problem, "figures could not be counted");
+        }
+        if let Err(problem) = papers.turn().await {
+            tracing::warn!(?problem, "papers wait");
+        }
+        if let Err(problem) = tiers::calendar_turn(&seat).await {
+            tracing::warn!(?problem, "the calendar waits");
+        }
+    }
+}
+
+/// Answers the hub's requests at the city: requests of one office in turn,
+/// offices beside each other.
+pub(crate) async fn ingest_loop(ingest: Arc<Ingest>, link: Connection) {
+    loop {
+        match link.requests().await {
+            Ok(mut requests) => {
+                while let Some(request) = requests.next().await {
+                    let (ingest, link) = (ingest.clone(), link.clone());
+                    tokio::spawn(async move {
+                        let Some(office) = OfficeId::parse(request.office()) else { return };
+                        let answer = ingest.answer(&office, &request.body).await;
+                        let body = serde_json::to_vec(&answer).unwrap_or_default();
+                        request.answer(&link, body).await;
+                    });
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "ingest does not hear the hub"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
