@@ -4,4 +4,5 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their servers from the environment")]
 
 pub mod proxy;
+pub mod simulation;
 pub mod town;

@@ -207,6 +207,7 @@ impl City {
             city: self.url(CITY),
             postgres: None,
             token,
+            files: None,
             founding: city.then(|| {
                 let (code, name) = (office.code.clone(), office.name.clone());
                 Founding { code, name, demo }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::town::{CITY, DISTRICT, TOWN, Town};
 
 /// Every lane of every origin at an office: dense from its first counter, once each.
-fn lanes_are_dense(entries: &[Value]) -> BTreeMap<String, u64> {
+pub(crate) fn lanes_are_dense(entries: &[Value]) -> BTreeMap<String, u64> {
     let mut heads: BTreeMap<String, u64> = BTreeMap::new();
     for item in entries {
         let (fact, _) = Fact::of_entry(&from_base64(item["entry"].as_str().unwrap())).unwrap();

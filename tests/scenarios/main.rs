@@ -12,6 +12,7 @@ mod faults;
 mod figures;
 mod filings;
 mod ingest;
+mod links;
 mod register;
 mod restored;
 mod up;

@@ -208,6 +208,11 @@ async fn invite(command: Command<Invitation>) -> Result<Response, Problem> {
 }
 
 async fn enrol(admission: &Admission, body: &[u8]) -> Result<Response, Problem> {
+    Ok(Json(admit_by(admission, body).await?).into_response())
+}
+
+/// Admits the office of an application, however it was brought.
+pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admitted, Problem> {
     let application: Application = parse(body)?;
     let token = Token::read(&application.token).ok_or(Code::TokenSpent)?;
     if !application.is_signed() {
@@ -238,14 +243,13 @@ async fn enrol(admission: &Admission, body: &[u8]) -> Result<Response, Problem> 
     let office = member.seat.office.to_string();
     let hub_jwt = office_jwt(role, account, &office, &application.hub_user, now)
         .map_err(|_| Problem::from(Refusal::new(Code::BadField).detail("hub_user")))?;
-    let admitted = Admitted {
+    Ok(Admitted {
         seat: member.seat,
         pin: (*seat.pin).clone(),
         hub_jwt,
         hub_url: admission.hub_url.clone(),
         baselines,
-    };
-    Ok(Json(admitted).into_response())
+    })
 }
 
 /// The seat that a token is for, read through the writer: it is never stale.

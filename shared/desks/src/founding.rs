@@ -10,6 +10,7 @@ use event_store::{Answer, LaneHead, Office, Unit, act, log};
 use kernel::{Entropy, OfficeId, clock::wall, id::Tier, sign::Hash};
 use messaging::{
     directory::Pin,
+    files::{Tray, counter::Counter},
     ingest::Ingest,
     keys::Keys,
     link::{Failure, Link},
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 use web::{Route, Seat};
 
 use crate::{
+    couriers,
     enrolment::{self, Admission},
     joining::{MEMBERSHIP, Membership, OfficeConfig},
     loops::ingest_loop,
@@ -48,8 +50,17 @@ pub struct Opened {
     pub pin: Arc<Pin>,
     /// The hub's address.
     pub hub: String,
-    /// Its own link to the hub.
-    pub link: Arc<dyn Link>,
+    /// Its own way to the hub.
+    pub way: Way,
+}
+
+/// An office's way to the hub.
+#[derive(Clone)]
+pub enum Way {
+    /// Over a link that answers.
+    Link(Arc<dyn Link>),
+    /// By files that somebody carries.
+    Files(Tray),
 }
 
 fn now_seconds() -> u64 {
@@ -173,7 +184,15 @@ pub async fn seat(
     });
     admission.create_readers(&opened.membership.seat, None).await.map_err(failed)?;
     admission.restore_readers().await.map_err(failed)?;
-    tasks.spawn(ingest_loop(ingest, link));
+    tasks.spawn(ingest_loop(ingest.clone(), link));
+    if let Some(folder) = &opened.config.files {
+        let tray = Tray::at(folder).map_err(|error| error.to_string())?;
+        let (papers, states) =
+            (Papers::at(papers.join("papers")), opened.config.data.join("files"));
+        let counter = Counter::new(ingest, admission.hub.clone(), papers, tray.clone(), states)
+            .map_err(failed)?;
+        tasks.spawn(couriers::counter_loop(counter, tray, admission.clone()));
+    }
     let mut routes = enrolment::routes(&admission);
     routes.extend(paper_desk::hub_routes());
     Ok((seat, routes, tasks))

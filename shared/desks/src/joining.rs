@@ -5,8 +5,10 @@ use std::{io, path::PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use domain::directory::{Baseline, Seat as OfficeSeat};
 use hyper::Method;
-use kernel::Entropy;
+use kernel::{Entropy, sign::Hash};
 use messaging::{
+    directory::Pin,
+    files::Tray,
     keys::Keys,
     nats::provision::{creds_text, office_key},
 };
@@ -39,6 +41,10 @@ pub struct OfficeConfig {
     /// The hub's address, if it is not the one given at enrolment.
     #[serde(default)]
     pub hub: Option<String>,
+    /// The folder of the link by files: `out` is carried away, `in` is brought. At the
+    /// city it is kept beside the hub; any other office uses it instead of the hub.
+    #[serde(default)]
+    pub files: Option<PathBuf>,
     /// Where a demo office's clock starts, RFC 3339.
     #[serde(default)]
     pub clock: Option<String>,
@@ -91,10 +97,53 @@ pub async fn join(
     keys: &Keys,
     client: &Client,
 ) -> Result<Membership, String> {
-    let text = |error: io::Error| error.to_string();
     if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
         return Ok(known);
     }
+    let (application, pin) = apply(config, keys)?;
+    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
+    let url = format!("{}/api/enrolments", config.city);
+    let headers = [("content-type", "application/json")];
+    let reply = client.send(Method::POST, &url, &headers, body).await?;
+    if reply.status != 200 {
+        let why = reply.json();
+        return Err(format!("the city refused the enrolment: {} {}", reply.status, why["code"]));
+    }
+    admitted(&reply.body, &pin, keys)
+}
+
+/// The same by files: the application lies out until the city's answer is brought.
+pub fn join_by_files(
+    config: &OfficeConfig,
+    keys: &Keys,
+    tray: &Tray,
+) -> Result<Membership, String> {
+    if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
+        return Ok(known);
+    }
+    let (application, pin) = apply(config, keys)?;
+    for path in tray.brought("admitted").map_err(text)? {
+        let joined = admitted(&std::fs::read(&path).map_err(text)?, &pin, keys);
+        tray.put_away(&path, joined.is_ok()).map_err(text)?;
+        if joined.is_ok() {
+            return joined;
+        }
+    }
+    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
+    let name = format!("{}.application", &Hash::of(&[&body]).to_string()[..16]);
+    if !tray.out.join(&name).exists() {
+        tray.put(&name, &body).map_err(text)?;
+    }
+    Err("the city's answer was not brought yet".to_owned())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors")]
+fn text(error: io::Error) -> String {
+    error.to_string()
+}
+
+/// What the office brings, with the same keys at every try; what its token pins.
+fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), String> {
     let token = config.token.as_deref().ok_or("no enrolment token is configured")?;
     let read = Token::read(token).ok_or("the enrolment token does not read")?;
     let seed = if let Some(known) = keys.read::<(String, String)>("hub-user.json").map_err(text)? {
@@ -108,24 +157,22 @@ pub async fn join(
     let mut application = Application {
         token: token.to_owned(),
         key: key.public(),
-        hub_user: seed.1.clone(),
+        hub_user: seed.1,
         demo: read.pin.demo,
         signature: String::new(),
     };
     application.signature = BASE64.encode(key.sign(&application.words()));
-    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
-    let url = format!("{}/api/enrolments", config.city);
-    let headers = [("content-type", "application/json")];
-    let reply = client.send(Method::POST, &url, &headers, body).await?;
-    if reply.status != 200 {
-        let why = reply.json();
-        return Err(format!("the city refused the enrolment: {} {}", reply.status, why["code"]));
-    }
-    let admitted: Admitted =
-        serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
-    if admitted.pin != read.pin {
+    Ok((application, read.pin))
+}
+
+/// Keeps what the city answered, if it is the city that the token names.
+fn admitted(answer: &[u8], pin: &Pin, keys: &Keys) -> Result<Membership, String> {
+    let admitted: Admitted = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
+    if admitted.pin != *pin {
         return Err("the city is not the one that the token names".to_owned());
     }
+    let seed: (String, String) =
+        keys.read("hub-user.json").map_err(text)?.ok_or("hub-user.json is gone")?;
     let creds = creds_text(&admitted.hub_jwt, &seed.0);
     keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
     keys.write_json("pin.json", &admitted.pin).map_err(text)?;

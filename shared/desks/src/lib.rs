@@ -5,6 +5,7 @@
 
 pub mod about;
 pub mod board;
+mod couriers;
 pub mod divisions;
 pub mod enrolment;
 pub mod feed;
@@ -12,7 +13,6 @@ pub mod figures;
 pub mod filings;
 pub mod findings;
 pub mod founding;
-mod gaps;
 pub mod joining;
 pub mod listing;
 mod loops;

@@ -10,6 +10,8 @@ use std::{
 use event_store::Office;
 use kernel::{Code, OfficeId, clock::wall};
 use messaging::{
+    files::courier::{Courier, Outfit},
+    gaps::Patience,
     ingest::Ingest,
     intake::Intake,
     link::Link,
@@ -22,35 +24,64 @@ use tokio::task::JoinSet;
 use web::Seat;
 
 use crate::{
-    figures, founding::Opened, gaps::Patience, papers::PaperRunner, running::recovery_key, tiers,
+    couriers::courier_loop,
+    figures,
+    founding::{Opened, Way},
+    papers::PaperRunner,
+    running::recovery_key,
+    tiers,
 };
 
 /// Starts them all.
 pub(crate) fn spawn(
     opened: &Opened,
     seat: &Arc<Seat>,
-    relay: Relay,
+    relay: Option<Relay>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), String> {
-    let (office, link) = (opened.office.clone(), opened.link.clone());
-    let (pin, key) = (opened.pin.clone(), recovery_key(opened)?);
-    let recovery = Recovery::new(office.clone(), link.clone(), pin, key);
-    tasks.spawn(relay_loop(relay, recovery, seat.clone()));
-    let id = office.setting().office.to_string();
-    tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
-    if office.setting().parent.is_some() {
-        tasks.spawn(intake_loop(seat.clone(), link.clone(), format!("{id}_d")));
+    let office = opened.office.clone();
+    let (pin, sealing) = (opened.pin.clone(), recovery_key(opened)?);
+    match (&opened.way, relay) {
+        (Way::Link(link), Some(relay)) => {
+            let recovery = Recovery::new(office.clone(), pin, sealing);
+            tasks.spawn(relay_loop(relay, recovery, link.clone(), seat.clone()));
+            let id = office.setting().office.to_string();
+            tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
+            if office.setting().parent.is_some() {
+                tasks.spawn(intake_loop(seat.clone(), link.clone(), format!("{id}_d")));
+            }
+            let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
+            tasks.spawn(notes_out_loop(out));
+            tasks.spawn(notes_in_loop(office, link.clone()));
+            tasks.spawn(periodic_loop(seat.clone(), Some(opened.config.city.clone())));
+        }
+        (Way::Files(tray), _) => {
+            let outfit = Outfit {
+                office,
+                keys: opened.keys.clone(),
+                pin,
+                sealing,
+                papers: seat.papers.clone(),
+                tray: tray.clone(),
+                counters: seat.counters.clone(),
+            };
+            let courier = Courier::new(outfit).map_err(|error| error.to_string())?;
+            tasks.spawn(courier_loop(courier, seat.clone()));
+            tasks.spawn(periodic_loop(seat.clone(), None));
+        }
+        (Way::Link(_), None) => return Err("a link without its relay".to_owned()),
     }
-    let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
-    tasks.spawn(notes_out_loop(out));
-    tasks.spawn(notes_in_loop(office, link));
-    tasks.spawn(periodic_loop(seat.clone(), opened.config.city.clone()));
     Ok(())
 }
 
 const POLL: Duration = Duration::from_mins(1);
 
-async fn relay_loop(mut relay: Relay, mut recovery: Recovery, seat: Arc<Seat>) {
+async fn relay_loop(
+    mut relay: Relay,
+    mut recovery: Recovery,
+    link: Arc<dyn Link>,
+    seat: Arc<Seat>,
+) {
     let mut head = seat.office.watch();
     loop {
         head.mark_unchanged();
@@ -66,7 +97,7 @@ async fn relay_loop(mut relay: Relay, mut recovery: Recovery, seat: Arc<Seat>) {
             Ok(Turn::Wait) => tokio::time::sleep(Duration::from_millis(300)).await,
             Ok(Turn::Behind) => {
                 seat.link.set(true, None);
-                recover(&mut recovery).await;
+                recover(&mut recovery, &*link).await;
             }
             Ok(Turn::Refused) => tokio::time::sleep(Duration::from_secs(30)).await,
             Err(error) => {
@@ -80,9 +111,9 @@ async fn relay_loop(mut relay: Relay, mut recovery: Recovery, seat: Arc<Seat>) {
 }
 
 /// Puts the log back as far as the hub holds it; the relay then asks again.
-async fn recover(recovery: &mut Recovery) {
+async fn recover(recovery: &mut Recovery, link: &dyn Link) {
     let wait = loop {
-        match recovery.turn(wall()).await {
+        match recovery.turn(link, wall()).await {
             Ok(Progress::More) => {}
             Ok(Progress::Waits) => tokio::time::sleep(Duration::from_millis(200)).await,
             Ok(Progress::Done) => break Duration::from_secs(2),
@@ -120,7 +151,7 @@ async fn intake_loop(seat: Arc<Seat>, link: Arc<dyn Link>, consumer: String) {
                 let wait = Duration::from_secs(if behind { 1 } else { 20 });
                 match intake.turn(wait).await {
                     Ok(Ok(_)) => {
-                        if patience.asks_again(&seat).await
+                        if patience.asks_again(&seat.office).await
                             && intake.from_the_start().await.is_err()
                         {
                             break;
@@ -169,7 +200,7 @@ async fn notes_in_loop(office: Office, link: Arc<dyn Link>) {
 }
 
 /// What is due by time: figures, papers, the calendar's expectations.
-async fn periodic_loop(seat: Arc<Seat>, city: String) {
+async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
     let papers = PaperRunner::new(seat.clone(), city);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;

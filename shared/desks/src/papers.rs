@@ -164,14 +164,15 @@ async fn hub_get(
 /// Sends and fetches what own filings and reviews name, and receipts what is whole.
 pub struct PaperRunner {
     seat: Arc<Seat>,
-    hub: String,
+    hub: Option<String>,
     client: Client,
     sent: Mutex<BTreeSet<Hash>>,
 }
 
 impl PaperRunner {
-    /// A runner towards the hub at `hub`, the city's address.
-    pub fn new(seat: Arc<Seat>, hub: String) -> Self {
+    /// A runner towards the hub at `hub`, the city's address; without one the papers
+    /// come and go with the courier.
+    pub fn new(seat: Arc<Seat>, hub: Option<String>) -> Self {
         Self { seat, hub, client: Client::default(), sent: Mutex::default() }
     }
 
@@ -194,6 +195,19 @@ impl PaperRunner {
             }
         }
         Ok(())
+    }
+
+    /// The papers that submissions name and that are not here.
+    pub async fn wanted(&self) -> Result<Vec<Hash>, Problem> {
+        let reviews: Vec<(String, ReviewRow)> =
+            self.seat.office.reader().await?.all(REVIEWS, "").await?;
+        let open = reviews.into_iter().filter(|(_, row)| row.state == ReviewState::Submitted);
+        let named = open.filter_map(|(_, row)| row.submission).flat_map(|s| s.items.into_values());
+        let mut wanted: Vec<Hash> =
+            named.map(|paper| paper.hash).filter(|hash| !self.seat.papers.has(hash)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Ok(wanted)
     }
 
     async fn send(&self, hash: &Hash) -> Result<(), Problem> {
@@ -236,6 +250,7 @@ impl PaperRunner {
     }
 
     async fn ask(&self, method: Method, hash: &Hash, body: Vec<u8>) -> Option<Vec<u8>> {
+        let hub = self.hub.as_deref()?;
         let setting = self.seat.office.setting();
         let at = wall();
         let key: &EventKey = &setting.key;
@@ -246,7 +261,7 @@ impl PaperRunner {
             ("ld-time", at.as_str()),
             ("ld-signature", signature.as_str()),
         ];
-        let url = format!("{}/hub/papers/{hash}", self.hub);
+        let url = format!("{hub}/hub/papers/{hash}");
         match self.client.send(method, &url, &headers, body).await {
             Ok(reply) if reply.status < 300 => Some(reply.body.to_vec()),
             Ok(reply) => {

@@ -10,6 +10,7 @@ use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
     counters::Counters,
     directory::Pin,
+    files::Tray,
     keys::Keys,
     link::Link,
     nats::connection::Connection,
@@ -20,8 +21,8 @@ use tokio::{net::TcpListener, sync::watch};
 use web::{LinkState, Route, Seat, client::Client, routes::router, serve::serve};
 
 use crate::{
-    founding::{self, Opened},
-    joining::{Membership, OfficeConfig, join},
+    founding::{self, Opened, Way},
+    joining::{Membership, OfficeConfig, join, join_by_files},
     loops,
     reactions::REACTIONS,
 };
@@ -62,21 +63,24 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         tracing::error!(office = %membership.seat.office, "the log may be behind what was sent: the office does not record");
         office.refuse(Some(Code::LogBehind));
     }
-    let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
     let hub = config.hub.clone().unwrap_or_else(|| membership.hub_url.clone());
     let id = membership.seat.office.to_string();
-    let link = Connection::open(&hub, &id, &creds).await.map_err(|error| error.to_string())?;
-    let link: Arc<dyn Link> = Arc::new(link);
+    let way = way(service, &config, &keys, &hub, &id).await?;
     let pin = match keys.pin().map_err(|error| error.to_string())? {
         Some(pin) => pin,
         None => founding::found(&office, &keys, &config, &membership).await?,
     };
-    let opened =
-        Opened { service, config, keys, membership, office, pin: Arc::new(pin), hub, link };
+    let opened = Opened { service, config, keys, membership, office, pin: Arc::new(pin), hub, way };
     let (seat, mut routes, mut tasks) = founding::seat(&opened, &process).await?;
     routes.extend((service.routes)());
-    let mut relay = relay_of(&opened)?;
-    first_contact(&mut relay).await;
+    let relay = match &opened.way {
+        Way::Link(link) => {
+            let mut relay = relay_of(&opened, link.clone())?;
+            first_contact(&mut relay).await;
+            Some(relay)
+        }
+        Way::Files(_) => None,
+    };
     if seat.office.refusing().is_none() {
         founding::first_things(&seat, &opened.config, &opened.membership).await?;
     } else {
@@ -115,7 +119,13 @@ async fn joined(
     let mut stopping = process.stopping.clone();
     let mut wait = Duration::from_millis(200);
     loop {
-        match join(config, keys, &process.client).await {
+        let joined = match &config.files {
+            None => join(config, keys, &process.client).await,
+            Some(folder) => Tray::at(folder)
+                .map_err(|error| error.to_string())
+                .and_then(|tray| join_by_files(config, keys, &tray)),
+        };
+        match joined {
             Ok(membership) => return Ok(membership),
             Err(error) if error.contains("refused the enrolment: 4") => return Err(error),
             Err(error) => tracing::info!(error, "the city is not there yet"),
@@ -195,10 +205,25 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
     })
 }
 
-fn relay_of(opened: &Opened) -> Result<Relay, String> {
-    let recovery = recovery_key(opened)?;
-    let (office, link, keys) = (opened.office.clone(), opened.link.clone(), opened.keys.clone());
-    Ok(Relay::new(office, link, keys, recovery))
+/// The way that the configuration names; the city's own office is at the hub.
+async fn way(
+    service: Service,
+    config: &OfficeConfig,
+    keys: &Keys,
+    hub: &str,
+    id: &str,
+) -> Result<Way, String> {
+    if let (Some(folder), false) = (&config.files, service.tier == Tier::City) {
+        return Tray::at(folder).map(Way::Files).map_err(|error| error.to_string());
+    }
+    let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
+    let link = Connection::open(hub, id, &creds).await.map_err(|error| error.to_string())?;
+    Ok(Way::Link(Arc::new(link)))
+}
+
+fn relay_of(opened: &Opened, link: Arc<dyn Link>) -> Result<Relay, String> {
+    let sealing = recovery_key(opened)?;
+    Ok(Relay::new(opened.office.clone(), link, opened.keys.clone(), sealing))
 }
 
 /// The key that seals the office's own entries at the hub.

@@ -51,6 +51,7 @@ pub(crate) struct NewReceived {
 #[derive(Debug)]
 pub(crate) struct NewHeld {
     pub(crate) fact: Fact,
+    pub(crate) hash: Hash,
     pub(crate) reason: &'static str,
     pub(crate) since: i64,
     pub(crate) bytes: Vec<u8>,
@@ -68,7 +69,7 @@ pub(crate) struct Delta {
     /// Positions of entries that are folded now, after they were stored unfolded.
     pub(crate) late: Vec<u64>,
     pub(crate) held: Vec<NewHeld>,
-    pub(crate) released: Vec<kernel::EntryRef>,
+    pub(crate) released: Vec<(kernel::EntryRef, Hash)>,
     pub(crate) evidence: Vec<(Hash, &'static str, i64, Vec<u8>)>,
     pub(crate) notes: BTreeMap<String, (i64, Vec<u8>)>,
     pub(crate) answers: Vec<(Idempotency, Answer)>,

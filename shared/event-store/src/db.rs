@@ -197,6 +197,10 @@ impl Conn {
                 SQLITE.run_direct(None, &mut conn, false).await.map_err(migration)?;
                 let mut conn = Self::Sqlite(Box::new(conn));
                 conn.check_sqlite().await?;
+                // After a write that failed, blocks in the middle of the log may be on
+                // the disk in name only. What was read from it goes into the database,
+                // and a log that begins anew leaves them behind.
+                conn.rows("PRAGMA wal_checkpoint(TRUNCATE)", vec![]).await?;
                 Ok(conn)
             }
             Engine::Postgres { url, schema } => {

@@ -107,6 +107,7 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
             new.fact.at.origin.as_str().into(),
             i64::from(new.fact.at.epoch).into(),
             new.fact.at.sequence.into(),
+            new.hash.0.as_slice().into(),
             new.fact.lane().to_string().into(),
             new.fact.lane.into(),
             new.reason.into(),
@@ -114,13 +115,15 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
             new.bytes.as_slice().into(),
         ]
     });
-    let into = "INSERT INTO held (origin, epoch, sequence, lane, counter, reason, since, entry)";
-    many(conn, into, 8, held.collect(), " ON CONFLICT (origin, epoch, sequence) DO NOTHING")
-        .await?;
-    for at in &batch.released {
-        let sql = "DELETE FROM held WHERE origin = $1 AND epoch = $2 AND sequence = $3";
-        let args = vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
-        conn.exec(sql, args).await?;
+    let into =
+        "INSERT INTO held (origin, epoch, sequence, hash, lane, counter, reason, since, entry)";
+    let on = " ON CONFLICT (origin, epoch, sequence, hash) DO NOTHING";
+    many(conn, into, 9, held.collect(), on).await?;
+    for (at, hash) in &batch.released {
+        let sql =
+            "DELETE FROM held WHERE origin = $1 AND epoch = $2 AND sequence = $3 AND hash = $4";
+        let (origin, epoch) = (at.origin.as_str().into(), i64::from(at.epoch).into());
+        conn.exec(sql, vec![origin, epoch, at.sequence.into(), hash.0.as_slice().into()]).await?;
     }
     let evidence = batch.evidence.iter().map(|(hash, code, seen, bytes)| {
         vec![hash.0.as_slice().into(), (*code).into(), (*seen).into(), bytes.as_slice().into()]

@@ -166,7 +166,8 @@ impl Unit<'_> {
     /// Puts an entry aside until what it waits for is here.
     pub fn hold(&mut self, entry: Incoming, reason: &'static str) {
         let since = self.now.0;
-        self.top().held.push(NewHeld { fact: entry.fact, reason, since, bytes: entry.bytes });
+        let Incoming { fact, hash, bytes } = entry;
+        self.top().held.push(NewHeld { fact, hash, reason, since, bytes });
     }
 
     /// The waiting entries of one office, in the order of its log.
@@ -179,8 +180,9 @@ impl Unit<'_> {
         let mut found: Vec<Incoming> = Vec::new();
         for bytes in waiting {
             let (fact, hash) = Fact::of_entry(&bytes).map_err(crate::unit::unreadable)?;
-            let gone = self.stack.iter().any(|delta| delta.released.contains(&fact.at));
-            if !gone && found.iter().all(|entry| entry.fact.at != fact.at) {
+            let name = (fact.at.clone(), hash);
+            let gone = self.stack.iter().any(|delta| delta.released.contains(&name));
+            if !gone && found.iter().all(|entry| entry.hash != hash) {
                 found.push(Incoming { fact, hash, bytes });
             }
         }
@@ -194,8 +196,8 @@ impl Unit<'_> {
     }
 
     /// A waiting entry need not wait any longer.
-    pub fn release(&mut self, at: EntryRef) {
-        self.top().released.push(at);
+    pub fn release(&mut self, at: EntryRef, hash: Hash) {
+        self.top().released.push((at, hash));
     }
 
     /// Keeps bytes that are authentic but not allowed.

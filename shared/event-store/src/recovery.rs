@@ -6,6 +6,8 @@
 //! behind it. What a reader would get wrong: the answers given under an
 //! `Idempotency-Key` are not in the history, so those of the lost span are gone.
 
+use std::collections::BTreeMap;
+
 use kernel::{Fact, sign::Hash};
 
 use crate::{
@@ -29,18 +31,18 @@ impl Unit<'_> {
         }
     }
 
-    /// The entries of a run, if all of them wait in `held` and the last has the run's hash.
-    pub async fn waiting_run(&mut self, run: &Run) -> Result<Option<Vec<Incoming>>, Stop> {
-        let found = log::held_run(self.conn, run).await?;
-        let mut entries = Vec::with_capacity(found.len());
-        for bytes in found {
+    /// What waits at each place of a run, in its order; none if a place is empty or
+    /// nothing at the last has the run's hash. The caller chooses what its origin signed.
+    pub async fn waiting_run(&mut self, run: &Run) -> Result<Option<Vec<Vec<Incoming>>>, Stop> {
+        let mut places: BTreeMap<u64, Vec<Incoming>> = BTreeMap::new();
+        for bytes in log::held_run(self.conn, run).await? {
             let (fact, hash) = Fact::of_entry(&bytes).map_err(unreadable)?;
-            entries.push(Incoming { fact, hash, bytes });
+            if fact.lane != run.last || hash == run.hash {
+                places.entry(fact.lane).or_default().push(Incoming { fact, hash, bytes });
+            }
         }
-        let dense = entries.iter().zip(run.first..).all(|(entry, at)| entry.fact.lane == at);
-        let whole = u64::try_from(entries.len()).ok() == Some(run.last + 1 - run.first);
-        let same = entries.last().is_some_and(|entry| entry.hash == run.hash);
-        Ok((dense && whole && same).then_some(entries))
+        let whole = (run.first..=run.last).all(|at| places.contains_key(&at));
+        Ok(whole.then(|| places.into_values().collect()))
     }
 
     /// Puts the next own entry back; the caller has proved whose it is.
@@ -75,7 +77,7 @@ impl Unit<'_> {
         top.lanes.insert(lane, head);
         top.head.position += 1;
         let (position, marker) = (top.head.position, top.head.sequence);
-        top.released.push(entry.fact.at.clone());
+        top.released.push((entry.fact.at.clone(), entry.hash));
         let Incoming { fact, hash, bytes } = entry;
         top.received.push(NewReceived { position, marker, folded, fact, hash, bytes });
         Ok(())

@@ -126,6 +126,8 @@ pub enum Clock {
     Wall,
     /// A demo office's clock: it stands where it was last driven and ticks on.
     Driven(Driven),
+    /// A simulated machine's clock: it stands until it is set, backwards too.
+    Simulated(AtomicI64),
 }
 
 /// The state of a driven clock.
@@ -145,6 +147,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::Wall => wall(),
+            Self::Simulated(at) => Timestamp(at.load(Ordering::SeqCst)),
             Self::Driven(clock) => {
                 let since = clock.since.lock().unwrap_or_else(PoisonError::into_inner);
                 let elapsed = i64::try_from(since.elapsed().as_millis()).unwrap_or(0);
@@ -164,6 +167,18 @@ impl Clock {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// A simulated machine's clock that stands at `at`.
+    pub fn simulated(at: Timestamp) -> Self {
+        Self::Simulated(AtomicI64::new(at.0))
+    }
+
+    /// Sets a simulated machine's clock; others take no notice.
+    pub fn set(&self, to: Timestamp) {
+        if let Self::Simulated(at) = self {
+            at.store(to.0, Ordering::SeqCst);
         }
     }
 

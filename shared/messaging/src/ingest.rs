@@ -15,9 +15,9 @@ use std::{
     time::Instant,
 };
 
-use domain::directory::Member;
-use event_store::Office;
-use kernel::{OfficeId, entry, sign::Hash};
+use domain::directory::{Member, Seat};
+use event_store::{Office, Setting, StoreError};
+use kernel::{Code, OfficeId, entry, sign::Hash};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -106,6 +106,11 @@ impl Ingest {
             return Ok(self.refuse("malformed", desk.held.unwrap_or_default()));
         };
         let Some(member) = self.member(office).await.map_err(Failure::other)? else {
+            // Until the city has its log back it does not know everybody.
+            if self.office.refusing() == Some(Code::LogBehind) {
+                self.counters.count("city-behind");
+                return Ok(answer("retry", "city-behind", Held::default()));
+            }
             return Ok(self.refuse("not-enrolled", Held::default()));
         };
         // Asking is always answered from the streams, not from memory.
@@ -142,17 +147,28 @@ impl Ingest {
     }
 
     /// The member of the directory, as the city's own store has it.
-    async fn member(&self, office: &OfficeId) -> Result<Option<Member>, event_store::StoreError> {
+    pub(crate) async fn member(&self, office: &OfficeId) -> Result<Option<Member>, StoreError> {
         if let Some(known) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(office)
         {
             return Ok(Some(known.clone()));
         }
         let mut reader = self.office.reader().await?;
         let entry: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;
-        let Some(entry) = entry else { return Ok(None) };
+        let Some(entry) = entry else { return Ok(self.itself(office)) };
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         members.insert(office.clone(), entry.member.clone());
         Ok(Some(entry.member))
+    }
+
+    /// The city itself, before its directory is back in its store.
+    fn itself(&self, office: &OfficeId) -> Option<Member> {
+        let setting = self.office.setting();
+        (setting.office == *office).then(|| {
+            let (code, name) = (String::new(), String::new());
+            let seat =
+                Seat { office: office.clone(), tier: setting.tier, parent: None, code, name };
+            Member { seat, key: setting.key.public(), epoch: setting.epoch, key_from: 1 }
+        })
     }
 
     async fn read_held(&self, office: &OfficeId) -> Result<Held, Failure> {
@@ -273,6 +289,19 @@ impl Ingest {
             }
         }
         Ok(Some(after))
+    }
+
+    /// The setting of the city's office.
+    pub fn setting(&self) -> &Setting {
+        self.office.setting()
+    }
+
+    /// The offices directly below another.
+    pub(crate) async fn below(&self, office: &OfficeId) -> Result<Vec<OfficeId>, StoreError> {
+        let all: Vec<(String, Entry)> = self.office.reader().await?.all(DIRECTORY, "").await?;
+        let seats = all.into_iter().map(|(_, entry)| entry.member.seat);
+        let below = seats.filter(|seat| seat.parent.as_ref() == Some(office));
+        Ok(below.map(|seat| seat.office).collect())
     }
 
     /// The grants of papers that travelled through here.

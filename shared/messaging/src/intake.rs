@@ -190,7 +190,7 @@ impl Sorting<'_> {
         for entry in entries {
             match self.class(unit, &entry).await? {
                 Class::Accept => {
-                    unit.release(entry.fact.at.clone());
+                    unit.release(entry.fact.at.clone(), entry.hash);
                     self.next.insert(entry.fact.lane().to_string(), entry.fact.lane);
                     self.count("received");
                     accepted.push(entry);
@@ -201,14 +201,12 @@ impl Sorting<'_> {
                 }
                 Class::Evidence(code) => {
                     self.count(code);
-                    unit.release(entry.fact.at.clone());
+                    unit.release(entry.fact.at.clone(), entry.hash);
                     unit.keep_evidence(entry.hash, code, entry.bytes);
                 }
                 Class::Skip(name) => {
                     self.count(name);
-                    if name != "not-an-entry" {
-                        unit.release(entry.fact.at.clone());
-                    }
+                    unit.release(entry.fact.at.clone(), entry.hash);
                 }
             }
         }

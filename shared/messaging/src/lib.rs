@@ -7,10 +7,13 @@
 
 pub mod counters;
 pub mod directory;
+pub mod files;
+pub mod gaps;
 pub mod ingest;
 pub mod intake;
 pub mod keys;
 pub mod link;
+pub mod memory;
 pub mod nats;
 pub mod neighbours;
 pub mod notes;

@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use event_store::{Answer, Office, StoreError, Unit, act};
+use event_store::{Act, Answer, Office, StoreError, Unit, act};
 use kernel::{
-    Audience, OfficeId, Root, Timestamp,
+    Audience, Lane, OfficeId, Root, Timestamp,
     entry::{self, Form},
     note::{Held, Note},
     sign::Hash,
@@ -25,6 +25,14 @@ pub struct StoredLane {
     pub origin: OfficeId,
     /// How far it goes.
     pub held: Held,
+}
+
+impl StoredLane {
+    /// The lane's name.
+    pub fn lane(&self) -> Lane {
+        let Held { root, audience, .. } = &self.held;
+        Lane { origin: self.origin.clone(), root: *root, audience: audience.clone() }
+    }
 }
 
 /// Every lane that the store knows.
@@ -47,31 +55,58 @@ pub async fn lanes(office: &Office) -> Result<Vec<StoredLane>, StoreError> {
     Ok(lanes)
 }
 
+/// A note, and the lanes that it speaks of; none for a heartbeat.
+pub(crate) type Said = (Option<Vec<Held>>, Note);
+
 /// Sends an office's notes.
 pub struct NotesOut {
     office: Office,
-    link: Arc<dyn Link>,
+    link: Option<Arc<dyn Link>>,
     demo: bool,
     sent: BTreeMap<String, Vec<Held>>,
     beat: Option<Timestamp>,
+    /// When everything was last said anew.
+    anew: Option<Timestamp>,
 }
 
 /// How often an office says that it is there.
 const HEARTBEAT: Duration = Duration::from_mins(1);
+/// How often it says everything anew: a hub that lost its notes never asks for them.
+const ANEW: Duration = Duration::from_mins(10);
+
+/// Whether so much time has passed since `last`, or the clock was set back.
+fn is_due(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
+    let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+    last.is_none_or(|last| now.0 - last.0 >= every || now < last)
+}
 
 impl NotesOut {
     /// Knows nothing yet, so the first turn says everything.
     pub fn new(office: Office, link: Arc<dyn Link>, demo: bool) -> Self {
-        Self { office, link, demo, sent: BTreeMap::new(), beat: None }
+        Self { link: Some(link), ..Self::without_link(office, demo) }
+    }
+
+    /// For a courier, who carries what is collected.
+    pub(crate) fn without_link(office: Office, demo: bool) -> Self {
+        Self { office, link: None, demo, sent: BTreeMap::new(), beat: None, anew: None }
     }
 
     /// One turn at the machine's time `at`: whatever changed since the last one is
     /// said. Called at most once a second.
     pub async fn turn(&mut self, at: Timestamp) -> Result<usize, Failure> {
+        let notes = self.collect(at).await?;
+        self.say(notes, at).await
+    }
+
+    /// What is to be said at the machine's time `at`.
+    pub(crate) async fn collect(&mut self, at: Timestamp) -> Result<Vec<Said>, Failure> {
         let own = self.office.setting().office.clone();
         let mut notes = Vec::new();
-        let every = i64::try_from(HEARTBEAT.as_millis()).unwrap_or(60_000);
-        if self.beat.is_none_or(|last| at.0 - last.0 >= every) {
+        if is_due(self.anew, ANEW, at) {
+            self.sent.clear();
+            self.anew = Some(at);
+        }
+        if is_due(self.beat, HEARTBEAT, at) {
             notes.push((None, Note::Heartbeat { by: own.clone(), at, demo: self.demo }));
         }
         let mut receipts: BTreeMap<OfficeId, Vec<Held>> = BTreeMap::new();
@@ -89,30 +124,32 @@ impl NotesOut {
         notes.retain(|(what, note)| {
             what.is_none() || self.sent.get(&note.subject()) != what.as_ref()
         });
-        self.say(notes, at).await
+        Ok(notes)
     }
 
-    async fn say(
-        &mut self,
-        notes: Vec<(Option<Vec<Held>>, Note)>,
-        at: Timestamp,
-    ) -> Result<usize, Failure> {
+    /// What was said need not be said again.
+    pub(crate) fn said(&mut self, notes: Vec<Said>, at: Timestamp) {
+        for (what, note) in notes {
+            match what {
+                Some(what) => drop(self.sent.insert(note.subject(), what)),
+                None => self.beat = Some(at),
+            }
+        }
+    }
+
+    async fn say(&mut self, notes: Vec<Said>, at: Timestamp) -> Result<usize, Failure> {
+        let Some(link) = self.link.clone() else { return Ok(0) };
         for part in notes.chunks(50) {
             let signed: Result<Vec<_>, _> =
                 part.iter().map(|(_, note)| note.sign(&self.office.setting().key)).collect();
             let signed = signed.map_err(Failure::other)?;
             let body = entry::frame(signed.iter().map(Vec::as_slice));
-            let answer = self.link.ask(&self.office.setting().office, body).await?;
+            let answer = link.ask(&self.office.setting().office, body).await?;
             let answer: crate::relay::Answer = serde_json::from_slice(&answer)?;
             if answer.answer != "held" {
                 return Ok(0);
             }
-            for (what, note) in part {
-                match what {
-                    Some(what) => drop(self.sent.insert(note.subject(), what.clone())),
-                    None => self.beat = Some(at),
-                }
-            }
+            self.said(part.to_vec(), at);
         }
         Ok(notes.len())
     }
@@ -141,15 +178,7 @@ impl NotesIn {
         }
         let kept = newest.len();
         if kept > 0 {
-            let keeping = act(move |unit: &mut Unit<'_>| {
-                let newest = newest.clone();
-                Box::pin(async move {
-                    for (subject, bytes) in newest {
-                        keep(unit, subject, bytes).await?;
-                    }
-                    Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
-                })
-            });
+            let keeping = keeping(newest.into_values().collect());
             // While the office does not record, notes wait in the hub like all else.
             if self.office.system(keeping).await.is_err() {
                 self.reader.again().await?;
@@ -161,12 +190,21 @@ impl NotesIn {
     }
 }
 
-/// Keeps a note if its signer is known and its subject is its own.
-async fn keep(
-    unit: &mut Unit<'_>,
-    subject: String,
-    bytes: Vec<u8>,
-) -> Result<(), event_store::Stop> {
+/// The command that keeps notes, the newest of each subject.
+pub(crate) fn keeping(notes: Vec<Vec<u8>>) -> Act {
+    act(move |unit: &mut Unit<'_>| {
+        let notes = notes.clone();
+        Box::pin(async move {
+            for bytes in notes {
+                keep(unit, bytes).await?;
+            }
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    })
+}
+
+/// Keeps a note if its signer is known.
+async fn keep(unit: &mut Unit<'_>, bytes: Vec<u8>) -> Result<(), event_store::Stop> {
     let Ok(parts) = entry::open(&bytes) else { return Ok(()) };
     let Some(note) = (parts.form == Form::Note).then(|| Note::parse(parts.payload).ok()).flatten()
     else {
@@ -174,8 +212,8 @@ async fn keep(
     };
     let row: Option<Entry> = unit.row(DIRECTORY, note.by().as_str()).await?;
     let signed = row.is_some_and(|entry| parts.is_signed_by(&entry.member.key));
-    if signed && note.subject() == subject {
-        unit.keep_note(subject, note.at().0, bytes);
+    if signed && !matches!(note, Note::Back { .. }) {
+        unit.keep_note(note.subject(), note.at().0, bytes);
     }
     Ok(())
 }

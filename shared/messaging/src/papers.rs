@@ -83,6 +83,11 @@ struct Named {
     papers: Vec<Hash>,
 }
 
+/// The papers that an entry names.
+pub(crate) fn named(fact: &Fact) -> Vec<Hash> {
+    fact.read::<Named>().map(|named| named.papers).unwrap_or_default()
+}
+
 impl Grants {
     /// Grants in a folder beside the hub's papers.
     pub fn at(folder: PathBuf) -> Self {
@@ -92,8 +97,7 @@ impl Grants {
     /// Notes the readers of an entry that names papers; on the disk when this returns.
     pub(crate) async fn note(&self, fact: &Fact) {
         let (Audience::Up(reader) | Audience::To(reader)) = &fact.audience else { return };
-        let Ok(named) = fact.read::<Named>() else { return };
-        for hash in named.papers {
+        for hash in named(fact) {
             for office in [reader, &fact.at.origin] {
                 let (all, office) = (self.folder.clone(), office.to_string());
                 let folder = all.join(hash.to_string());

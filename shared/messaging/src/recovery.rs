@@ -10,9 +10,9 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use event_store::{Act, Answer as Given, Incoming, Office, Unit, act};
+use event_store::{Act, Answer as Given, Incoming, Office, Stop, Unit, act};
 use kernel::{
-    Fact, Timestamp,
+    Code, Fact, Timestamp,
     entry::{self, Form},
     note::Note,
 };
@@ -40,7 +40,6 @@ pub enum Progress {
 /// The recovery of one office.
 pub struct Recovery {
     office: Office,
-    link: Arc<dyn Link>,
     pin: Arc<Pin>,
     sealing: Arc<[u8; 32]>,
     /// Where to go on in HISTORY and SAFE.
@@ -51,58 +50,95 @@ pub struct Recovery {
 
 impl Recovery {
     /// A recovery that begins at the start of what the hub holds.
-    pub fn new(office: Office, link: Arc<dyn Link>, pin: Arc<Pin>, sealing: Arc<[u8; 32]>) -> Self {
-        Self { office, link, pin, sealing, places: (0, 0), pending: Vec::new() }
+    pub fn new(office: Office, pin: Arc<Pin>, sealing: Arc<[u8; 32]>) -> Self {
+        Self { office, pin, sealing, places: (0, 0), pending: Vec::new() }
+    }
+
+    /// Whether everything that came is put back, so that more is to be asked for.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Where to go on in HISTORY and SAFE.
+    pub const fn places(&self) -> (u64, u64) {
+        self.places
     }
 
     /// One turn at the machine's time `at`: put back what is at hand, or ask for more.
-    pub async fn turn(&mut self, at: Timestamp) -> Result<Progress, Failure> {
+    pub async fn turn(&mut self, link: &dyn Link, at: Timestamp) -> Result<Progress, Failure> {
         if self.pending.is_empty() {
-            let asked = self.ask(at).await?;
+            let asked = self.ask(link, at).await?;
             if asked != Progress::More {
                 return Ok(asked);
             }
         }
+        Ok(self.put().await)
+    }
+
+    /// Puts back what is at hand.
+    pub async fn put(&mut self) -> Progress {
+        if self.pending.is_empty() {
+            return Progress::Done;
+        }
         let before = self.office.head();
-        let putting = putting_back(self.pending.clone(), self.pin.clone());
-        if let Err(refusal) = self.office.recover(putting).await {
-            tracing::error!(%refusal, "the own entries could not be put back");
-            return Ok(Progress::Unproved);
+        let putting = |entries| self.office.recover(putting_back(entries, self.pin.clone()));
+        let mut put = putting(self.pending.clone()).await;
+        if put.as_ref().is_err_and(|refusal| refusal.code == Code::LogBehind) {
+            // One of them waits; those before it need not.
+            for entry in &self.pending {
+                put = putting(vec![entry.clone()]).await;
+                if put.is_err() || self.office.head() < entry.fact.at.sequence {
+                    break;
+                }
+            }
+        }
+        match put {
+            Err(refusal) if refusal.code != Code::LogBehind => {
+                tracing::error!(%refusal, "the own entries could not be put back");
+                return Progress::Unproved;
+            }
+            _ => {}
         }
         let head = self.office.head();
         self.pending.retain(|entry| entry.fact.at.sequence > head);
         let waits = !self.pending.is_empty() && head == before;
-        Ok(if waits { Progress::Waits } else { Progress::More })
+        if waits { Progress::Waits } else { Progress::More }
     }
 
     /// Fetches the next page and proves it.
-    async fn ask(&mut self, at: Timestamp) -> Result<Progress, Failure> {
+    async fn ask(&mut self, link: &dyn Link, at: Timestamp) -> Result<Progress, Failure> {
         let setting = self.office.setting();
         let by = setting.office.clone();
         let (history, safe) = self.places;
         let note = Note::Back { by, at, history, safe };
         let signed = note.sign(&setting.key).map_err(Failure::other)?;
         let body = entry::frame([signed.as_slice()]);
-        let answer = self.link.ask(&setting.office, body).await?;
+        let answer = link.ask(&setting.office, body).await?;
         let answer: Answer = serde_json::from_slice(&answer)?;
         let Some(page) = answer.back else { return Err(Failure::Unanswered) };
         if page.items.is_empty() {
             return Ok(Progress::Done);
         }
-        for item in &page.items {
-            let Some(entry) = BASE64.decode(item).ok().and_then(|bytes| self.prove(&bytes)) else {
-                continue;
-            };
+        let items: Option<Vec<Vec<u8>>> =
+            page.items.iter().map(|item| BASE64.decode(item).ok()).collect();
+        let items = items.ok_or(Failure::Unanswered)?;
+        Ok(self.accept(&items, (page.history, page.safe)))
+    }
+
+    /// Takes in what the hub gave, in the order of the log; what is not ours is left out.
+    pub fn accept(&mut self, items: &[Vec<u8>], places: (u64, u64)) -> Progress {
+        for item in items {
+            let Some(entry) = self.prove(item) else { continue };
             let last = self.pending.last().map_or(self.office.head(), |e| e.fact.at.sequence);
             if entry.fact.at.sequence == last + 1 {
                 self.pending.push(entry);
             } else if entry.fact.at.sequence > last {
                 tracing::error!(entry = %entry.fact.at, last, "the hub leaves out a part of this log");
-                return Ok(Progress::Unproved);
+                return Progress::Unproved;
             }
         }
-        self.places = (page.history, page.safe);
-        Ok(Progress::More)
+        self.places = places;
+        Progress::More
     }
 
     /// An own entry of this epoch, opened if it was sealed; nothing else.
@@ -137,21 +173,33 @@ fn putting_back(entries: Vec<Incoming>, pin: Arc<Pin>) -> Act {
                     }
                 }
                 unit.put_back(entry.clone()).await?;
-                for received in taken {
-                    let signed = signer(unit, &pin, &received.fact.at.origin).await?;
-                    let parts = entry::open(&received.bytes);
-                    let good = parts
-                        .is_ok_and(|parts| signed.is_some_and(|(key, _)| parts.is_signed_by(&key)));
-                    if !good {
-                        tracing::error!(entry = %received.fact.at, "a received entry is not its signer's");
-                        return Err(kernel::Code::Internal.into());
-                    }
-                    unit.put_back_received(received).await?;
+                for candidates in taken {
+                    let true_one = signed(unit, &pin, candidates).await?;
+                    // Only forgeries wait there: the true one is still to come.
+                    let true_one = true_one.ok_or(Code::LogBehind)?;
+                    unit.put_back_received(true_one).await?;
                 }
             }
             Ok(given())
         })
     })
+}
+
+/// The one among the entries that claim a place which its origin signed.
+async fn signed(
+    unit: &mut Unit<'_>,
+    pin: &Pin,
+    candidates: Vec<Incoming>,
+) -> Result<Option<Incoming>, Stop> {
+    for entry in candidates {
+        let known = signer(unit, pin, &entry.fact.at.origin).await?;
+        let parts = entry::open(&entry.bytes).ok();
+        let is_signed = |(key, _)| parts.is_some_and(|parts| parts.is_signed_by(&key));
+        if known.is_some_and(is_signed) {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
 }
 
 /// The command that puts delivered bytes aside while the log is not whole.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use event_store::{Office, Reader, StoreError, log};
+use event_store::{Office, Reader, Setting, StoreError, log};
 use kernel::{EntryRef, Fact, OfficeId, entry, refusal::Code, sign::Hash};
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub struct Relay {
     office: Office,
     link: Arc<dyn Link>,
     keys: Keys,
-    recovery: Arc<[u8; 32]>,
+    sealing: Arc<[u8; 32]>,
     held: Option<u64>,
 }
 
@@ -72,8 +72,8 @@ const MOST_BYTES: usize = 400 * 1024;
 
 impl Relay {
     /// A relay that knows nothing yet.
-    pub fn new(office: Office, link: Arc<dyn Link>, keys: Keys, recovery: Arc<[u8; 32]>) -> Self {
-        Self { office, link, keys, recovery, held: None }
+    pub fn new(office: Office, link: Arc<dyn Link>, keys: Keys, sealing: Arc<[u8; 32]>) -> Self {
+        Self { office, link, keys, sealing, held: None }
     }
 
     /// How many own entries the hub does not hold yet, as far as is known.
@@ -144,32 +144,29 @@ impl Relay {
         if answer.answer != "held" {
             return Ok(Turn::Wait);
         }
-        if answer.sequence > self.office.head() {
-            return Ok(self.stop("the hub holds more of this log than the office"));
-        }
-        if answer.sequence > 0 {
-            let mut reader = self.office.reader().await.map_err(Failure::other)?;
-            let own = log::own_at(&mut reader, answer.sequence).await.map_err(Failure::other)?;
-            let sent = own.map(|own| self.wire(&own)).transpose().map_err(Failure::other)?;
-            if sent.map(|bytes| entry::hash(&bytes)) != Some(answer.hash) {
-                return Ok(self.stop("the hub holds another entry at the same place"));
-            }
-        }
-        if self.office.refusing() == Some(Code::LogBehind) {
-            let still = behind(&self.office, &self.keys).await.map_err(Failure::other)?;
-            if still {
+        let (sequence, hash) = (answer.sequence, answer.hash);
+        let fit = fits(&self.office, &self.keys, &self.sealing, sequence, hash).await;
+        match fit.map_err(Failure::other)? {
+            Fit::More => return Ok(self.stop("the hub holds more of this log than the office")),
+            Fit::Other => return Ok(self.stop("the hub holds another entry at the same place")),
+            Fit::Behind if self.office.refusing() == Some(Code::LogBehind) => {
                 return Ok(Turn::Behind);
             }
+            Fit::Behind | Fit::Fits => {}
+        }
+        if self.office.refusing() == Some(Code::LogBehind) {
             self.office.refuse(None);
         }
-        self.held = Some(answer.sequence);
+        self.held = Some(sequence);
         Ok(Turn::Sent)
     }
 
     fn stop(&mut self, why: &str) -> Turn {
         self.held = None;
+        if self.office.refusing() != Some(Code::LogBehind) {
+            tracing::error!(office = %self.office.setting().office, why, "the office does not record");
+        }
         self.office.refuse(Some(Code::LogBehind));
-        tracing::error!(office = %self.office.setting().office, why, "the office does not record");
         Turn::Behind
     }
 
@@ -179,7 +176,7 @@ impl Relay {
         let mut batch = Vec::new();
         let mut size = 0;
         for own in log::own_after(&mut reader, held, MOST).await? {
-            let bytes = self.wire(&own)?;
+            let bytes = wire(&own, self.office.setting(), &self.sealing)?;
             size += bytes.len() + 4;
             if size > MOST_BYTES && !batch.is_empty() {
                 break;
@@ -188,22 +185,56 @@ impl Relay {
         }
         Ok(batch)
     }
+}
 
-    /// An own entry as it travels: as it is, or sealed if it is the office's own.
-    fn wire(&self, own: &log::Own) -> Result<Vec<u8>, StoreError> {
-        if own.lane.rsplit('.').next() != Some("own") {
-            return Ok(own.entry.clone());
-        }
-        let setting = self.office.setting();
-        let at = EntryRef {
-            origin: setting.office.clone(),
-            epoch: setting.epoch,
-            sequence: own.sequence,
-        };
-        let cover = Cover { at, hash: own.hash };
-        safe::seal(&own.entry, &cover, &self.recovery, &setting.key)
-            .map_err(|error| StoreError::Unfit(error.to_string()))
+/// An own entry as it travels: as it is, or sealed if it is the office's own.
+pub(crate) fn wire(
+    own: &log::Own,
+    setting: &Setting,
+    sealing: &[u8; 32],
+) -> Result<Vec<u8>, StoreError> {
+    if own.lane.rsplit('.').next() != Some("own") {
+        return Ok(own.entry.clone());
     }
+    let at =
+        EntryRef { origin: setting.office.clone(), epoch: setting.epoch, sequence: own.sequence };
+    let cover = Cover { at, hash: own.hash };
+    safe::seal(&own.entry, &cover, sealing, &setting.key)
+        .map_err(|error| StoreError::Unfit(error.to_string()))
+}
+
+/// How the hub's word on what it holds fits the own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is a beginning of it.
+    Fits,
+    /// The hub holds more.
+    More,
+    /// The hub holds another entry at the same place.
+    Other,
+    /// It fits, but the log is behind what the office noted before it sent.
+    Behind,
+}
+
+/// Holds the hub's word on the last sequence and its hash against the own log.
+pub(crate) async fn fits(
+    office: &Office,
+    keys: &Keys,
+    sealing: &[u8; 32],
+    sequence: u64,
+    hash: Hash,
+) -> Result<Fit, StoreError> {
+    if sequence > office.head() {
+        return Ok(Fit::More);
+    }
+    if sequence > 0 {
+        let own = log::own_at(&mut office.reader().await?, sequence).await?;
+        let sent = own.map(|own| wire(&own, office.setting(), sealing)).transpose()?;
+        if sent.map(|bytes| entry::hash(&bytes)) != Some(hash) {
+            return Ok(Fit::Other);
+        }
+    }
+    Ok(if behind(office, keys).await? { Fit::Behind } else { Fit::Fits })
 }
 
 /// Whether the office must not record before the hub has answered: its log is

@@ -1,6 +1,10 @@
 //! The process around one or many offices of a tier: arguments, signals, exit.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use desks::{
@@ -9,7 +13,7 @@ use desks::{
     running::{self, Process, Service},
 };
 use event_store::Readers;
-use messaging::keys::Keys;
+use messaging::{files::Tray, keys::Keys};
 use tokio::sync::watch;
 use web::client::Client;
 
@@ -41,6 +45,23 @@ enum What {
     CheckViews,
     /// Empty the views and fold them again. The service must not run.
     Refold,
+    /// Carry the parcels of the link by files; the service may run.
+    Link {
+        /// Which way.
+        #[arg(value_enum)]
+        way: Carry,
+        /// The disc or the folder of the gate.
+        medium: PathBuf,
+    },
+}
+
+/// Which way parcels are carried.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Carry {
+    /// From the office to the medium.
+    Out,
+    /// From the medium to the office.
+    In,
 }
 
 /// What went wrong, and with which exit code.
@@ -88,7 +109,31 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
         }
         What::CheckViews => each_store(service, configs, false).await,
         What::Refold => each_store(service, configs, true).await,
+        What::Link { way, medium } => {
+            configs.iter().try_for_each(|config| carry(config, way, &medium))
+        }
     }
+}
+
+fn carry(config: &OfficeConfig, way: Carry, medium: &Path) -> Result<(), Failed> {
+    let failed = |error: std::io::Error| Failed(3, format!("{}: {error}", medium.display()));
+    let Some(folder) = &config.files else {
+        return Err(Failed(2, "this office is not configured for files".to_owned()));
+    };
+    let tray = Tray::at(folder).map_err(failed)?;
+    let carried = match way {
+        Carry::Out => tray.carry_out(medium),
+        Carry::In => {
+            let keys = Keys::at(&config.keys).map_err(failed)?;
+            let membership: Option<Membership> = keys.read(MEMBERSHIP).map_err(failed)?;
+            let office = membership.map(|known| known.seat.office.to_string());
+            tray.carry_in(medium, &office.unwrap_or_default())
+        }
+    };
+    for name in carried.map_err(failed)? {
+        write_out(&format!("{name}\n"));
+    }
+    Ok(())
 }
 
 fn write_out(text: &str) {

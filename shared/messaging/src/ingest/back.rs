@@ -40,34 +40,46 @@ impl Ingest {
         &self,
         member: &Member,
         held: Held,
-        (history, safe): (u64, u64),
+        places: (u64, u64),
     ) -> Result<Answer, Failure> {
+        let (given, (history, safe)) = self.page(member, places).await?;
+        let items = given.iter().map(|stored| BASE64.encode(&stored.payload)).collect();
+        let page = Page { items, history, safe };
+        Ok(Answer { back: Some(page), ..answer("held", "", held) })
+    }
+
+    /// The next of an office's own entries from these places of HISTORY and SAFE on,
+    /// in the order of its log; where to go on.
+    pub(crate) async fn page(
+        &self,
+        member: &Member,
+        (mut history, mut safe): (u64, u64),
+    ) -> Result<(Vec<Stored>, (u64, u64)), Failure> {
         let office = &member.seat.office;
         let (shared, own) = (format!("*.{office}.>"), safe_subject(office));
-        let mut page = Page { items: Vec::new(), history, safe };
+        let mut given: Vec<Stored> = Vec::new();
         let mut size = 0;
         let mut in_history = self.hub.next(Stream::History, &shared, history).await?;
         let mut in_safe = self.hub.next(Stream::Safe, &own, safe).await?;
-        while page.items.len() < MOST && size < MOST_BYTES {
+        while given.len() < MOST && size < MOST_BYTES {
             let from_history = match (&in_history, &in_safe) {
                 (None, None) => break,
                 (Some(shared), Some(sealed)) => sequence(shared) <= sequence(sealed),
                 (shared, _) => shared.is_some(),
             };
             let (stream, subject, message, next) = if from_history {
-                (Stream::History, &shared, &mut in_history, &mut page.history)
+                (Stream::History, &shared, &mut in_history, &mut history)
             } else {
-                (Stream::Safe, &own, &mut in_safe, &mut page.safe)
+                (Stream::Safe, &own, &mut in_safe, &mut safe)
             };
             if let Some(found) = message.take() {
-                size += found.payload.len();
-                page.items.push(BASE64.encode(&found.payload));
-                *next = found.sequence + 1;
-                *message = self.hub.next(stream, subject, found.sequence + 1).await?;
+                (size, *next) = (size + found.payload.len(), found.sequence + 1);
+                *message = self.hub.next(stream, subject, *next).await?;
+                given.push(found);
             }
         }
-        self.counters.add("given-back", page.items.len() as u64);
-        Ok(Answer { back: Some(page), ..answer("held", "", held) })
+        self.counters.add("given-back", given.len() as u64);
+        Ok((given, (history, safe)))
     }
 }
 

@@ -1,0 +1,341 @@
+//! An office's end of the link by files.
+//!
+//! A parcel holds all own entries behind what is held at the hub or on its way
+//! there. What is on its way counts as lost when the city has taken a later parcel
+//! without it, or when nothing was heard for [`AGAIN`].
+
+use std::{fs, sync::Arc, time::Duration};
+
+use event_store::{Office, log};
+use kernel::{Code, Fact, Refusal, Timestamp, sign::Hash, sign::PublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tray,
+    parcel::{self, Cover, Item},
+};
+use crate::{
+    counters::Counters,
+    directory::{DIRECTORY, Entry, Pin},
+    gaps::Patience,
+    intake::taking_in,
+    keys::{Keys, SentUpTo},
+    link::Failure,
+    notes::{NotesOut, keeping},
+    papers::{Papers, named},
+    recovery::{Progress, Recovery, putting_aside},
+    relay::{Fit, fits, wire},
+};
+
+/// After so long without a word what is on its way is sent once more.
+pub const AGAIN: Duration = Duration::from_hours(6);
+/// How often an office says that it is there, if it has nothing else to say.
+const QUIET: Duration = Duration::from_hours(1);
+/// The most entries and bytes of one parcel.
+const MOST: usize = 5_000;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// How many entries are taken in by one transaction.
+const AT_ONCE: usize = 200;
+/// Where the state lies among the keys.
+const STATE: &str = "courier.json";
+
+/// What the office knows of its parcels; written before a parcel goes out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// The last parcel's number.
+    number: u64,
+    /// The last own sequence of each parcel that may be on its way.
+    on_the_way: Vec<(u64, u64)>,
+    /// The last of the city's parcels that was taken in.
+    taken: u64,
+    /// The city's word on what the hub holds.
+    held: Option<SentUpTo>,
+    /// Up to which stream sequence everything was taken in.
+    reach: u64,
+    /// When the last parcel went out.
+    out: Option<Timestamp>,
+    /// Whether the city waits for the word that its parcel came.
+    owes: bool,
+}
+
+/// The courier of one office.
+pub struct Courier {
+    office: Office,
+    keys: Keys,
+    pin: Arc<Pin>,
+    sealing: Arc<[u8; 32]>,
+    papers: Papers,
+    tray: Tray,
+    counters: Arc<Counters>,
+    notes: NotesOut,
+    recovery: Recovery,
+    patience: Patience,
+    state: State,
+    aside: bool,
+    wanted: Vec<Hash>,
+}
+
+/// What a courier works with.
+pub struct Outfit {
+    /// The office.
+    pub office: Office,
+    /// Its keys.
+    pub keys: Keys,
+    /// What its enrolment pinned.
+    pub pin: Arc<Pin>,
+    /// The key that seals its own entries.
+    pub sealing: Arc<[u8; 32]>,
+    /// Its papers.
+    pub papers: Papers,
+    /// Its tray.
+    pub tray: Tray,
+    /// Where intake counts.
+    pub counters: Arc<Counters>,
+}
+
+impl Courier {
+    /// A courier that goes on where it stopped.
+    pub fn new(outfit: Outfit) -> Result<Self, Failure> {
+        let Outfit { office, keys, pin, sealing, papers, tray, counters } = outfit;
+        let state = keys.read(STATE)?.unwrap_or_default();
+        let notes = NotesOut::without_link(office.clone(), pin.demo);
+        let recovery = Recovery::new(office.clone(), pin.clone(), sealing.clone());
+        let (patience, wanted) = (Patience::new(std::time::Instant::now()), Vec::new());
+        Ok(Self {
+            office,
+            keys,
+            pin,
+            sealing,
+            papers,
+            tray,
+            counters,
+            notes,
+            recovery,
+            patience,
+            state,
+            aside: true,
+            wanted,
+        })
+    }
+
+    /// The last own sequence that the hub holds, as the city said it last.
+    pub fn held(&self) -> Option<u64> {
+        self.state.held.as_ref().map(|held| held.sequence)
+    }
+
+    /// Takes in what was brought; how many parcels.
+    pub async fn take(&mut self) -> Result<usize, Failure> {
+        let behind = self.office.refusing() == Some(Code::LogBehind);
+        if self.aside && !behind {
+            let looking = taking_in(Vec::new(), self.pin.clone(), self.counters.clone());
+            if self.office.system(looking).await.is_err() {
+                return Ok(0);
+            }
+            self.aside = false;
+        }
+        let key = self.city_key().await?;
+        let mut taken = 0;
+        for path in self.tray.brought("parcel")? {
+            match parcel::open(&fs::read(&path)?, |_| Some(key)) {
+                Ok((cover, items)) if cover.to == self.office.setting().office => {
+                    if let Err(refusal) = self.take_one(&cover, items).await? {
+                        tracing::debug!(%refusal, "a parcel waits");
+                        break;
+                    }
+                    self.tray.put_away(&path, true)?;
+                    taken += 1;
+                }
+                Ok(_) => self.refuse(&path, "it is for another office")?,
+                Err(why) => self.refuse(&path, why)?,
+            }
+        }
+        self.compare().await?;
+        if self.patience.asks_again(&self.office).await {
+            self.state.reach = 0;
+            self.state.owes = true;
+        }
+        Ok(taken)
+    }
+
+    fn refuse(&self, path: &std::path::Path, why: &str) -> Result<(), Failure> {
+        tracing::warn!(file = %path.display(), why, "a parcel is refused");
+        self.counters.count("parcel-refused");
+        Ok(self.tray.put_away(path, false)?)
+    }
+
+    async fn city_key(&self) -> Result<PublicKey, Failure> {
+        let mut reader = self.office.reader().await.map_err(Failure::other)?;
+        let entry: Option<Entry> =
+            reader.view(DIRECTORY, self.pin.city.as_str()).await.map_err(Failure::other)?;
+        Ok(entry.map_or(self.pin.key, |entry| entry.member.key))
+    }
+
+    async fn take_one(
+        &mut self,
+        cover: &Cover,
+        items: Vec<Item>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        let (mut entries, mut notes, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        let asks = items.iter().any(|item| !matches!(item, Item::Note(_)));
+        for item in items {
+            match item {
+                Item::Entry(bytes) => entries.push(bytes),
+                Item::Note(bytes) => notes.push(bytes),
+                Item::Back(bytes) => back.push(bytes),
+                Item::Paper(bytes) => drop(self.papers.keep(bytes).await?),
+            }
+        }
+        let behind = self.office.refusing() == Some(Code::LogBehind);
+        for part in entries.chunks(AT_ONCE) {
+            let part = part.to_vec();
+            let taken = if behind {
+                self.aside = true;
+                self.office.recover(putting_aside(part)).await
+            } else {
+                let taking = taking_in(part, self.pin.clone(), self.counters.clone());
+                self.office.system(taking).await
+            };
+            if let Err(refusal) = taken {
+                return Ok(Err(refusal));
+            }
+        }
+        if !behind && let Err(refusal) = self.office.system(keeping(notes)).await {
+            return Ok(Err(refusal));
+        }
+        if let (true, Some(places)) = (behind, cover.back) {
+            self.recovery.accept(&back, places);
+        }
+        let state = &mut self.state;
+        if cover.reach.0 <= state.reach {
+            state.reach = state.reach.max(cover.reach.1);
+        }
+        if cover.number > state.taken {
+            state.taken = cover.number;
+            state.held.clone_from(&cover.held);
+            state.on_the_way.retain(|(number, _)| *number > cover.taken);
+        }
+        state.owes |= asks;
+        self.keys.write_json(STATE, &self.state)?;
+        Ok(Ok(()))
+    }
+
+    /// Holds the city's word against the own log, and puts back what is missing.
+    async fn compare(&mut self) -> Result<(), Failure> {
+        let behind = self.office.refusing() == Some(Code::LogBehind);
+        if behind {
+            while self.recovery.put().await == Progress::More {}
+        }
+        let Some(held) = self.state.held.clone() else { return Ok(()) };
+        let fit = fits(&self.office, &self.keys, &self.sealing, held.sequence, held.hash).await;
+        match fit.map_err(Failure::other)? {
+            Fit::Fits if behind => self.office.refuse(None),
+            Fit::Fits => {}
+            fit => {
+                if !behind {
+                    let office = &self.office.setting().office;
+                    tracing::error!(%office, ?fit, "the office does not record");
+                }
+                self.office.refuse(Some(Code::LogBehind));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a parcel out if there is something to say; whether it did. `wants` are
+    /// papers that the office needs.
+    pub async fn send(&mut self, at: Timestamp, wants: Vec<Hash>) -> Result<bool, Failure> {
+        let behind = self.office.refusing() == Some(Code::LogBehind);
+        let silent = |state: &State, long: Duration| {
+            let long = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
+            state.out.is_none_or(|out| at.0 - out.0 >= long || at < out)
+        };
+        if silent(&self.state, AGAIN) {
+            self.state.on_the_way.clear();
+        }
+        let mut items = Vec::new();
+        let last = if behind { None } else { self.entries(&mut items).await? };
+        let carries = !items.is_empty();
+        let notes = self.notes.collect(at).await?;
+        let news =
+            notes.iter().any(|(_, note)| !matches!(note, kernel::note::Note::Heartbeat { .. }));
+        let asks_back = behind
+            && self.recovery.is_empty()
+            && (self.state.owes || silent(&self.state, Duration::from_mins(1)));
+        let wants_more = wants.iter().any(|hash| !self.wanted.contains(hash));
+        if !(carries
+            || news
+            || self.state.owes
+            || asks_back
+            || wants_more
+            || silent(&self.state, QUIET))
+        {
+            return Ok(false);
+        }
+        for (_, note) in &notes {
+            let signed = note.sign(&self.office.setting().key).map_err(Failure::other)?;
+            items.push(Item::Note(signed));
+        }
+        let setting = self.office.setting();
+        let state = &mut self.state;
+        state.number += 1;
+        state.on_the_way.extend(last.as_ref().map(|sent| (state.number, sent.sequence)));
+        (state.out, state.owes) = (Some(at), false);
+        let cover = Cover {
+            by: setting.office.clone(),
+            to: self.pin.city.clone(),
+            at,
+            number: state.number,
+            digest: Hash::default(),
+            taken: state.taken,
+            held: None,
+            reach: (0, state.reach),
+            wants: wants.clone(),
+            back: asks_back.then(|| self.recovery.places()),
+        };
+        let bytes = parcel::seal(cover, &items, &setting.key).map_err(Failure::other)?;
+        if let Some(sent) = last {
+            self.keys.write_json("sent-up-to", &sent)?;
+        }
+        self.keys.write_json(STATE, &self.state)?;
+        let name = super::name(&self.pin.city, &setting.office, self.state.number);
+        self.tray.put(&name, &bytes)?;
+        self.notes.said(notes, at);
+        self.wanted = wants;
+        Ok(true)
+    }
+
+    /// The own entries that are neither held nor on their way, with their papers;
+    /// the last of them.
+    async fn entries(&self, items: &mut Vec<Item>) -> Result<Option<SentUpTo>, Failure> {
+        let held = self.held().unwrap_or(0);
+        let away = self.state.on_the_way.iter().map(|(_, last)| *last).max();
+        let mut from = away.unwrap_or(0).max(held);
+        let (mut last, mut size) = (None, 0);
+        let setting = self.office.setting();
+        while items.len() < MOST && size < MOST_BYTES {
+            let mut reader = self.office.reader().await.map_err(Failure::other)?;
+            let some = log::own_after(&mut reader, from, 500).await.map_err(Failure::other)?;
+            drop(reader);
+            if some.is_empty() {
+                break;
+            }
+            for own in some {
+                from = own.sequence;
+                for hash in
+                    Fact::of_entry(&own.entry).map(|(fact, _)| named(&fact)).unwrap_or_default()
+                {
+                    if let Some(paper) = self.papers.get(&hash).await? {
+                        size += paper.len();
+                        items.push(Item::Paper(paper));
+                    }
+                }
+                let bytes = wire(&own, setting, &self.sealing).map_err(Failure::other)?;
+                size += bytes.len();
+                items.push(Item::Entry(bytes));
+                last =
+                    Some(SentUpTo { epoch: setting.epoch, sequence: own.sequence, hash: own.hash });
+            }
+        }
+        Ok(last)
+    }
+}
