@@ -71,3 +71,23 @@ postgres_bin() {
   [ -n "$dir" ] || fail "the installed PostgreSQL has no initdb."
   dirname "$dir"
 }
+
+# strace breaks single system calls for the crash tests.
+need_strace() {
+  command -v strace >/dev/null 2>&1 || apt_install strace ||
+    fail "strace is missing, and no package manager that this script knows could install it."
+  strace -qq -o /dev/null true 2>/dev/null ||
+    fail "strace may not trace here (ptrace is not permitted): allow it (CAP_SYS_PTRACE, kernel.yama.ptrace_scope) and start again."
+}
+
+# Prints why a disk can't be mounted here for the power-cut and full-disk tests; nothing if it can.
+no_mounts() {
+  local dir
+  [ "$(id -u)" = 0 ] || { echo "not root"; return; }
+  [ -c /dev/fuse ] || { echo "no /dev/fuse"; return; }
+  [ -c /dev/loop-control ] && command -v losetup >/dev/null 2>&1 || { echo "no loop devices"; return; }
+  command -v mkfs.ext4 >/dev/null 2>&1 || apt_install e2fsprogs || { echo "no mkfs.ext4"; return; }
+  dir=$(mktemp -d)
+  if mount -t tmpfs tmpfs "$dir" 2>/dev/null; then umount "$dir"; else echo "mount is not permitted"; fi
+  rmdir "$dir"
+}
