@@ -84,13 +84,21 @@ impl Api {
         Ok(token)
     }
 
-    /// Reads a resource.
+    /// Reads a resource; tries again while nobody answers: a service that died is
+    /// started again.
     pub async fn get(&self, role: &str, path: &str) -> Result<Value, String> {
         let token = format!("Bearer {}", self.token(role)?);
         let headers = [("authorization", token.as_str())];
         let url = format!("{}{path}", self.url);
-        let reply = self.client.send(Method::GET, &url, &headers, Vec::new()).await?;
-        if reply.status == 200 { Ok(reply.json()) } else { Err(refused(path, &reply)) }
+        let began = Instant::now();
+        loop {
+            match self.client.send(Method::GET, &url, &headers, Vec::new()).await {
+                Ok(reply) if reply.status == 200 => return Ok(reply.json()),
+                Ok(reply) => return Err(refused(path, &reply)),
+                Err(why) if began.elapsed() > Duration::from_mins(1) => return Err(why),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// Sends a command; tries again with the same key while the office asks to wait.
