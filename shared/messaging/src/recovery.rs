@@ -2,7 +2,8 @@
 //!
 //! A store that was lost or came from an older copy does not record. The recovery
 //! asks the city's ingest for the own entries page by page, opens the sealed ones,
-//! proves each by the office's own key and its place, and writes them as they were.
+//! proves each by the office's own key and its place, and writes them as they were,
+//! if the hub's entry at the end of the log that is left is the same as its own.
 //! Behind each `Received` marker it puts the entries that were taken in then, as
 //! the hub delivers them again. What a reader would get wrong: the marker waits
 //! for them, not the other way round.
@@ -10,11 +11,12 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use event_store::{Act, Answer as Given, Incoming, Office, Stop, Unit, act};
+use event_store::{Act, Answer as Given, Incoming, Office, Stop, Unit, act, log};
 use kernel::{
     Code, Fact, Timestamp,
     entry::{self, Form},
     note::Note,
+    sign::Hash,
 };
 
 use crate::{
@@ -122,23 +124,41 @@ impl Recovery {
         let items: Option<Vec<Vec<u8>>> =
             page.items.iter().map(|item| BASE64.decode(item).ok()).collect();
         let items = items.ok_or(Failure::Unanswered)?;
-        Ok(self.accept(&items, (page.history, page.safe)))
+        self.accept(&items, (page.history, page.safe)).await
     }
 
     /// Takes in what the hub gave, in the order of the log; what is not ours is left out.
-    pub fn accept(&mut self, items: &[Vec<u8>], places: (u64, u64)) -> Progress {
+    pub async fn accept(
+        &mut self,
+        items: &[Vec<u8>],
+        places: (u64, u64),
+    ) -> Result<Progress, Failure> {
         for item in items {
             let Some(entry) = self.prove(item) else { continue };
-            let last = self.pending.last().map_or(self.office.head(), |e| e.fact.at.sequence);
+            let head = self.office.head();
+            if entry.fact.at.sequence == head && !self.is_own_at(head, entry.hash).await? {
+                // Another one writes this log too: going on behind its entries would
+                // hide that ours part from them.
+                tracing::error!(entry = %entry.fact.at, "the hub holds another entry at the same place");
+                return Ok(Progress::Unproved);
+            }
+            let last = self.pending.last().map_or(head, |e| e.fact.at.sequence);
             if entry.fact.at.sequence == last + 1 {
                 self.pending.push(entry);
             } else if entry.fact.at.sequence > last {
                 tracing::error!(entry = %entry.fact.at, last, "the hub leaves out a part of this log");
-                return Progress::Unproved;
+                return Ok(Progress::Unproved);
             }
         }
         self.places = places;
-        Progress::More
+        Ok(Progress::More)
+    }
+
+    /// Whether the own log has an entry with this hash there.
+    async fn is_own_at(&self, sequence: u64, hash: Hash) -> Result<bool, Failure> {
+        let mut reader = self.office.reader().await.map_err(Failure::other)?;
+        let own = log::own_at(&mut reader, sequence).await.map_err(Failure::other)?;
+        Ok(own.is_some_and(|own| own.hash == hash))
     }
 
     /// An own entry of this epoch, opened if it was sealed; nothing else.

@@ -203,7 +203,7 @@ impl Courier {
             return Ok(Err(refusal));
         }
         if let (true, Some(places)) = (behind, cover.back) {
-            self.recovery.accept(&back, places);
+            self.recovery.accept(&back, places).await?;
         }
         let state = &mut self.state;
         if cover.reach.0 <= state.reach {
