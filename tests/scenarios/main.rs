@@ -13,6 +13,7 @@ mod figures;
 mod filings;
 mod ingest;
 mod links;
+mod nemesis;
 mod register;
 mod restored;
 mod up;

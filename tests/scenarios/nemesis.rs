@@ -1,0 +1,53 @@
+//! Services and hub as processes, killed, cut off, lied to: short runs with fixed
+//! seeds. `cargo run -p tests --bin nemesis` does the same for as long as one likes.
+
+use std::time::Duration;
+
+use tests::nemesis::{Fault, Plan, run, term};
+
+async fn holds(seed: u64, faults: &[Fault], postgres: Option<String>) {
+    let plan = Plan { seed, faults: faults.to_vec(), time: Duration::ZERO, postgres };
+    let outcome = run(plan, |_| {}).await;
+    assert!(outcome.violations.is_empty(), "{}", outcome.table());
+    for fault in faults {
+        let tally = &outcome.tallies[fault.name()];
+        assert!(
+            tally.struck == 1 && (fault.is_quiet() || tally.acknowledged > 0),
+            "{}",
+            outcome.table()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_processes_are_killed() {
+    holds(7, &[Fault::Kill, Fault::KillHub, Fault::Away], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_answers_are_lost_and_entries_come_twice() {
+    holds(8, &[Fault::LostAnswers, Fault::Broken, Fault::Duplicates, Fault::Poison], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_the_hub_forgets() {
+    holds(9, &[Fault::RestoreHub, Fault::WipeHub, Fault::FlipHub], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_copy_of_an_office_that_recorded_alone_stays_stopped() {
+    holds(5, &[Fault::IdleTwin], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_on_postgresql() {
+    let postgres = std::env::var("LIANDONG_TEST_POSTGRES")
+        .expect("LIANDONG_TEST_POSTGRES is not set: run ./deploy/test");
+    holds(10, &[Fault::Kill, Fault::LostAnswers], Some(postgres)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_whose_processes_are_killed_ends_with_the_same_figures() {
+    let (killed, code) = term(11, "1/50", 6).await;
+    assert!(killed >= 3 && code == Some(0), "{killed} killed, exit {code:?}");
+}
