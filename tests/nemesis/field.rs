@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,9 +32,9 @@ pub(crate) struct Field {
 const LONGEST: Duration = Duration::from_secs(150);
 
 impl Field {
-    pub(crate) async fn open(seed: u64, postgres: Option<String>) -> Self {
+    pub(crate) async fn open(seed: u64, postgres: Option<String>, previous: Option<&Path>) -> Self {
         let chance = Chance::new(seed);
-        let offices = Offices::found(&chance, postgres).await;
+        let offices = Offices::found(&chance, postgres, previous).await;
         let ledger = Arc::new(Ledger::default());
         ledger.during("(start)");
         let clerk = |code: &'static str| Clerk {

@@ -3,19 +3,13 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Outcome, field::Field, offices::CITY};
+use super::{Outcome, field::Field};
 
 /// Runs a city of this version with everybody else on `previous`, then upgrades
 /// district by district, the townships last.
 pub async fn mixed(seed: u64, previous: &Path, tell: impl Fn(&str)) -> Outcome {
-    let mut field = Field::open(seed, None).await;
+    let mut field = Field::open(seed, None, Some(previous)).await;
     tell(&format!("seed {seed}: {}", field.offices.folder.display()));
-    let below: Vec<_> = field.offices.codes().into_iter().filter(|code| *code != CITY).collect();
-    for code in &below {
-        let program = previous.join(field.offices.seats[code].tier);
-        field.offices.kill(code).await;
-        field.offices.start_as(code, &program).await;
-    }
     field.ledger.during("(all behind)");
     tell("everybody but the city runs the previous version");
     calm(&mut field, "the previous version", 6_000).await;

@@ -80,7 +80,7 @@ impl Outcome {
 /// Runs a plan; `tell` hears what happens.
 pub async fn run(plan: Plan, tell: impl Fn(&str)) -> Outcome {
     let began = Instant::now();
-    let mut field = Field::open(plan.seed, plan.postgres.clone()).await;
+    let mut field = Field::open(plan.seed, plan.postgres.clone(), None).await;
     tell(&format!("seed {}: {}", plan.seed, field.offices.folder.display()));
     let mut struck: BTreeMap<&'static str, Tally> = BTreeMap::new();
     let mut stuck = false;

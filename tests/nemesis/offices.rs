@@ -142,8 +142,14 @@ pub(crate) fn serve(program: &Path, config: &Path, log: &Path) -> Child {
 }
 
 impl Offices {
-    /// Founds the city, enrols everybody and waits until all serve.
-    pub(crate) async fn found(chance: &Chance, postgres: Option<String>) -> Self {
+    /// Founds the city, enrols everybody and waits until all serve. With a folder of
+    /// programs of the `previous` version, all but the city run those: a store that a
+    /// newer version opened is none of theirs any more.
+    pub(crate) async fn found(
+        chance: &Chance,
+        postgres: Option<String>,
+        previous: Option<&Path>,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!(
             "liandong-nemesis-{}-{:x}",
             std::process::id(),
@@ -165,7 +171,9 @@ impl Offices {
                 all.hub.start();
             }
             all.seats.insert(code, Seat { code, parent, tier, config, link, child: None });
-            all.start(code).await;
+            let previous = previous.filter(|_| tier != "city").map(|folder| folder.join(tier));
+            let program = previous.unwrap_or_else(|| all.seats[code].program());
+            all.start_as(code, &program).await;
         }
         all
     }
