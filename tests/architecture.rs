@@ -21,7 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("access", &["kernel", "domain", "event-store"]),
     ("web", &["kernel", "domain", "event-store", "access", "messaging"]),
     ("desks", &["kernel", "domain", "policy", "event-store", "access", "messaging", "web"]),
-    ("process", &["desks", "event-store", "messaging", "telemetry", "web"]),
+    ("process", &["desks", "event-store", "kernel", "messaging", "telemetry", "web"]),
     ("testkit", &["kernel", "event-store"]),
     ("city", &["desks", "event-store", "kernel", "process", "web"]),
     ("district", &["desks", "event-store", "kernel", "process", "web"]),

@@ -98,7 +98,8 @@ pub(crate) async fn measure(open: &dyn Fn() -> TestStore) -> Figures {
     }
 }
 
-fn per_second(count: usize, elapsed: Duration) -> f64 {
+/// How many a second.
+pub(crate) fn per_second(count: usize, elapsed: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     let count = count as f64;
     count / elapsed.as_secs_f64()
@@ -185,8 +186,8 @@ async fn write(conn: &mut Conn, own: &log::Own) {
         own.entry.as_slice().into(),
     ];
     conn.exec(entry, args).await.unwrap();
-    let view = "INSERT INTO view_rows (view, key, body) VALUES ($1, $2, $3) \
-                ON CONFLICT (view, key) DO UPDATE SET body = excluded.body";
+    let view = "INSERT INTO view_rows (generation, view, key, body) VALUES (1, $1, $2, $3) \
+                ON CONFLICT (generation, view, key) DO UPDATE SET body = excluded.body";
     conn.exec(view, vec!["lengths".into(), stream.into(), "1020".into()]).await.unwrap();
     let answer = "INSERT INTO answers (scope, body_hash, status, etag, body, sequence) \
                   VALUES ($1, $2, $3, $4, $5, $6)";

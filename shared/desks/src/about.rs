@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use domain::demo_clock::{DemoClock, Move};
@@ -51,7 +52,7 @@ pub fn routes() -> Vec<Route> {
         post_empty(
             "/api/views/refold",
             Who::Roles(&["SYS"]),
-            ["重建视图", "Empty the views and fold them again"],
+            ["重建视图", "Fold the views again beside the served ones; /health/ready says how far"],
             refold,
         ),
         post::<Drive, _>(
@@ -71,8 +72,10 @@ async fn ready(State(seat): State<Arc<Seat>>) -> Response {
     let status = seat.office.refusing().map_or("ready", Code::slug);
     let link = if seat.link.is_up() { "up" } else { "down" };
     let unsent = seat.office.head().saturating_sub(seat.link.held());
-    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo}))
-        .into_response()
+    let rebuilding = seat.office.rebuilding();
+    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo,
+        "rebuilding": rebuilding}))
+    .into_response()
 }
 
 async fn all_neighbours(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
@@ -109,8 +112,9 @@ async fn check(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
 }
 
 async fn refold(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    seat.office.refold().await?;
-    Ok(Json(json!({"refolded": true})).into_response())
+    seat.office.rebuild();
+    let body = Json(json!({"rebuilding": seat.office.rebuilding()}));
+    Ok((StatusCode::ACCEPTED, body).into_response())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

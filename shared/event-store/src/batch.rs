@@ -123,6 +123,8 @@ impl Delta {
 #[derive(Default)]
 pub(crate) struct Committed {
     pub(crate) head: Head,
+    /// The generation of view rows that is served.
+    pub(crate) generation: u64,
     pub(crate) lanes: BTreeMap<String, LaneHead>,
     pub(crate) rows: Layer,
     pub(crate) states: HashMap<String, State>,

@@ -61,6 +61,9 @@ pub enum StoreError {
     /// Another process has taken the store over.
     #[error("another process writes to this store")]
     Fenced,
+    /// The views are folded again, and what is asked for is not there yet.
+    #[error("the views are folded again")]
+    Rebuilding,
     /// The store or its setting is not what it must be.
     #[error("{0}")]
     Unfit(String),
@@ -262,8 +265,6 @@ impl Conn {
                 return Err(StoreError::Unfit(format!("PostgreSQL runs with {setting}={value}")));
             }
         }
-        // Plans are kept from when the tables were small; the writer only looks keys up.
-        self.exec("SET enable_seqscan = off", vec![]).await?;
         let lock = "SELECT CASE WHEN pg_try_advisory_lock(hashtext($1)) THEN 1::bigint ELSE 0 END";
         let rows = self.rows(lock, vec![schema.into()]).await?;
         if rows.first().map_or(Ok(0), |row| row.int(0))? == 1 {
@@ -359,5 +360,7 @@ fn sqlite(folder: &std::path::Path) -> SqliteConnectOptions {
 fn postgres(url: &str, schema: &str) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions =
         url.parse().map_err(|error| StoreError::Unfit(format!("PostgreSQL address: {error}")))?;
-    Ok(options.options([("search_path", schema)]).disable_statement_logging())
+    // Plans are kept from when the tables were small; all we ask for has a key.
+    let settings = [("search_path", schema), ("enable_seqscan", "off")];
+    Ok(options.options(settings).disable_statement_logging())
 }

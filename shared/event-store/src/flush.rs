@@ -4,11 +4,24 @@ use crate::{
     StoreError,
     batch::Delta,
     db::{Arg, Conn},
+    fold::Kept,
+    rows::Layer,
     unit::LaneHead,
 };
 
+/// Makes sure that no other process has taken the store over.
+pub(crate) async fn fenced(conn: &mut Conn, fence: u64) -> Result<(), StoreError> {
+    let sql = "UPDATE writer SET fence = fence WHERE id = 1 AND fence = $1";
+    if conn.exec(sql, vec![fence.into()]).await? == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
 /// Writes everything a batch changed. The caller commits.
-pub(crate) async fn flush(conn: &mut Conn, batch: &Delta, fence: u64) -> Result<(), StoreError> {
+pub(crate) async fn flush(
+    conn: &mut Conn,
+    batch: &Delta,
+    fence: u64,
+    generation: u64,
+) -> Result<(), StoreError> {
     let sql = "UPDATE writer SET sequence = $1, recorded = $2 WHERE id = 1 AND fence = $3";
     let args = vec![batch.head.sequence.into(), batch.head.recorded.0.into(), fence.into()];
     if conn.exec(sql, args).await? != 1 {
@@ -21,7 +34,7 @@ pub(crate) async fn flush(conn: &mut Conn, batch: &Delta, fence: u64) -> Result<
     let on_lane = " ON CONFLICT (lane) DO UPDATE SET epoch = excluded.epoch, \
                    counter = excluded.counter, hash = excluded.hash";
     many(conn, "INSERT INTO lanes (lane, origin, epoch, counter, hash)", 5, lanes, on_lane).await?;
-    rows(conn, batch).await?;
+    view_rows(conn, Kept::stored(generation), &batch.rows).await?;
     let notes = batch.notes.iter().map(|(subject, (at, bytes))| {
         vec![subject.as_str().into(), (*at).into(), bytes.as_slice().into()]
     });
@@ -132,25 +145,34 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
     many(conn, into, 4, evidence.collect(), " ON CONFLICT (hash) DO NOTHING").await
 }
 
-async fn rows(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
+/// Writes rows of views, and removes those that are gone.
+pub(crate) async fn view_rows(
+    conn: &mut Conn,
+    Kept { table, generation }: Kept,
+    rows: &Layer,
+) -> Result<(), StoreError> {
     let mut puts = Vec::new();
-    for ((view, key), body) in &batch.rows {
+    for ((view, key), body) in rows {
+        let mut row = vec![generation.into(), (*view).into(), key.as_str().into()];
         if let Some(body) = body {
-            puts.push(vec![(*view).into(), key.as_str().into(), body.to_string().into()]);
+            row.push(body.to_string().into());
+            puts.push(row);
         } else {
-            let sql = "DELETE FROM view_rows WHERE view = $1 AND key = $2";
-            conn.exec(sql, vec![(*view).into(), key.as_str().into()]).await?;
+            let sql =
+                format!("DELETE FROM {table} WHERE generation = $1 AND view = $2 AND key = $3");
+            conn.exec(&sql, row).await?;
         }
     }
-    let on = " ON CONFLICT (view, key) DO UPDATE SET body = excluded.body";
-    many(conn, "INSERT INTO view_rows (view, key, body)", 3, puts, on).await
+    let into = format!("INSERT INTO {table} (generation, view, key, body)");
+    let on = " ON CONFLICT (generation, view, key) DO UPDATE SET body = excluded.body";
+    many(conn, &into, 4, puts, on).await
 }
 
 /// The most rows of one statement: 64 of 12 columns stay far below every engine's limit.
 const MOST_ROWS: usize = 64;
 
 /// Inserts many rows with few statements, few of them distinct: by powers of two.
-pub(crate) async fn many(
+async fn many(
     conn: &mut Conn,
     into: &str,
     columns: usize,

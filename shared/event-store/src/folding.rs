@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kernel::Fact;
+use kernel::{Code, Fact};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    StoreError, log,
+    StoreError,
+    fold::Kept,
+    log,
     readers::past,
-    rows::{FoldError, Rows},
+    rows::{FoldError, Layer, RowKey, Rows},
     unit::{Stop, Unit, unreadable},
 };
 
@@ -23,7 +25,8 @@ impl Unit<'_> {
                 match view.apply(&mut rows, fact) {
                     Ok(()) => break rows.into_written(),
                     Err(FoldError::Missing(keys)) => {
-                        self.fetched.extend(log::view_rows_at(self.conn, keys).await?);
+                        let found = self.kept(keys).await?;
+                        self.fetched.extend(found);
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -45,10 +48,25 @@ impl Unit<'_> {
             match Rows::over(layers, false).get(view, key) {
                 Ok(row) => return Ok(row),
                 Err(FoldError::Missing(keys)) => {
-                    self.fetched.extend(log::view_rows_at(self.conn, keys).await?);
+                    let found = self.kept(keys).await?;
+                    self.fetched.extend(found);
                 }
-                Err(error) => return Err(unreadable(error).into()),
+                Err(error) => return Err(self.unread(error)),
             }
+        }
+    }
+
+    /// Rows of the served generation, those that are not there included.
+    async fn kept(&mut self, keys: Vec<RowKey>) -> Result<Layer, StoreError> {
+        log::kept_rows_at(self.conn, Kept::stored(self.committed.generation), keys).await
+    }
+
+    /// What a row or fact that does not read means: while the views are folded again,
+    /// that one must wait.
+    pub(crate) fn unread(&self, error: FoldError) -> Stop {
+        match error {
+            FoldError::Row(..) if self.rebuilding => Code::Rebuilding.into(),
+            error => unreadable(error).into(),
         }
     }
 
@@ -58,7 +76,8 @@ impl Unit<'_> {
         view: &'static str,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, Stop> {
-        let mut found: BTreeMap<String, Arc<str>> = log::view_rows(self.conn, view, prefix).await?;
+        let mut found: BTreeMap<String, Arc<str>> =
+            log::view_rows(self.conn, self.committed.generation, view, prefix).await?;
         let range = (view, prefix.to_owned())..(view, past(prefix));
         for delta in &self.stack {
             for ((_, key), body) in delta.rows.range(range.clone()) {
@@ -69,7 +88,8 @@ impl Unit<'_> {
             }
         }
         let read = |(key, body): (String, Arc<str>)| {
-            Ok((key, serde_json::from_str(&body).map_err(unreadable)?))
+            let row = serde_json::from_str(&body);
+            Ok((key, row.map_err(|error| self.unread(FoldError::Row(view, error)))?))
         };
         found.into_iter().map(read).collect()
     }

@@ -8,6 +8,7 @@ use crate::{
     batch::{NewHeld, NewReceived},
     folding::FoldOrStore,
     log,
+    rows::FoldError,
     unit::{Incoming, LaneHead, Stop, Unit},
 };
 
@@ -78,9 +79,11 @@ impl Aggregate for Intake {
 }
 
 /// The type of the marker.
-pub(crate) const RECEIVED: &str = "cn.liandong.intake.received.v1";
+pub const RECEIVED: &str = "cn.liandong.intake.received.v1";
 /// The type of the late marker.
 pub(crate) const FOLDED: &str = "cn.liandong.intake.folded.v1";
+/// The type of a refused reaction's record.
+pub(crate) const REACTION_REFUSED: &str = "cn.liandong.intake.reaction-refused.v1";
 
 impl Unit<'_> {
     /// Takes verified entries in: one `Received` marker first, then the entries
@@ -124,6 +127,10 @@ impl Unit<'_> {
             Ok(()) => {
                 self.accept();
                 Ok(true)
+            }
+            // The row that it needs is not folded again yet: the entry comes once more.
+            Err(FoldOrStore::Fold(error @ FoldError::Row(..))) if self.rebuilding => {
+                Err(self.unread(error))
             }
             Err(FoldOrStore::Fold(error)) => {
                 self.discard();

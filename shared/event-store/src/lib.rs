@@ -7,9 +7,12 @@
 //! and are dropped with the signed bytes if that flush fails.
 
 mod answers;
+mod backfill;
 mod batch;
+mod check;
 pub mod db;
 mod flush;
+mod fold;
 mod folding;
 pub mod intake;
 pub mod log;
@@ -18,17 +21,21 @@ mod reaction;
 mod readers;
 mod rebuild;
 mod recovery;
+mod replay;
 mod rows;
+mod served;
 mod setting;
 mod unit;
 mod writer;
 
 pub use answers::{Answer, Idempotency};
+pub use backfill::Backfilled;
+pub use check::Difference;
 pub use db::{Engine, StoreError};
 pub use office::{Office, Outcome};
 pub use reaction::Reaction;
 pub use readers::{Reader, Readers};
-pub use rebuild::Difference;
+pub use rebuild::Progress;
 pub use rows::{FoldError, Rows, View};
 pub use setting::Setting;
 pub use unit::{Act, Done, Incoming, LaneHead, Stop, Unit, act};

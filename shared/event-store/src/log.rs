@@ -7,6 +7,7 @@ use kernel::{EntryRef, OfficeId, sign::Hash};
 use crate::{
     Reader, StoreError,
     db::{Conn, Row},
+    fold::Kept,
     intake::Run,
     readers::past,
     rows::{Layer, RowKey},
@@ -93,7 +94,7 @@ pub async fn feed(
     let rows = reader.rows("SELECT sequence FROM writer WHERE id = 1", vec![]).await?;
     let head = rows.first().map_or(Ok(0), |row| row.count(0))?;
     let sql = "SELECT marker, position, entry FROM received \
-               WHERE (marker > $1 OR (marker = $1 AND position > $2)) AND marker <= $3 \
+               WHERE (marker, position) > ($1, $2) AND marker <= $3 \
                ORDER BY marker, position LIMIT $4";
     let args =
         vec![after.sequence.into(), after.position.into(), head.into(), (limit as u64).into()];
@@ -139,7 +140,11 @@ pub(crate) async fn last_version(conn: &mut Conn, stream: &str) -> Result<u64, S
 }
 
 /// These rows, those that do not exist included.
-pub(crate) async fn view_rows_at(conn: &mut Conn, keys: Vec<RowKey>) -> Result<Layer, StoreError> {
+pub(crate) async fn kept_rows_at(
+    conn: &mut Conn,
+    kept: Kept,
+    keys: Vec<RowKey>,
+) -> Result<Layer, StoreError> {
     let mut by_view: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for (view, key) in keys {
         by_view.entry(view).or_default().push(key);
@@ -147,14 +152,16 @@ pub(crate) async fn view_rows_at(conn: &mut Conn, keys: Vec<RowKey>) -> Result<L
     let mut found = Layer::new();
     for (view, keys) in by_view {
         for keys in keys.chunks(MOST_KEYS) {
-            let names = places(keys.len(), 2);
+            let names = places(keys.len(), 3);
             let count = names.len();
             let sql = format!(
-                "SELECT key, body FROM view_rows WHERE view = $1 AND key IN ({})",
+                "SELECT key, body FROM {} WHERE generation = $1 AND view = $2 AND key IN ({})",
+                kept.table,
                 names.join(",")
             );
             let padded = keys.iter().chain(std::iter::repeat(&keys[0])).take(count);
-            let args = std::iter::once(view.into()).chain(padded.map(|key| key.as_str().into()));
+            let args = [kept.generation.into(), view.into()].into_iter();
+            let args = args.chain(padded.map(|key| key.as_str().into()));
             found.extend(keys.iter().map(|key| ((view, key.clone()), None)));
             for row in conn.rows(&sql, args.collect()).await? {
                 found.insert((view, row.text(0)?), Some(row.text(1)?.into()));
@@ -176,11 +183,14 @@ pub(crate) fn places(keys: usize, first: usize) -> Vec<String> {
 
 pub(crate) async fn view_rows(
     conn: &mut Conn,
+    generation: u64,
     view: &str,
     prefix: &str,
 ) -> Result<BTreeMap<String, Arc<str>>, StoreError> {
-    let sql = "SELECT key, body FROM view_rows WHERE view = $1 AND key >= $2 AND key < $3";
-    let rows = conn.rows(sql, vec![view.into(), prefix.into(), past(prefix).into()]).await?;
+    let sql = "SELECT key, body FROM view_rows WHERE generation = $1 AND view = $2 \
+               AND key >= $3 AND key < $4";
+    let args = vec![generation.into(), view.into(), prefix.into(), past(prefix).into()];
+    let rows = conn.rows(sql, args).await?;
     rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?.into()))).collect()
 }
 

@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     Reader, Setting, StoreError,
     answers::{Answer, Idempotency},
-    rebuild::{self, Difference},
+    backfill::{self, Backfilled},
+    check::{self, Difference},
+    rebuild::{Progress, Rebuild},
     unit::Act,
     writer::{Job, Opened, Work, Writer},
 };
@@ -30,6 +32,7 @@ pub struct Office {
     head: watch::Receiver<u64>,
     hold: Arc<RwLock<Option<Code>>>,
     commits: Arc<AtomicU64>,
+    progress: Arc<watch::Sender<Option<Progress>>>,
 }
 
 impl std::fmt::Debug for Office {
@@ -48,16 +51,26 @@ impl Office {
         let (head_out, head) = watch::channel(open.sequence());
         let hold = Arc::new(RwLock::new(None));
         let commits = Arc::new(AtomicU64::new(0));
+        let stale = open.stale;
+        let progress = Arc::new(watch::Sender::new(stale.then(Progress::default)));
         let writer = Writer {
             setting: setting.clone(),
             jobs: queue,
             head: head_out,
             hold: hold.clone(),
             commits: commits.clone(),
+            progress: progress.clone(),
             open: Some(open),
         };
         tokio::spawn(writer.run());
-        Ok(Self { setting, jobs, head, hold, commits })
+        let office = Self { setting, jobs, head, hold, commits, progress };
+        let rebuild = office.fold();
+        if stale {
+            tokio::spawn(rebuild.run());
+        } else {
+            tokio::spawn(async move { rebuild.sweep().await });
+        }
+        Ok(office)
     }
 
     /// The office's setting.
@@ -109,12 +122,57 @@ impl Office {
     /// Runs what puts a lost part of the log back: the one thing that an office
     /// does while it does not record.
     pub async fn recover(&self, act: Act) -> Outcome {
-        self.submit(Actor::system(), None, None, Work::Recover(act), true).await
+        self.submit(Actor::system(), None, None, Work::Upkeep(act), true).await
     }
 
-    /// Empties the views and folds them again.
-    pub async fn refold(&self) -> Outcome {
-        self.submit(Actor::system(), None, None, Work::Refold, true).await
+    /// Begins to fold the views again beside the served ones, unless that is under way.
+    pub fn rebuild(&self) {
+        let begins = self.progress.send_if_modified(|now| {
+            let idle = now.is_none_or(|now| now.failed);
+            if idle {
+                *now = Some(Progress::default());
+            }
+            idle
+        });
+        if begins {
+            tokio::spawn(self.fold().run());
+        }
+    }
+
+    /// How far the views are folded again, if they are.
+    pub fn rebuilding(&self) -> Option<Progress> {
+        *self.progress.borrow()
+    }
+
+    /// Waits until no view is folded again; refused if a fold failed.
+    pub async fn settled(&self) -> Result<(), Refusal> {
+        let mut progress = self.progress.subscribe();
+        let ended = progress.wait_for(|now| now.is_none_or(|now| now.failed)).await;
+        match ended.map(|now| *now) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(Refusal::new(Code::Rebuilding).detail("a fold failed; see the log")),
+            Err(_) => Err(Code::Stopped.into()),
+        }
+    }
+
+    /// Folds the views again and waits for it.
+    pub async fn refold(&self) -> Result<(), Refusal> {
+        self.rebuild();
+        self.settled().await
+    }
+
+    /// Runs one named rule over everything that happened before.
+    pub async fn backfill(&self, rule: &str) -> Result<Backfilled, Refusal> {
+        backfill::run(self, rule).await
+    }
+
+    fn fold(&self) -> Rebuild {
+        Rebuild {
+            setting: self.setting.clone(),
+            jobs: self.jobs.downgrade(),
+            head: self.head.clone(),
+            progress: self.progress.clone(),
+        }
     }
 
     async fn submit(
@@ -140,11 +198,16 @@ impl Office {
 
     /// A reading connection.
     pub async fn reader(&self) -> Result<Reader, StoreError> {
-        self.setting.readers.take(&self.setting.engine).await
+        let mut reader = self.setting.readers.take(&self.setting.engine).await?;
+        reader.rebuilding = self.rebuilding().is_some();
+        Ok(reader)
     }
 
     /// Compares every view with a fresh fold; the first difference, if any.
     pub async fn check_views(&self) -> Result<Option<Difference>, StoreError> {
-        rebuild::check(&self.setting.engine, &self.setting.views).await
+        if self.rebuilding().is_some() {
+            return Err(StoreError::Rebuilding);
+        }
+        check::check(&self.setting.engine, &self.setting.views).await
     }
 }

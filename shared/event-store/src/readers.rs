@@ -37,7 +37,8 @@ impl Readers {
             Some(conn) => conn,
             None => Conn::open_reader(engine).await?,
         };
-        Ok(Reader { conn: Some(conn), engine: engine.clone(), pool: self.clone(), _permit: permit })
+        let (engine, pool) = (engine.clone(), self.clone());
+        Ok(Reader { conn: Some(conn), engine, pool, rebuilding: false, _permit: permit })
     }
 
     fn give_back(&self, engine: Engine, conn: Conn) {
@@ -60,20 +61,24 @@ pub struct Reader {
     conn: Option<Conn>,
     engine: Engine,
     pool: Readers,
+    /// Whether the views were being folded again when it was lent.
+    pub(crate) rebuilding: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
     /// Runs a query. A connection that failed is not given back.
     pub async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        let Some(conn) = self.conn.as_mut() else {
-            return Err(StoreError::Unfit("the connection failed before".to_owned()));
-        };
-        let answer = conn.rows(sql, args).await;
+        let answer = self.conn()?.rows(sql, args).await;
         if matches!(answer, Err(StoreError::Broken(_))) {
             self.conn = None;
         }
         answer
+    }
+
+    /// The connection, for a slice of a replay.
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn, StoreError> {
+        self.conn.as_mut().ok_or_else(|| StoreError::Unfit("the connection failed before".into()))
     }
 
     /// One row of a view.
@@ -82,9 +87,11 @@ impl Reader {
         view: &str,
         key: &str,
     ) -> Result<Option<T>, StoreError> {
-        let sql = "SELECT body FROM view_rows WHERE view = $1 AND key = $2";
+        let sql = "SELECT body FROM view_rows \
+                   WHERE generation = (SELECT served FROM view_sets WHERE id = 1) \
+                   AND view = $1 AND key = $2";
         let rows = self.rows(sql, vec![view.into(), key.into()]).await?;
-        rows.first().map(|row| read_row(view, &row.text(0)?)).transpose()
+        rows.first().map(|row| self.read_row(view, &row.text(0)?)).transpose()
     }
 
     /// Up to `limit` rows whose keys begin with `prefix`, after the key `after`.
@@ -95,13 +102,14 @@ impl Reader {
         after: &str,
         limit: usize,
     ) -> Result<Vec<(String, T)>, StoreError> {
-        let sql = "SELECT key, body FROM view_rows WHERE view = $1 AND key >= $2 AND key > $3 \
-                   AND key < $4 ORDER BY key LIMIT $5";
+        let sql = "SELECT key, body FROM view_rows \
+                   WHERE generation = (SELECT served FROM view_sets WHERE id = 1) \
+                   AND view = $1 AND key >= $2 AND key > $3 AND key < $4 ORDER BY key LIMIT $5";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let args =
             vec![view.into(), prefix.into(), after.into(), past(prefix).into(), limit.into()];
         let rows = self.rows(sql, args).await?;
-        rows.iter().map(|row| Ok((row.text(0)?, read_row(view, &row.text(1)?)?))).collect()
+        rows.iter().map(|row| Ok((row.text(0)?, self.read_row(view, &row.text(1)?)?))).collect()
     }
 
     /// Every row of a view under `prefix`.
@@ -112,16 +120,21 @@ impl Reader {
     ) -> Result<Vec<(String, T)>, StoreError> {
         self.scan(view, prefix, "", usize::MAX).await
     }
+
+    /// A row of another fold may not read; while the views are folded again it waits.
+    fn read_row<T: DeserializeOwned>(&self, view: &str, body: &str) -> Result<T, StoreError> {
+        serde_json::from_str(body).map_err(|error| {
+            if self.rebuilding {
+                return StoreError::Rebuilding;
+            }
+            StoreError::Unfit(format!("a row of {view} does not read: {error}"))
+        })
+    }
 }
 
 /// The first text behind all that begin with `prefix`.
 pub(crate) fn past(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
-}
-
-pub(crate) fn read_row<T: DeserializeOwned>(view: &str, body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body)
-        .map_err(|error| StoreError::Unfit(format!("a row of {view} does not read: {error}")))
 }
 
 impl Drop for Reader {

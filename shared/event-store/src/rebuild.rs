@@ -1,144 +1,229 @@
-//! Folding the views again: the same folds, from the own log and what it received.
+//! Folding the views again, beside those that are served.
 //!
-//! The local order is the own log's. Behind each `Received` marker stand the
-//! entries it took in; rules never run here.
+//! A view that changed, or an operator's word, starts it: everything is folded from
+//! the start of the log in slices on a reading connection, written by the writer in
+//! small pieces, each with how far it has come, and swapped in by one short
+//! transaction that folds the last few entries. What a reader would get wrong: until
+//! the swap the old rows are served, and new facts are folded into them as well.
 
-use std::sync::Arc;
-
-use kernel::Fact;
-use serde::Serialize;
-
-use crate::{
-    Engine, StoreError, View,
-    db::{Conn, Row},
-    flush,
-    intake::{FOLDED, RECEIVED},
-    rows::{Layer, Rows},
-    unit::unreadable,
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// Where a view and its fresh fold part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// The view.
-    pub view: String,
-    /// The row's key.
-    pub key: String,
-    /// What the store holds.
-    pub stored: Option<String>,
-    /// What the fold gives.
-    pub fresh: Option<String>,
+use kernel::{Actor, Code, Refusal};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    Answer, Setting, StoreError, Unit, act,
+    db::Conn,
+    flush,
+    fold::{Fold, FoldFailed, Kept},
+    replay::{self, Place},
+    rows::Layer,
+    served::{self, Served},
+    unit::Act,
+    writer::{Job, Work},
+};
+
+/// How far a rebuild has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// The last own entry that was folded.
+    pub done: u64,
+    /// The last own entry of the log.
+    pub of: u64,
+    /// Whether it has stopped at an entry that a fold does not take; the log says which.
+    pub failed: bool,
 }
 
+/// How many entries a slice has.
 const SLICE: u64 = 500;
+/// How long it waits after a failure.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Folds everything from the start, in memory.
-async fn fresh(conn: &mut Conn, views: &[Arc<dyn View>]) -> Result<Layer, StoreError> {
-    let mut rows = Layer::new();
-    let mut after = 0;
-    loop {
-        let sql = "SELECT sequence, kind, version, entry FROM entries WHERE sequence > $1 \
-                   ORDER BY sequence LIMIT $2";
-        let slice = conn.rows(sql, vec![after.into(), SLICE.into()]).await?;
-        let Some(last) = slice.last() else { return Ok(rows) };
-        after = last.count(0)?;
-        for row in &slice {
-            if row.int(2)? > 0 {
-                let fact = fact_of(row, 3)?;
-                fold(&mut rows, views, &fact)?;
-                behind(conn, &mut rows, views, &fact).await?;
-            }
+/// One rebuild. It holds no handle of the office: it ends with it.
+pub(crate) struct Rebuild {
+    pub(crate) setting: Arc<Setting>,
+    pub(crate) jobs: mpsc::WeakSender<Job>,
+    pub(crate) head: watch::Receiver<u64>,
+    pub(crate) progress: Arc<watch::Sender<Option<Progress>>>,
+}
+
+/// Why it does not get on.
+enum Halt {
+    /// The office is closed.
+    Gone,
+    /// The store or the office does not do it now.
+    Wait(String),
+    /// A fold does not take what is stored.
+    Fold(String),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Wait(error.to_string())
+    }
+}
+impl From<FoldFailed> for Halt {
+    fn from(failed: FoldFailed) -> Self {
+        match failed {
+            FoldFailed::Store(error) => error.into(),
+            FoldFailed::View { .. } => Self::Fold(failed.to_string()),
         }
     }
 }
 
-/// Folds what a marker took in.
-async fn behind(
-    conn: &mut Conn,
-    rows: &mut Layer,
-    views: &[Arc<dyn View>],
-    marker: &Fact,
-) -> Result<(), StoreError> {
-    if marker.kind == RECEIVED {
-        let sql = "SELECT entry, folded FROM received WHERE marker = $1 ORDER BY position";
-        for row in conn.rows(sql, vec![marker.at.sequence.into()]).await? {
-            if row.int(1)? == 1 {
-                fold(rows, views, &fact_of(&row, 0)?)?;
-            }
-        }
-    } else if marker.kind == FOLDED {
-        let event: crate::intake::Event = marker.read().map_err(unreadable)?;
-        let crate::intake::Event::Folded { entries } = event else { return Ok(()) };
-        for at in entries {
-            let sql =
-                "SELECT entry FROM received WHERE origin = $1 AND epoch = $2 AND sequence = $3";
-            let args =
-                vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
-            for row in conn.rows(sql, args).await? {
-                fold(rows, views, &fact_of(&row, 0)?)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn fact_of(row: &Row, column: usize) -> Result<Fact, StoreError> {
-    Ok(Fact::of_entry(&row.blob(column)?).map_err(unreadable)?.0)
-}
-
-fn fold(rows: &mut Layer, views: &[Arc<dyn View>], fact: &Fact) -> Result<(), StoreError> {
-    for view in views {
-        let mut over = Rows::over(vec![rows], true);
-        view.apply(&mut over, fact).map_err(unreadable)?;
-        let written = over.into_written();
-        rows.extend(written);
-    }
-    Ok(())
-}
-
-/// Empties the views and writes their fresh fold; the caller commits.
-pub(crate) async fn refold(conn: &mut Conn, views: &[Arc<dyn View>]) -> Result<(), StoreError> {
-    let rows = fresh(conn, views).await?;
-    conn.exec("DELETE FROM view_rows", vec![]).await?;
-    let puts = rows.into_iter().filter_map(|((view, key), body)| {
-        Some(vec![view.into(), key.into(), body?.to_string().into()])
-    });
-    flush::many(conn, "INSERT INTO view_rows (view, key, body)", 3, puts.collect(), "").await
-}
-
-/// Compares the stored views with a fresh fold of one and the same state.
-pub(crate) async fn check(
-    engine: &Engine,
-    views: &[Arc<dyn View>],
-) -> Result<Option<Difference>, StoreError> {
-    let mut conn = Conn::open_reader(engine).await?;
-    conn.begin_snapshot().await?;
-    let mut expected = Vec::new();
-    for ((view, key), body) in fresh(&mut conn, views).await? {
-        if let Some(body) = body {
-            expected.push((view.to_owned(), key, body.to_string()));
-        }
-    }
-    let mut fresh = expected.into_iter().peekable();
-    let sql = "SELECT view, key, body FROM view_rows ORDER BY view, key";
-    for row in conn.rows(sql, vec![]).await? {
-        let (view, key, body) = (row.text(0)?, row.text(1)?, row.text(2)?);
-        match fresh.peek() {
-            Some((v, k, b)) if (v, k) == (&view, &key) => {
-                if *b != body {
-                    let fresh = Some(b.clone());
-                    return Ok(Some(Difference { view, key, stored: Some(body), fresh }));
+impl Rebuild {
+    /// Folds until the fresh rows are served, then removes the old ones.
+    pub(crate) async fn run(self) {
+        let (office, began) = (self.setting.office.clone(), Instant::now());
+        tracing::info!(%office, entries = *self.head.borrow(), "the views are folded again beside the served ones");
+        loop {
+            match self.fold().await {
+                Ok(()) => break,
+                Err(Halt::Gone) => return,
+                Err(Halt::Wait(why)) => {
+                    tracing::warn!(%office, why, "the rebuild waits");
+                    tokio::time::sleep(PATIENCE).await;
                 }
-                fresh.next();
+                Err(Halt::Fold(why)) => {
+                    tracing::error!(%office, why, "the rebuild stops; the old views are served");
+                    self.progress.send_modify(|now| {
+                        *now = Some(Progress { failed: true, ..now.unwrap_or_default() });
+                    });
+                    return;
+                }
             }
-            Some((v, k, b)) if (v.as_str(), k.as_str()) < (view.as_str(), key.as_str()) => {
-                let (view, key, fresh) = (v.clone(), k.clone(), Some(b.clone()));
-                return Ok(Some(Difference { view, key, stored: None, fresh }));
+        }
+        tracing::info!(%office, seconds = began.elapsed().as_secs(), "the fresh views are served");
+        self.progress.send_replace(None);
+        self.sweep().await;
+    }
+
+    /// Removes what no generation needs, piece by piece.
+    pub(crate) async fn sweep(&self) {
+        let sweeping = act(|unit: &mut Unit<'_>| {
+            Box::pin(async move {
+                let swept = served::sweep(unit.conn()).await?;
+                if swept > 0 {
+                    unit.keep_changes();
+                }
+                Ok(done(if swept > 0 { GOING_ON } else { ENDED }))
+            })
+        });
+        while let Ok(Answer { status: GOING_ON, .. }) =
+            self.ask(Work::Upkeep(sweeping.clone())).await
+        {}
+    }
+
+    /// From where the last rebuild of the same views stopped, or from the start.
+    async fn fold(&self) -> Result<(), Halt> {
+        self.ask(Work::Upkeep(beginning(served::schema(&self.setting.views)))).await?;
+        let mut reader = self.setting.readers.take(&self.setting.engine).await?;
+        let Served { beside, mut at, .. } = Served::read(reader.conn()?).await?;
+        drop(reader);
+        let kept = Kept::stored(beside);
+        let mut fold = Fold::over(self.setting.views.clone(), kept, at.sequence == 0);
+        let mut said = Instant::now();
+        loop {
+            // A slice a loan: many offices share few connections.
+            let mut reader = self.setting.readers.take(&self.setting.engine).await?;
+            let slice = replay::slice(reader.conn()?, at, SLICE).await?;
+            fold.take(reader.conn()?, &slice.facts).await?;
+            drop(reader);
+            at = slice.at;
+            let now = Progress { done: at.sequence, of: *self.head.borrow(), failed: false };
+            self.progress.send_replace(Some(now));
+            if said.elapsed() > Duration::from_secs(5) {
+                tracing::info!(office = %self.setting.office, done = now.done, of = now.of, "the views are folded again");
+                said = Instant::now();
             }
-            _ => return Ok(Some(Difference { view, key, stored: Some(body), fresh: None })),
+            if fold.is_full() || slice.last {
+                self.ask(Work::Upkeep(writing(fold.changed().clone(), kept, at))).await?;
+                fold.written();
+            }
+            if slice.last && self.ask(Work::Swap(beside)).await?.status == ENDED {
+                return Ok(());
+            }
         }
     }
-    let missing = fresh.next();
-    conn.close().await;
-    Ok(missing.map(|(view, key, fresh)| Difference { view, key, stored: None, fresh: Some(fresh) }))
+
+    async fn ask(&self, work: Work) -> Result<Answer, Halt> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { actor: Actor::system(), act_date: None, key: None, work, reply };
+        let jobs = self.jobs.upgrade().ok_or(Halt::Gone)?;
+        jobs.send(job).await.map_err(|_| Halt::Gone)?;
+        drop(jobs);
+        let answer = answer.await.unwrap_or_else(|_| Err(Refusal::new(Code::Stopped)));
+        answer.map_err(|refusal| Halt::Wait(refusal.to_string()))
+    }
+}
+
+/// The answer of work that is done.
+pub(crate) const ENDED: u16 = 200;
+/// The answer of work that has to be asked for again.
+pub(crate) const GOING_ON: u16 = 202;
+
+/// An answer without words.
+pub(crate) const fn done(status: u16) -> Answer {
+    Answer { status, etag: String::new(), body: Vec::new() }
+}
+
+/// Notes that a fold with this schema is under way.
+fn beginning(schema: String) -> Act {
+    act(move |unit: &mut Unit<'_>| {
+        let schema = schema.clone();
+        Box::pin(async move {
+            Served::read(unit.conn()).await?.folding(&schema).write(unit.conn()).await?;
+            unit.keep_changes();
+            Ok(done(ENDED))
+        })
+    })
+}
+
+/// Writes a piece of the fold beside, together with how far it has come.
+fn writing(rows: Layer, kept: Kept, at: Place) -> Act {
+    let rows = Arc::new(rows);
+    act(move |unit: &mut Unit<'_>| {
+        let rows = rows.clone();
+        Box::pin(async move {
+            let beside = Served::read(unit.conn()).await?;
+            if beside.beside != kept.generation {
+                return Err(StoreError::Unfit("another fold is beside".into()).into());
+            }
+            flush::view_rows(unit.conn(), kept, &rows).await?;
+            Served { at, ..beside }.write(unit.conn()).await?;
+            unit.keep_changes();
+            Ok(done(ENDED))
+        })
+    })
+}
+
+/// How many entries the swap itself folds at most.
+const LAST: u64 = 200;
+
+/// Folds what is left and serves the fresh rows, in one transaction that is only this;
+/// nothing comes of it if too much is left.
+pub(crate) async fn swap(
+    setting: &Setting,
+    conn: &mut Conn,
+    generation: u64,
+) -> Result<Option<Served>, StoreError> {
+    let served = Served::read(conn).await?;
+    if served.beside != generation {
+        return Err(StoreError::Unfit("another fold is beside".into()));
+    }
+    let slice = replay::slice(conn, served.at, LAST).await?;
+    if !slice.last {
+        return Ok(None);
+    }
+    let kept = Kept::stored(generation);
+    let mut fold = Fold::over(setting.views.clone(), kept, false);
+    fold.take(conn, &slice.facts).await?;
+    flush::view_rows(conn, kept, fold.changed()).await?;
+    let served = served.swapped();
+    served.write(conn).await?;
+    Ok(Some(served))
 }

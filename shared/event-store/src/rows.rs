@@ -21,15 +21,24 @@ pub enum FoldError {
     /// A row is not in memory yet.
     #[error("rows not in memory")]
     Missing(Vec<RowKey>),
-    /// The fact or a row does not read.
+    /// The fact does not read.
     #[error("does not read: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// A row does not read: another fold has made it.
+    #[error("a row of {0} does not read: {1}")]
+    Row(&'static str, #[source] serde_json::Error),
 }
 
 /// A projection of one office.
 pub trait View: Send + Sync {
     /// The name under which its rows stand.
     fn name(&self) -> &'static str;
+
+    /// Which fold it is. Whoever changes what the fold does, or the form of its rows,
+    /// says another word here: then everything is folded again, beside the old rows.
+    fn schema(&self) -> &'static str {
+        "1"
+    }
 
     /// Takes one fact in, own or received. Facts it does not care for it leaves alone.
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError>;
@@ -59,7 +68,9 @@ impl<'a> Rows<'a> {
     ) -> Result<Option<T>, FoldError> {
         let at = (view, key.to_owned());
         match self.known(&at) {
-            Some(Some(body)) => Ok(Some(serde_json::from_str(body)?)),
+            Some(Some(body)) => {
+                serde_json::from_str(body).map(Some).map_err(|error| FoldError::Row(view, error))
+            }
             None if !self.complete => Err(FoldError::Missing(vec![at])),
             Some(None) | None => Ok(None),
         }

@@ -15,6 +15,7 @@ use crate::{
     Setting, StoreError,
     batch::{Committed, Delta, NewEntry, State},
     db::Conn,
+    folding::FoldOrStore,
     log,
     rows::Layer,
 };
@@ -106,6 +107,8 @@ pub struct Unit<'w> {
     pub(crate) cause: Option<EntryRef>,
     pub(crate) depth: u32,
     pub(crate) now: Timestamp,
+    /// Whether the views are folded again.
+    pub(crate) rebuilding: bool,
 }
 
 impl<'w> Unit<'w> {
@@ -121,6 +124,7 @@ impl<'w> Unit<'w> {
             cause: None,
             depth: 0,
             now: setting.clock.now(),
+            rebuilding: false,
         }
     }
 
@@ -303,9 +307,10 @@ impl<'w> Unit<'w> {
         let hash = kernel::entry::hash(&bytes);
         fact.hash = hash;
         if folds {
-            self.fold(&fact)
-                .await
-                .map_err(|error| StoreError::Unfit(format!("{}: {error}", fact.kind)))?;
+            self.fold(&fact).await.map_err(|error| match error {
+                FoldOrStore::Fold(error) => self.unread(error),
+                FoldOrStore::Store(error) => error.into(),
+            })?;
         }
         let head = LaneHead {
             origin: fact.at.origin.clone(),

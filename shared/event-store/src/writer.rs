@@ -20,7 +20,9 @@ use crate::{
     answers::{self, Answer, Given, Idempotency},
     batch::{Committed, Head},
     db::Conn,
-    flush, log, rebuild,
+    flush, log,
+    rebuild::{self, Progress},
+    served::{self, Served},
     unit::{Act, LaneHead, Stop, Unit},
 };
 
@@ -31,10 +33,10 @@ const MOST: usize = 256;
 pub(crate) enum Work {
     /// Run a command.
     Act(Act),
-    /// Put a lost part of the log back, although the office does not record.
-    Recover(Act),
-    /// Empty the views and fold them again.
-    Refold,
+    /// Work on the store itself, which decides nothing and need not wait for leave to record.
+    Upkeep(Act),
+    /// Serve the generation of view rows that was folded beside.
+    Swap(u64),
 }
 
 /// One request to the writer.
@@ -53,6 +55,7 @@ pub(crate) struct Writer {
     pub(crate) head: watch::Sender<u64>,
     pub(crate) hold: Arc<RwLock<Option<Code>>>,
     pub(crate) commits: Arc<AtomicU64>,
+    pub(crate) progress: Arc<watch::Sender<Option<Progress>>>,
     pub(crate) open: Option<Opened>,
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Opened {
     conn: Conn,
     committed: Committed,
     fence: u64,
+    /// Whether the served rows were folded by other views than these.
+    pub(crate) stale: bool,
     /// Held as long as the store is open; the operating system gives it back.
     _lock: Option<std::fs::File>,
 }
@@ -112,8 +117,15 @@ impl Writer {
                 let Ok(job) = self.jobs.try_recv() else { break };
                 jobs.push(job);
             }
-            if let Some(error) = self.serve_batch(open, jobs).await {
-                return Some(error);
+            // A swap has its transaction to itself: the batch is folded before or after it.
+            let (swaps, jobs): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|job| matches!(job.work, Work::Swap(_)));
+            for jobs in [jobs, swaps] {
+                if !jobs.is_empty()
+                    && let Some(error) = self.serve_batch(open, jobs).await
+                {
+                    return Some(error);
+                }
             }
         }
     }
@@ -140,7 +152,7 @@ impl Writer {
             Err(error) => {
                 let (code, fatal) = match &error {
                     StoreError::Full => (Code::DiskFull, false),
-                    StoreError::Statement(_) => (Code::Internal, false),
+                    StoreError::Statement(_) | StoreError::Unfit(_) => (Code::Internal, false),
                     _ => (Code::Stopped, true),
                 };
                 tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "a batch was rolled back");
@@ -170,7 +182,7 @@ impl Writer {
             jobs.iter().filter_map(|job| job.key.as_ref()).map(|key| key.scope.as_str()).collect();
         let given = answers::given(&mut open.conn, &keys).await?;
         let mut unit = Unit::new(&self.setting, &mut open.conn, &open.committed);
-        let mut refold = false;
+        unit.rebuilding = self.progress.borrow().is_some();
         for job in jobs {
             let outcome = match &job.work {
                 Work::Act(act) => match answered(&unit, job.key.as_ref(), &given) {
@@ -181,11 +193,8 @@ impl Writer {
                     Ok(Some(answer)) => Ok(answer),
                     Err(code) => Err(code.into()),
                 },
-                Work::Recover(act) => self.one(&mut unit, job, act).await,
-                Work::Refold => {
-                    refold = true;
-                    Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
-                }
+                Work::Upkeep(act) => self.one(&mut unit, job, act).await,
+                Work::Swap(generation) => return self.swap(open, *generation).await,
             };
             match outcome {
                 // A failed statement spoils the transaction: nobody goes on in it.
@@ -197,24 +206,31 @@ impl Writer {
         }
         let fetched = std::mem::take(&mut unit.fetched);
         let batch = unit.stack.pop().unwrap_or_default();
-        if batch.is_empty() && !refold {
+        if batch.is_empty() {
             open.conn.rollback().await;
             open.committed.remember(fetched);
             return Ok(outcomes);
         }
-        flush::flush(&mut open.conn, &batch, open.fence).await?;
-        if refold {
-            rebuild::refold(&mut open.conn, &self.setting.views).await?;
-        }
+        flush::flush(&mut open.conn, &batch, open.fence, open.committed.generation).await?;
         open.conn.commit().await.map_err(as_broken)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.setting.clock.drive(batch.head.recorded);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
-        if refold {
-            open.committed.rows.clear();
-        }
         Ok(outcomes)
+    }
+
+    /// Serves the rows that were folded beside.
+    async fn swap(&self, open: &mut Opened, beside: u64) -> Result<Vec<Outcome>, StoreError> {
+        flush::fenced(&mut open.conn, open.fence).await?;
+        let Some(served) = rebuild::swap(&self.setting, &mut open.conn, beside).await? else {
+            open.conn.rollback().await;
+            return Ok(vec![Ok(rebuild::done(rebuild::GOING_ON))]);
+        };
+        open.conn.commit().await.map_err(as_broken)?;
+        open.committed.rows.clear();
+        open.committed.generation = served.generation;
+        Ok(vec![Ok(rebuild::done(rebuild::ENDED))])
     }
 
     /// Why nothing may be recorded now, if nothing may; sets the time of the command.
@@ -325,75 +341,19 @@ impl Opened {
             committed.lanes.insert(row.text(0)?, head);
         }
         committed.head = Head { sequence, position, recorded };
+        let mut served = Served::read(&mut conn).await?;
+        let schema = served::schema(&setting.views);
+        if sequence == 0 && served.schema != schema {
+            served.schema.clone_from(&schema);
+            served.write(&mut conn).await?;
+        }
+        committed.generation = served.generation;
         setting.clock.drive(recorded);
-        Ok(Self { conn, committed, fence, _lock: lock })
+        Ok(Self { conn, committed, fence, stale: served.schema != schema, _lock: lock })
     }
 
     /// The last own sequence.
     pub(crate) const fn sequence(&self) -> u64 {
         self.committed.head.sequence
-    }
-}
-
-/// The longest chain of reactions to one command.
-const LONGEST_CHAIN: u32 = 8;
-
-impl Unit<'_> {
-    /// Lets the rules see what happened, until nothing new happens.
-    async fn react(&mut self) -> Result<(), Stop> {
-        loop {
-            let unseen = std::mem::take(&mut self.top().unseen);
-            if unseen.is_empty() {
-                return Ok(());
-            }
-            for (fact, depth) in unseen {
-                for rule in self.setting.reactions.iter() {
-                    let Some(act) = (rule.on)(&fact, self.setting) else { continue };
-                    self.actor = Actor::system();
-                    self.act_date = None;
-                    self.cause = Some(fact.at.clone());
-                    self.depth = depth + 1;
-                    self.push();
-                    let outcome = if self.depth > LONGEST_CHAIN {
-                        Err(Stop::Refused(Refusal::new(Code::Internal).detail("chain too long")))
-                    } else {
-                        act(self).await
-                    };
-                    self.settle_reaction(rule.name, outcome).await?;
-                }
-            }
-        }
-    }
-
-    async fn settle_reaction(&mut self, rule: &str, outcome: Outcome) -> Result<(), Stop> {
-        let outcome = match outcome {
-            // What one rule can't do must not stop what others sent.
-            Err(Stop::Failed(StoreError::Unfit(why))) => {
-                tracing::error!(rule, why, "a reaction failed");
-                Err(Stop::from(Code::Internal))
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Ok(_) => {
-                self.accept();
-                Ok(())
-            }
-            Err(Stop::Refused(refusal)) => {
-                self.discard();
-                let event = crate::intake::Event::ReactionRefused {
-                    rule: rule.to_owned(),
-                    cause: self.cause.clone().unwrap_or_else(|| kernel::EntryRef {
-                        origin: self.setting.office.clone(),
-                        epoch: self.setting.epoch,
-                        sequence: 0,
-                    }),
-                    code: refusal.code.slug().to_owned(),
-                };
-                let office = self.setting.office.to_string();
-                self.execute::<crate::intake::Intake>(&office, event).await.map(drop)
-            }
-            Err(failed) => Err(failed),
-        }
     }
 }

@@ -45,6 +45,7 @@ codes! {
     LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。系统正从市级自动取回缺失的记录,请稍候再试;长时间未恢复的,联系运维按手册处理。" "The store was probably lost or put back from an older copy. The office is fetching its missing entries from the city; try again later. If it lasts, the operator follows the runbook.";
     ClockBehind "clock-behind" 503 "系统时钟早于最近一条记录,暂停记录" "The clock is behind the last record: nothing is recorded" "请校正服务器时钟后重试。" "Set the machine's clock right and try again.";
     Stopped "office-stopped" 503 "存储发生故障,本单位暂停服务" "The store failed; this office has stopped" "系统会自动从磁盘恢复,请稍后用同一幂等键重试。" "It recovers from disk by itself. Try again with the same Idempotency-Key.";
+    Rebuilding "rebuilding" 503 "视图正在重建,所需内容暂不可用" "The views are folded again: what this needs is not there yet" "请稍后用同一幂等键重试;进度见 /health/ready。" "Try again in a moment with the same Idempotency-Key; /health/ready says how far it is.";
     Busy "busy" 503 "当前请求过多" "Too much waits already" "请稍后用同一幂等键重试。" "Try again in a moment with the same Idempotency-Key.";
     DiskFull "disk-full" 507 "磁盘已满,暂不能录入" "The disk is full: nothing can be recorded" "请清理磁盘;查询不受影响。" "Free some space; reading goes on.";
     Internal "internal" 500 "系统内部错误" "Something failed inside" "请将页面上的请求编号告知运维。" "Tell the operator the request's instance id.";

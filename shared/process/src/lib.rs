@@ -12,7 +12,8 @@ use desks::{
     joining::{MEMBERSHIP, Membership, OfficeConfig},
     running::{self, Process, Service},
 };
-use event_store::Readers;
+use event_store::{Backfilled, Readers};
+use kernel::Refusal;
 use messaging::{files::Tray, keys::Keys};
 use tokio::sync::watch;
 use web::client::Client;
@@ -43,8 +44,13 @@ enum What {
     },
     /// Compare every view with a fresh fold; 1 if one differs. The service must not run.
     CheckViews,
-    /// Empty the views and fold them again. The service must not run.
+    /// Fold the views again. The service must not run.
     Refold,
+    /// Run one rule over everything that happened before it was there. The service must not run.
+    Backfill {
+        /// The rule's name.
+        rule: String,
+    },
     /// Carry the parcels of the link by files; the service may run.
     Link {
         /// Which way.
@@ -107,8 +113,9 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
             write_out(&text);
             Ok(())
         }
-        What::CheckViews => each_store(service, configs, false).await,
-        What::Refold => each_store(service, configs, true).await,
+        What::CheckViews => each_store(service, configs, &Upkeep::Check).await,
+        What::Refold => each_store(service, configs, &Upkeep::Refold).await,
+        What::Backfill { rule } => each_store(service, configs, &Upkeep::Backfill(rule)).await,
         What::Link { way, medium } => {
             configs.iter().try_for_each(|config| carry(config, way, &medium))
         }
@@ -187,10 +194,17 @@ fn end_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
 }
 
+/// What is done to each store; every view is compared with a fresh fold after it.
+enum Upkeep {
+    Check,
+    Refold,
+    Backfill(String),
+}
+
 async fn each_store(
     service: Service,
     configs: Vec<OfficeConfig>,
-    refold: bool,
+    upkeep: &Upkeep,
 ) -> Result<(), Failed> {
     let (process, _stop) = process();
     for config in configs {
@@ -199,9 +213,21 @@ async fn each_store(
         let Some(membership) = membership else { continue };
         let office = running::open_office(service, &config, &keys, &membership, &process).await?;
         let name = &membership.seat.office;
-        if refold {
-            office.refold().await.map_err(|refusal| refusal.to_string())?;
-            write_out(&format!("{name}: folded again\n"));
+        let text = |refusal: Refusal| refusal.to_string();
+        office.settled().await.map_err(text)?;
+        match upkeep {
+            Upkeep::Check => {}
+            Upkeep::Refold => {
+                office.refold().await.map_err(text)?;
+                write_out(&format!("{name}: folded again\n"));
+            }
+            Upkeep::Backfill(rule) => {
+                let Backfilled { seen, issued, recorded, refused } =
+                    office.backfill(rule).await.map_err(text)?;
+                write_out(&format!(
+                    "{name}: {rule} saw {seen} facts and issued {issued} commands; {recorded} entries came of them, {refused} were refused\n"
+                ));
+            }
         }
         match office.check_views().await.map_err(|error| error.to_string())? {
             None => write_out(&format!("{name}: every view agrees with a fresh fold\n")),

@@ -27,6 +27,9 @@ impl From<Code> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Rebuilding) {
+            return Code::Rebuilding.into();
+        }
         tracing::error!(error = &error as &dyn std::error::Error, "the store did not answer");
         Self(Code::Internal.into())
     }

@@ -1,0 +1,151 @@
+//! Every view folded over a run of facts, with few rows in memory.
+//!
+//! Rows that a fold asks for are fetched together: when one fact misses a row, all
+//! that follow in the slice are asked what they would miss. What was folded waits in
+//! memory until its owner writes it, in one piece with how far the fold has come.
+
+use std::sync::Arc;
+
+use kernel::Fact;
+
+use crate::{
+    StoreError, View,
+    db::Conn,
+    log,
+    rows::{FoldError, Layer, RowKey, Rows},
+    unit::unreadable,
+};
+
+/// Where a fold's rows lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The table.
+    pub(crate) table: &'static str,
+    /// The generation in it.
+    pub(crate) generation: u64,
+}
+
+impl Kept {
+    /// A generation of the store's own table.
+    pub(crate) const fn stored(generation: u64) -> Self {
+        Self { table: "view_rows", generation }
+    }
+}
+
+/// A fold under way.
+pub(crate) struct Fold {
+    views: Arc<[Arc<dyn View>]>,
+    kept: Kept,
+    /// Changed since the last writing.
+    changed: Layer,
+    /// As they are written, or known not to be there.
+    known: Layer,
+    /// Whether a row that is in neither is known not to be there.
+    complete: bool,
+    changed_bytes: usize,
+    known_bytes: usize,
+}
+
+/// How many changed rows wait at most for one writing.
+const MOST_CHANGED: usize = 1_000;
+/// How many bytes of them.
+const MOST_CHANGED_BYTES: usize = 2 << 20;
+/// How many bytes of rows stay in memory between the writings.
+const MOST_KNOWN_BYTES: usize = 32 << 20;
+/// How many rows are looked for at once.
+const MOST_AHEAD: usize = 1_024;
+
+impl Fold {
+    /// A fold over the rows of `kept`; `empty` if there are none yet.
+    pub(crate) fn over(views: Arc<[Arc<dyn View>]>, kept: Kept, empty: bool) -> Self {
+        let (changed, known) = (Layer::new(), Layer::new());
+        Self { views, kept, changed, known, complete: empty, changed_bytes: 0, known_bytes: 0 }
+    }
+
+    /// Takes facts in, in their order.
+    pub(crate) async fn take(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
+        for (at, fact) in facts.iter().enumerate() {
+            for view in self.views.clone().iter() {
+                let written = loop {
+                    let mut rows = Rows::over(vec![&self.changed, &self.known], self.complete);
+                    match view.apply(&mut rows, fact) {
+                        Ok(()) => break rows.into_written(),
+                        Err(FoldError::Missing(keys)) => {
+                            let keys = self.missed(keys, &facts[at..]);
+                            let found = log::kept_rows_at(conn, self.kept, keys).await?;
+                            self.known_bytes += bytes(&found);
+                            self.known.extend(found);
+                        }
+                        Err(error) => {
+                            let (view, entry) = (view.name(), fact.at.clone());
+                            return Err(FoldFailed::View { view, entry, error });
+                        }
+                    }
+                };
+                self.changed_bytes += bytes(&written);
+                self.changed.extend(written);
+            }
+        }
+        Ok(())
+    }
+
+    /// What these facts would miss, as far as one can tell before they are folded.
+    fn missed(&self, first: Vec<RowKey>, facts: &[Fact]) -> Vec<RowKey> {
+        let mut missed = std::collections::BTreeSet::from_iter(first);
+        for fact in facts {
+            for view in self.views.iter() {
+                let mut rows = Rows::over(vec![&self.changed, &self.known], self.complete);
+                if let Err(FoldError::Missing(keys)) = view.apply(&mut rows, fact) {
+                    missed.extend(keys);
+                }
+            }
+            if missed.len() >= MOST_AHEAD {
+                break;
+            }
+        }
+        missed.into_iter().collect()
+    }
+
+    /// What has changed and is not written yet.
+    pub(crate) const fn changed(&self) -> &Layer {
+        &self.changed
+    }
+
+    /// Whether it is time to write.
+    pub(crate) fn is_full(&self) -> bool {
+        self.changed.len() >= MOST_CHANGED || self.changed_bytes >= MOST_CHANGED_BYTES
+    }
+
+    /// What had changed is written.
+    pub(crate) fn written(&mut self) {
+        self.known_bytes += std::mem::take(&mut self.changed_bytes);
+        self.known.append(&mut self.changed);
+        if self.known_bytes > MOST_KNOWN_BYTES {
+            self.known.clear();
+            (self.known_bytes, self.complete) = (0, false);
+        }
+    }
+}
+
+/// What rows take in memory, the tree's own share roughly included.
+fn bytes(rows: &Layer) -> usize {
+    rows.iter().map(|((_, key), body)| 96 + key.len() + body.as_ref().map_or(0, |b| b.len())).sum()
+}
+
+/// Why a fold over stored facts did not get on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoldFailed {
+    #[error("{view} does not fold {entry}: {error}")]
+    View { view: &'static str, entry: kernel::EntryRef, error: FoldError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<FoldFailed> for StoreError {
+    fn from(failed: FoldFailed) -> Self {
+        match failed {
+            FoldFailed::Store(error) => error,
+            view @ FoldFailed::View { .. } => unreadable(view),
+        }
+    }
+}
