@@ -3,9 +3,14 @@
 //! `cargo run --release -p tests --bin measure`. Every figure is a ratio to a
 //! baseline of the same run on the same disk. PostgreSQL is measured too if
 //! `LIANDONG_TEST_POSTGRES` names a server; HTTP needs `LIANDONG_NATS_SERVER`.
+//!
+//! `measure growth [postgres] FACTS…` makes a history of each of these lengths, folds
+//! it again, starts an office on it and runs commands; it needs about 1.5 KB a fact.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
+mod growth;
+mod history;
 mod http;
 mod store;
 
@@ -18,6 +23,22 @@ use testkit::TestStore;
 
 #[tokio::main]
 async fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["growth", "postgres", ..] => growth::measure(true, &numbers(&words[2..])).await,
+        ["growth", ..] => growth::measure(false, &numbers(&words[1..])).await,
+        // Parts of the former, in a process of their own.
+        ["fold", store] => growth::fold(store).await,
+        ["start", store] => growth::start(store).await,
+        _ => first_figures().await,
+    }
+}
+
+fn numbers(words: &[String]) -> Vec<u64> {
+    words.iter().map(|word| word.replace('_', "").parse().unwrap()).collect()
+}
+
+async fn first_figures() {
     let disk = bare_fsync();
     say(&format!("bare 4 KiB write + fdatasync: p50 {} p99 {}", ms(disk.0), ms(disk.1)));
     let mut engines =
