@@ -3,7 +3,8 @@
 //! Rebuilding never reacts, so a new rule does nothing about what happened before it.
 //! An operator names it, and it sees the whole local history in slices, each one
 //! transaction. What a reader would get wrong: nothing remembers how far it came. It
-//! is run again from the start, because a command handled twice yields nothing.
+//! is run again from the start: a command handled twice yields nothing, and what a fact
+//! has caused on a stream it does not cause there again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -86,10 +87,15 @@ fn asking(rule: &'static str, asked: Arc<[(Fact, Act)]>, known: Arc<BTreeSet<Ent
         Box::pin(async move {
             let (before, mut refused) = (unit.sequence(), 0u64);
             for (fact, act) in asked.iter() {
-                let Some(refusal) = unit.issue(rule, fact, 1, act).await? else { continue };
-                refused += 1;
-                if !known.contains(&fact.at) {
-                    unit.record_refused(rule, &refusal).await?;
+                match unit.issue(rule, fact, 1, act).await? {
+                    Ok(()) if unit.caused_before().await? => unit.discard(),
+                    Ok(()) => unit.accept(),
+                    Err(refusal) => {
+                        refused += 1;
+                        if !known.contains(&fact.at) {
+                            unit.record_refused(rule, &refusal).await?;
+                        }
+                    }
                 }
             }
             unit.react().await?;

@@ -5,7 +5,8 @@ use kernel::{Actor, Code, Fact, Refusal};
 use crate::{
     Answer, Setting, StoreError,
     intake::{Event, Intake},
-    unit::{Act, Stop, Unit},
+    log,
+    unit::{Act, Stop, Unit, unreadable},
 };
 
 /// One rule. It looks at the fact alone; what it issues is decided like any
@@ -32,22 +33,56 @@ impl Unit<'_> {
             for (fact, depth) in unseen {
                 for rule in self.setting.reactions.iter() {
                     let Some(act) = (rule.on)(&fact, self.setting) else { continue };
-                    if let Some(refusal) = self.issue(rule.name, &fact, depth + 1, &act).await? {
-                        self.record_refused(rule.name, &refusal).await?;
-                    }
+                    let outcome = self.issue(rule.name, &fact, depth + 1, &act).await?;
+                    self.settle(rule.name, outcome).await?;
                 }
             }
         }
     }
 
-    /// Runs what a rule issues on a fact; the refusal, if it is refused.
+    /// Keeps what came of a rule's command, or records that it was refused.
+    async fn settle(&mut self, rule: &str, outcome: Result<(), Refusal>) -> Result<(), Stop> {
+        match outcome {
+            Ok(()) => {
+                self.accept();
+                Ok(())
+            }
+            Err(refusal) => self.record_refused(rule, &refusal).await,
+        }
+    }
+
+    /// Whether what lies on top of the stack came of the same fact before: the same kind
+    /// of event on the same stream. A rule that is run again must not ask again for what
+    /// has been overtaken since.
+    pub(crate) async fn caused_before(&mut self) -> Result<bool, Stop> {
+        let Some((top, below)) = self.stack.split_last() else { return Ok(false) };
+        let same = |old: &Fact, new: &Fact| {
+            old.stream == new.stream && old.kind == new.kind && old.causation == new.causation
+        };
+        let news: Vec<Fact> = top.entries.iter().map(|entry| entry.fact.clone()).collect();
+        let mut before = below.iter().flat_map(|delta| &delta.entries);
+        if before.any(|old| news.iter().any(|new| same(&old.fact, new))) {
+            return Ok(true);
+        }
+        for new in news {
+            for bytes in log::stream(self.conn, &new.stream).await? {
+                if same(&Fact::of_entry(&bytes).map_err(unreadable)?.0, &new) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Runs what a rule issues on a fact. What comes of it lies on top of the stack, for
+    /// the caller to accept or discard; of a refused command nothing does.
     pub(crate) async fn issue(
         &mut self,
         rule: &str,
         fact: &Fact,
         depth: u32,
         act: &Act,
-    ) -> Result<Option<Refusal>, Stop> {
+    ) -> Result<Result<(), Refusal>, Stop> {
         self.actor = Actor::system();
         self.act_date = None;
         self.cause = Some(fact.at.clone());
@@ -59,20 +94,17 @@ impl Unit<'_> {
             act(self).await
         };
         match outcome {
-            Ok(_) => {
-                self.accept();
-                Ok(None)
-            }
+            Ok(_) => Ok(Ok(())),
             // What is not folded again yet is no reason against it: all comes once more.
             Err(Stop::Refused(refusal)) if refusal.code != Code::Rebuilding => {
                 self.discard();
-                Ok(Some(refusal))
+                Ok(Err(refusal))
             }
             // What one rule can't do must not stop what others sent.
             Err(Stop::Failed(StoreError::Unfit(why))) => {
                 tracing::error!(rule, why, "a reaction failed");
                 self.discard();
-                Ok(Some(Code::Internal.into()))
+                Ok(Err(Code::Internal.into()))
             }
             Err(failed) => Err(failed),
         }

@@ -492,7 +492,28 @@ async fn a_new_rule_does_nothing_until_it_is_back_filled_and_then_once(store: Te
     assert_eq!(after.check_views().await.unwrap(), None);
 }
 
+/// On an addition of 200, "b" is tripled: a command that would yield more every time.
+fn triple(fact: &Fact, _: &Setting) -> Option<event_store::Act> {
+    let Ok(Event::Added { by: 200 }) = fact.read::<Event>() else { return None };
+    Some(adding("dddddddd-b", Event::Tripled))
+}
+
+async fn what_a_fact_has_caused_it_does_not_cause_again(store: TestStore) {
+    let rules = Arc::new([Reaction { name: "triple", on: triple }]);
+    let ruled = Setting { reactions: rules, ..office(&store, "1", &Arc::default()) };
+    let before = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
+    add(&before, "dddddddd-b", 1).await.unwrap();
+    add(&before, "dddddddd-a", 200).await.unwrap();
+    let after = reopened(before, ruled).await;
+    add(&after, "dddddddd-c", 200).await.unwrap();
+    assert_eq!(first_form(&after, "dddddddd-b").await, Some(3), "the new fact, at once");
+    assert_eq!(after.backfill("triple").await.unwrap().recorded, 1);
+    assert_eq!(after.backfill("triple").await.unwrap().recorded, 0);
+    assert_eq!(first_form(&after, "dddddddd-b").await, Some(9), "each of the two facts once");
+}
+
 testkit::on_both_engines! {
+    what_a_fact_has_caused_it_does_not_cause_again
     a_new_store_needs_no_rebuild
     a_changed_view_is_folded_again_and_the_old_rows_go
     until_the_swap_the_old_rows_are_served_and_the_writer_goes_on
