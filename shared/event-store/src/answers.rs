@@ -41,7 +41,7 @@ pub(crate) type Given = HashMap<String, (Hash, Answer)>;
 pub(crate) async fn given(conn: &mut Conn, scopes: &[&str]) -> Result<Given, StoreError> {
     let mut given = Given::new();
     for scopes in scopes.chunks(log::MOST_KEYS) {
-        let names = log::places(scopes.len(), 1);
+        let names = log::places(conn, scopes.len(), 1);
         let asked = scopes.iter().chain(std::iter::repeat(&scopes[0])).take(names.len());
         let sql = format!(
             "SELECT scope, body_hash, status, etag, body FROM answers WHERE scope IN ({})",

@@ -307,6 +307,12 @@ impl Conn {
         })
     }
 
+    /// How the `n`th argument is written in a statement that has many of them. SQLite
+    /// looks for the name of a numbered one among all names, so there it has none.
+    pub(crate) fn place(&self, n: usize) -> String {
+        if matches!(self, Self::Sqlite(_)) { "?".to_owned() } else { format!("${n}") }
+    }
+
     /// Begins a transaction that will write.
     pub async fn begin(&mut self) -> Result<(), StoreError> {
         let sql = if matches!(self, Self::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };

@@ -183,7 +183,7 @@ async fn many(
         let take = 1 << rows.len().min(MOST_ROWS).ilog2();
         let args: Vec<Arg> = rows.drain(..take).flatten().collect();
         let row = |at: usize| {
-            let places: Vec<_> = (1..=columns).map(|c| format!("${}", at * columns + c)).collect();
+            let places: Vec<_> = (1..=columns).map(|c| conn.place(at * columns + c)).collect();
             format!("({})", places.join(","))
         };
         let places: Vec<_> = (0..take).map(row).collect();

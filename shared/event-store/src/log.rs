@@ -152,11 +152,13 @@ pub(crate) async fn kept_rows_at(
     let mut found = Layer::new();
     for (view, keys) in by_view {
         for keys in keys.chunks(MOST_KEYS) {
-            let names = places(keys.len(), 3);
+            let names = places(conn, keys.len(), 3);
             let count = names.len();
             let sql = format!(
-                "SELECT key, body FROM {} WHERE generation = $1 AND view = $2 AND key IN ({})",
+                "SELECT key, body FROM {} WHERE generation = {} AND view = {} AND key IN ({})",
                 kept.table,
+                conn.place(1),
+                conn.place(2),
                 names.join(",")
             );
             let padded = keys.iter().chain(std::iter::repeat(&keys[0])).take(count);
@@ -174,11 +176,11 @@ pub(crate) async fn kept_rows_at(
 /// The most keys that one statement asks for.
 pub(crate) const MOST_KEYS: usize = 64;
 
-/// The places of a list of keys, `$first …`: 1, 8 or 64 of them, so that there are
+/// The places of a list of keys from the `first` on: 1, 8 or 64 of them, so that there are
 /// few distinct statements. The places left over ask for a key once more.
-pub(crate) fn places(keys: usize, first: usize) -> Vec<String> {
+pub(crate) fn places(conn: &Conn, keys: usize, first: usize) -> Vec<String> {
     let count = [1, 8, MOST_KEYS].into_iter().find(|size| *size >= keys).unwrap_or(MOST_KEYS);
-    (first..first + count).map(|at| format!("${at}")).collect()
+    (first..first + count).map(|at| conn.place(at)).collect()
 }
 
 pub(crate) async fn view_rows(
