@@ -42,12 +42,11 @@ pub(crate) struct Fold {
     known: Layer,
     /// Whether a row that is in neither is known not to be there.
     complete: bool,
-    changed_bytes: usize,
-    known_bytes: usize,
 }
 
-/// How many changed rows wait at most for one writing.
-const MOST_CHANGED: usize = 1_000;
+/// How many changed rows wait for one writing, about: a row that changes again and again
+/// is written once, but the writer is taken for as long as a writing lasts.
+const MOST_CHANGED: usize = 4_000;
 /// How many bytes of them.
 const MOST_CHANGED_BYTES: usize = 2 << 20;
 /// How many bytes of rows stay in memory between the writings.
@@ -59,7 +58,7 @@ impl Fold {
     /// A fold over the rows of `kept`; `empty` if there are none yet.
     pub(crate) fn over(views: Arc<[Arc<dyn View>]>, kept: Kept, empty: bool) -> Self {
         let (changed, known) = (Layer::new(), Layer::new());
-        Self { views, kept, changed, known, complete: empty, changed_bytes: 0, known_bytes: 0 }
+        Self { views, kept, changed, known, complete: empty }
     }
 
     /// Takes facts in, in their order.
@@ -73,7 +72,6 @@ impl Fold {
                         Err(FoldError::Missing(keys)) => {
                             let keys = self.missed(keys, &facts[at..]);
                             let found = log::kept_rows_at(conn, self.kept, keys).await?;
-                            self.known_bytes += bytes(&found);
                             self.known.extend(found);
                         }
                         Err(error) => {
@@ -82,7 +80,6 @@ impl Fold {
                         }
                     }
                 };
-                self.changed_bytes += bytes(&written);
                 self.changed.extend(written);
             }
         }
@@ -113,16 +110,15 @@ impl Fold {
 
     /// Whether it is time to write.
     pub(crate) fn is_full(&self) -> bool {
-        self.changed.len() >= MOST_CHANGED || self.changed_bytes >= MOST_CHANGED_BYTES
+        self.changed.len() >= MOST_CHANGED || bytes(&self.changed) >= MOST_CHANGED_BYTES
     }
 
     /// What had changed is written.
     pub(crate) fn written(&mut self) {
-        self.known_bytes += std::mem::take(&mut self.changed_bytes);
         self.known.append(&mut self.changed);
-        if self.known_bytes > MOST_KNOWN_BYTES {
+        if bytes(&self.known) > MOST_KNOWN_BYTES {
             self.known.clear();
-            (self.known_bytes, self.complete) = (0, false);
+            self.complete = false;
         }
     }
 }

@@ -73,7 +73,7 @@ async fn woven(conn: &mut Conn, own: &[Row], received: &[Row]) -> Result<Vec<Fac
             if row.count(1)? >= sequence {
                 break;
             }
-            facts.extend(if row.int(2)? == 1 { Some(fact_of(row, 3)?) } else { None });
+            facts.extend(taken_in_here(row)?);
             taken_in.next();
         }
         if row.int(2)? > 0 {
@@ -87,9 +87,14 @@ async fn woven(conn: &mut Conn, own: &[Row], received: &[Row]) -> Result<Vec<Fac
         }
     }
     for row in taken_in {
-        facts.extend(if row.int(2)? == 1 { Some(fact_of(row, 3)?) } else { None });
+        facts.extend(taken_in_here(row)?);
     }
     Ok(facts)
+}
+
+/// The fact of a received entry, if it was folded behind the marker that took it in.
+fn taken_in_here(row: &Row) -> Result<Option<Fact>, StoreError> {
+    if row.int(2)? == 1 { fact_of(row, 3).map(Some) } else { Ok(None) }
 }
 
 /// What a `Folded` marker folded late.

@@ -88,6 +88,25 @@ struct Hand {
     padding: usize,
 }
 
+/// A hand whose gate is shut; it opens at the latest when the test ends, however it ends.
+struct Shut(Arc<Hand>);
+
+impl Shut {
+    fn at(sequence: u64, padding: usize) -> Self {
+        Self(Arc::new(Hand { gate: Some(sequence), padding, ..Hand::default() }))
+    }
+
+    fn open(&self) {
+        self.0.open.send_replace(true);
+    }
+}
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
 /// Totals by stream, and one row in which the order of all facts shows.
 struct Totals {
     schema: &'static str,
@@ -309,8 +328,8 @@ async fn a_changed_view_is_folded_again_and_the_old_rows_go(store: TestStore) {
 async fn until_the_swap_the_old_rows_are_served_and_the_writer_goes_on(store: TestStore) {
     let before = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
     history(&before, 3, 1).await;
-    let hand = Arc::new(Hand { gate: Some(2), ..Hand::default() });
-    let after = reopened(before, office(&store, "1b", &hand)).await;
+    let hand = Shut::at(2, 0);
+    let after = reopened(before, office(&store, "1b", &hand.0)).await;
     let old: Option<u64> = first_form(&after, "dddddddd-0").await;
     assert_eq!((old, after.rebuilding().is_some()), (Some(1), true));
     // A row that the new fold does not read waits; what has no row yet goes on.
@@ -320,7 +339,7 @@ async fn until_the_swap_the_old_rows_are_served_and_the_writer_goes_on(store: Te
     assert_eq!(refused.code, Code::Rebuilding);
     add_plain(&after).await;
     assert!(matches!(after.check_views().await, Err(StoreError::Rebuilding)));
-    hand.open.send_replace(true);
+    hand.open();
     after.settled().await.unwrap();
     add(&after, "dddddddd-0", 1).await.unwrap();
     assert_eq!(second_form(&after, "dddddddd-0").await.unwrap().unwrap().total, 2);
@@ -345,11 +364,11 @@ async fn what_comes_in_meanwhile_is_never_stored_unfolded(store: TestStore) {
     let before = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
     receive(&before, vec![foreign(1, Event::Added { by: 5 })]).await.unwrap();
     add(&before, "dddddddd-a", 1).await.unwrap();
-    let hand = Arc::new(Hand { gate: Some(2), ..Hand::default() });
-    let after = reopened(before, office(&store, "2", &hand)).await;
+    let hand = Shut::at(2, 0);
+    let after = reopened(before, office(&store, "2", &hand.0)).await;
     let second = || vec![foreign(2, Event::Added { by: 6 })];
     assert_eq!(receive(&after, second()).await.unwrap_err().code, Code::Rebuilding);
-    hand.open.send_replace(true);
+    hand.open();
     after.settled().await.unwrap();
     receive(&after, second()).await.unwrap();
     assert_eq!(second_form(&after, "cccccccc-x").await.unwrap().unwrap().total, 11);
@@ -359,8 +378,8 @@ async fn what_comes_in_meanwhile_is_never_stored_unfolded(store: TestStore) {
 async fn a_rebuild_that_ends_half_way_goes_on_where_it_was(store: TestStore) {
     let before = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
     history(&before, 600, 1).await;
-    let shut = Arc::new(Hand { gate: Some(550), padding: 5_000, ..Hand::default() });
-    let half = reopened(before, office(&store, "2", &shut)).await;
+    let shut = Shut::at(550, 5_000);
+    let half = reopened(before, office(&store, "2", &shut.0)).await;
     while written_up_to(&store).await != 500 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -368,7 +387,7 @@ async fn a_rebuild_that_ends_half_way_goes_on_where_it_was(store: TestStore) {
     assert_eq!(served, (1, 601), "the old rows are whole");
     let again = Arc::new(Hand { padding: 5_000, ..Hand::default() });
     drop(half);
-    shut.open.send_replace(true);
+    shut.open();
     let resumed = opened(office(&store, "2", &again)).await;
     resumed.settled().await.unwrap();
     assert_eq!(again.early.load(Ordering::SeqCst), 0, "the first slice is not folded again");
@@ -379,13 +398,13 @@ async fn a_rebuild_that_ends_half_way_goes_on_where_it_was(store: TestStore) {
 async fn a_rebuild_of_other_views_is_not_gone_on_with(store: TestStore) {
     let before = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
     history(&before, 600, 1).await;
-    let shut = Arc::new(Hand { gate: Some(550), padding: 5_000, ..Hand::default() });
-    let half = reopened(before, office(&store, "2", &shut)).await;
+    let shut = Shut::at(550, 5_000);
+    let half = reopened(before, office(&store, "2", &shut.0)).await;
     while written_up_to(&store).await != 500 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(half);
-    shut.open.send_replace(true);
+    shut.open();
     let anew = opened(office(&store, "3", &Arc::default())).await;
     anew.settled().await.unwrap();
     let row = second_form(&anew, "dddddddd-7").await.unwrap();
@@ -463,6 +482,23 @@ async fn commands_go_on_while_the_views_are_folded_again(store: TestStore) {
     assert_eq!(office.check_views().await.unwrap(), None);
 }
 
+async fn a_check_names_a_row_that_is_missing_or_too_many(store: TestStore) {
+    let office = Office::open(office(&store, "1", &Arc::default())).await.unwrap();
+    history(&office, 2, 1).await;
+    let mut other = Conn::open_reader_writable(&store.engine).await.unwrap();
+    let rename = "UPDATE view_rows SET key = $1 WHERE view = 'totals' AND key = $2";
+    let (right, wrong) = ("tally/dddddddd-1", "tally/dddddddd-9");
+    other.exec(rename, vec![wrong.into(), right.into()]).await.unwrap();
+    let extra = office.check_views().await.unwrap().unwrap();
+    assert_eq!((extra.key.as_str(), extra.fresh), (wrong, None));
+    let delete = "DELETE FROM view_rows WHERE key = $1";
+    other.exec(delete, vec![wrong.into()]).await.unwrap();
+    let missing = office.check_views().await.unwrap().unwrap();
+    assert_eq!((missing.key.as_str(), missing.stored), (right, None));
+    office.refold().await.unwrap();
+    assert_eq!(office.check_views().await.unwrap(), None);
+}
+
 /// On an addition of 100, "a" is noted; on "dddddddd-bad", a stream that is empty.
 fn note_hundreds(fact: &Fact, _: &Setting) -> Option<event_store::Act> {
     let Ok(Event::Added { by: 100 }) = fact.read::<Event>() else { return None };
@@ -524,5 +560,6 @@ testkit::on_both_engines! {
     rows_that_do_not_fit_in_memory_are_read_back
     the_local_order_is_kept_whatever_comes_in
     commands_go_on_while_the_views_are_folded_again
+    a_check_names_a_row_that_is_missing_or_too_many
     a_new_rule_does_nothing_until_it_is_back_filled_and_then_once
 }
