@@ -13,14 +13,17 @@ use serde_json::Value;
 /// Who may know whom. A crate that is not listed may know nobody.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kernel", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["kernel"]),
     ("policy", &["kernel"]),
     ("domain", &["kernel"]),
-    ("event-store", &["kernel"]),
-    ("messaging", &["kernel", "domain", "event-store"]),
+    ("event-store", &["kernel", "telemetry"]),
+    ("messaging", &["kernel", "domain", "event-store", "telemetry"]),
     ("access", &["kernel", "domain", "event-store"]),
-    ("web", &["kernel", "domain", "event-store", "access", "messaging"]),
-    ("desks", &["kernel", "domain", "policy", "event-store", "access", "messaging", "web"]),
+    ("web", &["kernel", "domain", "event-store", "access", "messaging", "telemetry"]),
+    (
+        "desks",
+        &["kernel", "domain", "policy", "event-store", "access", "messaging", "telemetry", "web"],
+    ),
     ("process", &["desks", "event-store", "kernel", "messaging", "telemetry", "web"]),
     ("testkit", &["kernel", "event-store"]),
     ("city", &["desks", "event-store", "kernel", "process", "web"]),

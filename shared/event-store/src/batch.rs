@@ -31,6 +31,8 @@ pub(crate) struct Head {
 /// An own entry, ready to be stored.
 #[derive(Debug)]
 pub(crate) struct NewEntry {
+    /// Whose request it was, if that is traced.
+    pub(crate) caller: Option<telemetry::way::Caller>,
     pub(crate) fact: Fact,
     pub(crate) hash: Hash,
     pub(crate) bytes: Vec<u8>,

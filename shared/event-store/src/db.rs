@@ -36,7 +36,7 @@ pub enum Engine {
 
 impl Engine {
     /// Takes the store for this process; PostgreSQL has its advisory lock instead.
-    pub(crate) fn lock(&self) -> Result<Option<std::fs::File>, StoreError> {
+    pub fn lock(&self) -> Result<Option<std::fs::File>, StoreError> {
         let Self::Sqlite(folder) = self else { return Ok(None) };
         let unfit = |error| StoreError::Unfit(format!("{}: {error}", folder.display()));
         std::fs::create_dir_all(folder).map_err(unfit)?;

@@ -32,7 +32,7 @@ pub use answers::{Answer, Idempotency};
 pub use backfill::Backfilled;
 pub use check::Difference;
 pub use db::{Engine, StoreError};
-pub use office::{Office, Outcome};
+pub use office::{Condition, Office, Outcome};
 pub use reaction::Reaction;
 pub use readers::{Reader, Readers};
 pub use rebuild::Progress;

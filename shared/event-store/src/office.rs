@@ -1,11 +1,15 @@
 //! The handle of one office's store.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use kernel::{Actor, Day, Refusal, refusal::Code};
+use telemetry::{figures::Figures, way};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -21,6 +25,17 @@ use crate::{
 /// What a command comes to.
 pub type Outcome = Result<Answer, Refusal>;
 
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The last commit went through.
+    Sound,
+    /// There was no space for the last one; reading goes on.
+    Full,
+    /// The disk or the connection failed, and the store is not open again yet.
+    Stopped,
+}
+
 /// How many commands may wait.
 const QUEUE: usize = 1024;
 
@@ -33,6 +48,8 @@ pub struct Office {
     hold: Arc<RwLock<Option<Code>>>,
     commits: Arc<AtomicU64>,
     progress: Arc<watch::Sender<Option<Progress>>>,
+    condition: watch::Receiver<Condition>,
+    figures: Arc<Figures>,
 }
 
 impl std::fmt::Debug for Office {
@@ -53,6 +70,8 @@ impl Office {
         let commits = Arc::new(AtomicU64::new(0));
         let stale = open.stale;
         let progress = Arc::new(watch::Sender::new(stale.then(Progress::default)));
+        let figures = Arc::new(Figures::new(setting.office.as_str()));
+        let (condition_out, condition) = watch::channel(Condition::Sound);
         let writer = Writer {
             setting: setting.clone(),
             jobs: queue,
@@ -60,10 +79,12 @@ impl Office {
             hold: hold.clone(),
             commits: commits.clone(),
             progress: progress.clone(),
+            condition: condition_out,
+            figures: figures.clone(),
             open: Some(open),
         };
         tokio::spawn(writer.run());
-        let office = Self { setting, jobs, head, hold, commits, progress };
+        let office = Self { setting, jobs, head, hold, commits, progress, condition, figures };
         let rebuild = office.fold();
         if stale {
             tokio::spawn(rebuild.run());
@@ -86,6 +107,22 @@ impl Office {
     /// How many transactions were committed since the store was opened.
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How the store is.
+    pub fn condition(&self) -> Condition {
+        *self.condition.borrow()
+    }
+
+    /// How many commands wait for the writer, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let most = self.jobs.max_capacity();
+        (most - self.jobs.capacity(), most)
+    }
+
+    /// What is counted.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// Wakes whoever waits for new entries.
@@ -183,22 +220,30 @@ impl Office {
         work: Work,
         wait: bool,
     ) -> Outcome {
+        let by = if wait { "system" } else { "person" };
         let (reply, answer) = oneshot::channel();
-        let job = Job { actor, act_date, key, work, reply };
-        if wait {
-            self.jobs.send(job).await.map_err(|_| Refusal::new(Code::Stopped))?;
+        let job = Job { actor, act_date, key, work, caller: way::caller(), reply };
+        let queued = if wait {
+            self.jobs.send(job).await.map_err(|_| Code::Stopped)
         } else {
             self.jobs.try_send(job).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Refusal::new(Code::Busy),
-                mpsc::error::TrySendError::Closed(_) => Refusal::new(Code::Stopped),
-            })?;
-        }
-        answer.await.unwrap_or_else(|_| Err(Code::Stopped.into()))
+                mpsc::error::TrySendError::Full(_) => Code::Busy,
+                mpsc::error::TrySendError::Closed(_) => Code::Stopped,
+            })
+        };
+        let outcome = match queued {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(Code::Stopped.into())),
+            Err(code) => Err(code.into()),
+        };
+        self.figures.commanded(by, outcome.as_ref().err().map_or("done", |no| no.code.slug()));
+        outcome
     }
 
     /// A reading connection.
     pub async fn reader(&self) -> Result<Reader, StoreError> {
+        let began = Instant::now();
         let mut reader = self.setting.readers.take(&self.setting.engine).await?;
+        self.figures.waited(began.elapsed());
         reader.rebuilding = self.rebuilding().is_some();
         Ok(reader)
     }

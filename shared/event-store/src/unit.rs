@@ -105,6 +105,7 @@ pub struct Unit<'w> {
     pub(crate) actor: Actor,
     pub(crate) act_date: Option<Day>,
     pub(crate) cause: Option<EntryRef>,
+    pub(crate) caller: Option<telemetry::way::Caller>,
     pub(crate) depth: u32,
     pub(crate) now: Timestamp,
     /// Whether the views are folded again.
@@ -122,6 +123,7 @@ impl<'w> Unit<'w> {
             actor: Actor::system(),
             act_date: None,
             cause: None,
+            caller: None,
             depth: 0,
             now: setting.clock.now(),
             rebuilding: false,
@@ -318,7 +320,7 @@ impl<'w> Unit<'w> {
             counter: fact.lane,
             hash,
         };
-        let (now, depth) = (self.now, self.depth);
+        let (now, depth, caller) = (self.now, self.depth, self.caller);
         let top = self.top();
         top.head.sequence = fact.at.sequence;
         top.head.recorded = now;
@@ -326,7 +328,7 @@ impl<'w> Unit<'w> {
         if folds {
             top.unseen.push((fact.clone(), depth));
         }
-        top.entries.push(NewEntry { fact, hash, bytes });
+        top.entries.push(NewEntry { caller, fact, hash, bytes });
         Ok(())
     }
 

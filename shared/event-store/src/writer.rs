@@ -9,7 +9,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kernel::{Actor, Day, Refusal, refusal::Code};
@@ -18,12 +18,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     Setting, StoreError,
     answers::{self, Answer, Given, Idempotency},
-    batch::{Committed, Head},
+    batch::{Committed, Delta, Head},
     db::Conn,
     flush, log,
+    office::Condition,
     rebuild::{self, Progress},
     served::{self, Served},
     unit::{Act, LaneHead, Stop, Unit},
+};
+use telemetry::{
+    figures::Figures,
+    way::{self, Caller, Step},
 };
 
 /// The most commands in one transaction.
@@ -45,6 +50,7 @@ pub(crate) struct Job {
     pub(crate) act_date: Option<Day>,
     pub(crate) key: Option<Idempotency>,
     pub(crate) work: Work,
+    pub(crate) caller: Option<Caller>,
     pub(crate) reply: oneshot::Sender<Result<Answer, Refusal>>,
 }
 
@@ -56,6 +62,8 @@ pub(crate) struct Writer {
     pub(crate) hold: Arc<RwLock<Option<Code>>>,
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) progress: Arc<watch::Sender<Option<Progress>>>,
+    pub(crate) condition: watch::Sender<Condition>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) open: Option<Opened>,
 }
 
@@ -78,7 +86,10 @@ impl Writer {
         loop {
             let Some(mut open) = self.open.take() else {
                 match Opened::open(&self.setting).await {
-                    Ok(open) => self.open = Some(open),
+                    Ok(open) => {
+                        self.condition.send_replace(Condition::Sound);
+                        self.open = Some(open);
+                    }
                     Err(error) => {
                         tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "the store does not open");
                         self.answer_stopped();
@@ -93,6 +104,7 @@ impl Writer {
             match self.serve(&mut open).await {
                 None => return open.conn.close().await,
                 Some(error) => {
+                    self.condition.send_replace(Condition::Stopped);
                     tracing::error!(office = %self.setting.office, error = &error as &dyn std::error::Error, "the office stops and recovers from disk");
                     open.conn.close().await;
                 }
@@ -150,6 +162,9 @@ impl Writer {
                 None
             }
             Err(error) => {
+                if matches!(error, StoreError::Full) {
+                    self.condition.send_replace(Condition::Full);
+                }
                 let (code, fatal) = match &error {
                     StoreError::Full => (Code::DiskFull, false),
                     StoreError::Statement(_) | StoreError::Unfit(_) => (Code::Internal, false),
@@ -181,6 +196,7 @@ impl Writer {
         let keys: Vec<&str> =
             jobs.iter().filter_map(|job| job.key.as_ref()).map(|key| key.scope.as_str()).collect();
         let given = answers::given(&mut open.conn, &keys).await?;
+        let began = Instant::now();
         let mut unit = Unit::new(&self.setting, &mut open.conn, &open.committed);
         unit.rebuilding = self.progress.borrow().is_some();
         for job in jobs {
@@ -214,6 +230,7 @@ impl Writer {
         flush::flush(&mut open.conn, &batch, open.fence, open.committed.generation).await?;
         open.conn.commit().await.map_err(as_broken)?;
         self.commits.fetch_add(1, Ordering::Relaxed);
+        self.committed(&batch, jobs.len(), began);
         self.setting.clock.drive(batch.head.recorded);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
@@ -252,6 +269,7 @@ impl Writer {
         unit.actor = job.actor.clone();
         unit.act_date = job.act_date;
         unit.cause = None;
+        unit.caller = job.caller;
         unit.depth = 0;
         unit.push();
         let outcome = match act(unit).await {
@@ -267,6 +285,25 @@ impl Writer {
             unit.stack.truncate(1);
         }
         outcome
+    }
+}
+
+impl Writer {
+    /// Says what was committed to whoever counts or traces it.
+    fn committed(&self, batch: &Delta, commands: usize, began: Instant) {
+        self.figures.committed(commands);
+        if *self.condition.borrow() != Condition::Sound {
+            self.condition.send_replace(Condition::Sound);
+        }
+        if way::is_on() {
+            let office = self.setting.office.as_str();
+            for new in &batch.entries {
+                way::passed(Step::Record, &new.fact, office, began, new.caller);
+            }
+            for new in batch.received.iter().filter(|new| new.folded) {
+                way::passed(Step::Fold, &new.fact, office, began, None);
+            }
+        }
     }
 }
 

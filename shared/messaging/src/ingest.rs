@@ -18,6 +18,7 @@ use std::{
 use domain::directory::{Member, Seat};
 use event_store::{Office, Setting, StoreError};
 use kernel::{Code, OfficeId, entry, sign::Hash};
+use telemetry::way::{self, Step};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -138,7 +139,13 @@ impl Ingest {
             }
             Err(code) => return Ok(self.refuse(code, held)),
         };
-        self.publish(desk, held, accepted).await
+        let began = Instant::now();
+        let answer = self.publish(desk, held, accepted).await?;
+        if answer.answer == "held" {
+            let city = self.office.setting().office.as_str();
+            way::travelled(Step::Ingest, items.iter().copied(), city, began);
+        }
+        Ok(answer)
     }
 
     fn refuse(&self, code: &'static str, held: Held) -> Answer {

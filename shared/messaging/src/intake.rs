@@ -8,12 +8,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::directory::{Event as DirectoryEvent, Member};
 use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
 use kernel::{Code, Fact, OfficeId, Refusal, entry};
+use telemetry::way::{self, Step};
 
 use crate::{
     counters::Counters,
@@ -61,6 +62,7 @@ impl Intake {
         if messages.is_empty() {
             return Ok(Ok(0));
         }
+        let began = Instant::now();
         let bytes = messages.iter().map(|message| message.payload.to_vec()).collect();
         let taken = if behind {
             self.aside = true;
@@ -70,6 +72,8 @@ impl Intake {
         };
         match taken {
             Ok(()) => {
+                let came = messages.iter().map(|message| message.payload.as_ref());
+                way::travelled(Step::Intake, came, self.office.setting().office.as_str(), began);
                 self.reader.done().await?;
                 Ok(Ok(messages.len()))
             }

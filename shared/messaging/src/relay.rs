@@ -4,11 +4,12 @@
 //! word, asked for at every connect and every minute; from it alone the relay
 //! knows what to send, so a hub that was wiped or put back gets everything again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use event_store::{Office, Reader, Setting, StoreError, log};
 use kernel::{EntryRef, Fact, OfficeId, entry, refusal::Code, sign::Hash};
 use serde::{Deserialize, Serialize};
+use telemetry::way::{self, Step};
 
 use crate::{
     keys::{Keys, SentUpTo},
@@ -103,6 +104,7 @@ impl Relay {
         };
         let epoch = self.office.setting().epoch;
         self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash })?;
+        let began = Instant::now();
         let body = entry::frame(batch.iter().map(|(_, _, bytes)| bytes.as_slice()));
         let answer = match self.ask(body).await {
             Ok(answer) => answer,
@@ -114,6 +116,9 @@ impl Relay {
         match answer.answer.as_str() {
             "held" if answer.sequence == last => {
                 self.held = Some(last);
+                let sent = batch.iter().map(|(_, _, bytes)| bytes.as_slice());
+                let office = self.office.setting().office.as_str();
+                way::travelled(Step::Relay, sent, office, began);
                 Ok(Turn::Sent)
             }
             "held" => {
