@@ -1,4 +1,4 @@
-//! What the office says of itself: health, neighbours, its views, a demo's clock.
+//! What the office says of itself: the directory, neighbours, its views, a demo's clock.
 
 use std::sync::Arc;
 
@@ -23,13 +23,6 @@ use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/health/live", Who::Public, ["存活", "The process lives"], live),
-        get(
-            "/health/ready",
-            Who::Public,
-            ["就绪", "Whether the office records, and its link to the hub"],
-            ready,
-        ),
         get("/api/offices", Who::SignedIn, ["单位名录", "The directory"], offices),
         get(
             "/api/neighbours",
@@ -62,20 +55,6 @@ pub fn routes() -> Vec<Route> {
             drive,
         ),
     ]
-}
-
-async fn live() -> Response {
-    Json(json!({"status": "live"})).into_response()
-}
-
-async fn ready(State(seat): State<Arc<Seat>>) -> Response {
-    let status = seat.office.refusing().map_or("ready", Code::slug);
-    let link = if seat.link.is_up() { "up" } else { "down" };
-    let unsent = seat.office.head().saturating_sub(seat.link.held());
-    let rebuilding = seat.office.rebuilding();
-    Json(json!({"status": status, "link": link, "unsent": unsent, "demo": seat.pin.demo,
-        "rebuilding": rebuilding}))
-    .into_response()
 }
 
 async fn all_neighbours(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {

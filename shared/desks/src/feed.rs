@@ -135,6 +135,7 @@ struct Live {
     after: Cursor,
     ready: std::collections::VecDeque<(Cursor, Value)>,
     caught_up: bool,
+    _place: web::room::Place,
 }
 
 async fn feed(
@@ -148,8 +149,9 @@ async fn feed(
         Some(id) => cursor(&seat, "Last-Event-ID", id)?,
         None => cursor(&seat, "after", &query.after)?,
     };
-    let live =
-        Live { seat, caller, after, ready: std::collections::VecDeque::new(), caught_up: false };
+    let place = seat.room.feed()?;
+    let ready = std::collections::VecDeque::new();
+    let live = Live { seat, caller, after, ready, caught_up: false, _place: place };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))

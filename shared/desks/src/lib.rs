@@ -16,6 +16,7 @@ pub mod founding;
 pub mod joining;
 pub mod listing;
 mod loops;
+pub mod operations;
 pub mod organizations;
 pub mod papers;
 pub mod people;

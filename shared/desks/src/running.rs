@@ -18,12 +18,12 @@ use messaging::{
     relay::{self, Relay},
 };
 use tokio::{net::TcpListener, sync::watch};
-use web::{LinkState, Route, Seat, client::Client, routes::router, serve::serve};
+use web::{LinkState, Route, Seat, client::Client, room::Room, routes::router, serve::serve};
 
 use crate::{
     founding::{self, Opened, Way},
     joining::{Membership, OfficeConfig, join, join_by_files},
-    loops,
+    loops, operations,
     reactions::REACTIONS,
 };
 
@@ -88,6 +88,7 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         tasks.spawn(first_things_later(seat.clone(), config, membership));
     }
     loops::spawn(&opened, &seat, relay, &mut tasks)?;
+    operations::open(&seat);
     let listener = TcpListener::bind(&opened.config.listen).await;
     let listener = listener.map_err(|error| format!("{}: {error}", opened.config.listen))?;
     let name = &opened.membership.seat.name;
@@ -201,6 +202,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
+        room: Room::default(),
         stopping: process.stopping.clone(),
     })
 }

@@ -11,8 +11,8 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, divisions, feed, filings, findings, organizations, papers, people, rectifications,
-    results, reviews, rounds, sign_in, targets,
+    about, divisions, feed, filings, findings, operations, organizations, papers, people,
+    rectifications, results, reviews, rounds, sign_in, targets,
 };
 
 /// The views of every office.
@@ -34,6 +34,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
 /// The routes of every office.
 pub fn common_routes() -> Vec<Route> {
     let mut routes = about::routes();
+    routes.extend(operations::routes());
     routes.extend(sign_in::routes());
     routes.extend(people::routes());
     routes.extend(feed::routes());

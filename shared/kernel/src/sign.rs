@@ -1,6 +1,6 @@
 //! Event keys: Ed25519, and the leaf hash over an entry.
 
-use std::fmt;
+use std::{fmt, io};
 
 use aws_lc_rs::{
     digest::{Context as Digest, SHA256},
@@ -23,6 +23,23 @@ impl Hash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest.finish().as_ref());
         Self(hash)
+    }
+
+    /// SHA-256 of all that is read, and how many bytes that was.
+    pub fn of_all(mut from: impl io::Read) -> io::Result<(u64, Self)> {
+        let mut digest = Digest::new(&SHA256);
+        let (mut size, mut part) = (0, vec![0; 128 * 1024]);
+        loop {
+            let read = from.read(&mut part)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&part[..read]);
+            size += read as u64;
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.finish().as_ref());
+        Ok((size, Self(hash)))
     }
 
     /// The RFC 6962 leaf hash of an entry: SHA-256(0x00 || entry).

@@ -26,6 +26,11 @@ impl Papers {
         Self { folder }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn path(&self, hash: &Hash) -> PathBuf {
         let name = hash.to_string();
         self.folder.join(&name[..2]).join(name)

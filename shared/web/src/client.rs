@@ -1,10 +1,12 @@
 //! A small HTTP client for what offices ask of each other.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes};
 use hyper_util::{
     client::legacy::{Client as Hyper, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::Value;
 
@@ -32,7 +34,10 @@ impl Reply {
 
 impl Default for Client {
     fn default() -> Self {
-        Self(Hyper::builder(TokioExecutor::new()).pool_max_idle_per_host(64).build_http())
+        // An office closes what is silent for longer.
+        let mut client = Hyper::builder(TokioExecutor::new());
+        client.pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
+        Self(client.pool_max_idle_per_host(64).build_http())
     }
 }
 

@@ -9,14 +9,19 @@ use std::{
 use access::{PEOPLE, PersonRow};
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{header, request::Parts},
+    http::{Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use domain::person::plain;
 use kernel::{Actor, Code, OfficeId};
 
-use crate::{Problem, Seat, routes::Who};
+use telemetry::way;
+
+use crate::{
+    Problem, Seat,
+    routes::{Gate, Who},
+};
 
 /// A signed-in person in the role that lets this request through.
 #[derive(Clone, Debug)]
@@ -54,12 +59,43 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets a request through if its route's row says so.
+/// Finds a request its place, asks who sends it, and counts how long it took.
 pub(crate) async fn guard(
-    State((seat, who, if_match)): State<(Arc<Seat>, Who, bool)>,
-    mut request: Request,
+    State((seat, gate)): State<(Arc<Seat>, Arc<Gate>)>,
+    request: Request,
     next: Next,
 ) -> Response {
+    // Who asks how the office is, gets an answer also when it is full.
+    let asks_how_it_is = ["/health/live", "/health/ready", "/api/operations", "/metrics"];
+    let place = if asks_how_it_is.contains(&gate.path) {
+        Ok(None)
+    } else {
+        seat.room.enter(&seat, &gate, request.headers()).map(Some)
+    };
+    let began = Instant::now();
+    let office = seat.office.setting().office.as_str();
+    let response = match place {
+        Err(code) => Problem::from(code).into_response(),
+        Ok(_place) => {
+            let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+            let parent = parent.map(str::to_owned);
+            let answering = admitted(&seat, &gate, request, next);
+            way::asked(gate.path, office, parent.as_deref(), answering).await
+        }
+    };
+    let method = match gate.method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        _ => "POST",
+    };
+    let status = response.status().as_u16();
+    seat.office.figures().asked(method, gate.path, status, began.elapsed());
+    response
+}
+
+/// Lets a request through if its route's row says so.
+async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) -> Response {
+    let Gate { who, if_match, .. } = *gate;
     if who == Who::Public {
         return next.run(request).await;
     }
@@ -67,7 +103,7 @@ pub(crate) async fn guard(
     let token = token.and_then(|value| value.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.to_owned());
-    match caller(&seat, who, token).await {
+    match caller(seat, who, token).await {
         Ok(_) if if_match && !request.headers().contains_key(header::IF_MATCH) => {
             Problem::from(Code::IfMatchRequired).into_response()
         }

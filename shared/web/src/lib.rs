@@ -8,6 +8,7 @@ pub mod command;
 pub mod guard;
 pub mod openapi;
 pub mod problem;
+pub mod room;
 pub mod routes;
 pub mod seat;
 pub mod serve;

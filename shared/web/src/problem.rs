@@ -77,7 +77,8 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code.status(), 429 | 503 | 507) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            let seconds = if code == Code::Locked { "300" } else { "5" };
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         if code == Code::NotSignedIn {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -86,11 +87,14 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives the framework's own refusals the same form as ours.
+/// Gives the framework's own refusals the same form as ours. They come as text; what
+/// comes as JSON was written by a handler: the state of an office that cannot be read.
 pub(crate) async fn speak(response: Response) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
-    let ours = kind.is_some_and(|kind| kind.as_bytes() == b"application/problem+json");
+    let ours = kind.is_some_and(|kind| {
+        matches!(kind.as_bytes(), b"application/problem+json" | b"application/json")
+    });
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }

@@ -26,6 +26,19 @@ pub enum Who {
     Roles(&'static [&'static str]),
 }
 
+/// What stands before a route's handler.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    /// The method.
+    pub(crate) method: Method,
+    /// The path, as a template.
+    pub(crate) path: &'static str,
+    /// Who may use it.
+    pub(crate) who: Who,
+    /// Whether `If-Match` must be there.
+    pub(crate) if_match: bool,
+}
+
 /// One row.
 pub struct Route {
     /// The method.
@@ -129,8 +142,9 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
     let mut paths = HashSet::new();
     for route in routes {
         paths.insert(route.path);
-        let guard =
-            middleware::from_fn_with_state((seat.clone(), route.who, route.if_match), guard::guard);
+        let Route { method, path, who, if_match, .. } = route;
+        let gate = Gate { method, path, who, if_match };
+        let guard = middleware::from_fn_with_state((seat.clone(), Arc::new(gate)), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }
     router

@@ -11,6 +11,8 @@ use kernel::sign::Hash;
 use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
 use tokio::sync::watch;
 
+use crate::room::Room;
+
 /// What is known of the link to the hub.
 #[derive(Debug, Default)]
 pub struct LinkState {
@@ -62,6 +64,8 @@ pub struct Seat {
     pub ingest: Option<Arc<Ingest>>,
     /// At the city: papers on their way between offices.
     pub hub_papers: Option<Papers>,
+    /// What it takes on at once.
+    pub room: Room,
     /// Turns true when the process is told to stop.
     pub stopping: watch::Receiver<bool>,
 }

@@ -1,11 +1,39 @@
 //! Serves an office until the process is told to stop.
+//!
+//! Connections are bounded too: beyond the limit they wait in the kernel's queue. One
+//! that says nothing for a while is closed, so that slow senders don't hold them all.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::watch};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::Seat;
+
+/// Connections of a process at once; half of the files it may open at most, because the
+/// stores need theirs.
+const CONNECTIONS: usize = 4096;
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let half = usize::try_from(files / 2).unwrap_or(CONNECTIONS);
+    Arc::new(Semaphore::new(half.min(CONNECTIONS)))
+});
+/// How long a connection may take to send the head of its next request.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// How long requests at work may take after the signal.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener`; ends within five seconds of the signal.
 pub async fn serve(
@@ -13,16 +41,44 @@ pub async fn serve(
     router: Router,
     listener: TcpListener,
 ) -> Result<(), std::io::Error> {
-    let mut stopping: watch::Receiver<bool> = seat.stopping.clone();
-    let mut deadline = stopping.clone();
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    tokio::select! {
-        served = graceful => served,
-        () = async {
-            let _ = deadline.wait_for(|stop| *stop).await;
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        } => Ok(()),
+    let mut stopping = seat.stopping.clone();
+    drop(seat);
+    let open = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let place = ROOM.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        match (place, accepted) {
+            (Ok(place), Ok((stream, _))) => answer(stream, router.clone(), &open, place),
+            (_, Err(error)) => {
+                // Out of file descriptors, or a caller that left: neither ends the office.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            (Err(_), _) => break,
+        }
     }
+    drop((listener, router));
+    let _ = tokio::time::timeout(DRAIN, open.shutdown()).await;
+    Ok(())
+}
+
+fn answer(stream: TcpStream, router: Router, open: &GracefulShutdown, place: OwnedSemaphorePermit) {
+    let _ = stream.set_nodelay(true);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = open.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke");
+        }
+        drop(place);
+    });
 }

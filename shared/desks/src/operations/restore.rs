@@ -1,0 +1,110 @@
+//! Putting a backup back where nothing is.
+//!
+//! What a reader would get wrong: a restored store is older than what the office has
+//! sent. It is put back as it is and refuses to record (`log-behind`) until its log is
+//! whole again; nothing here makes it look newer than it is.
+
+use std::{
+    fs,
+    path::{Component, Path},
+};
+
+use event_store::{Engine, Readers};
+use kernel::sign::Hash;
+
+use super::backup::{MANIFEST, Manifest, copy_all, engine, run, said, synced};
+use crate::joining::{Membership, OfficeConfig};
+
+/// Puts an office's store and papers back; refuses where a store is.
+pub async fn store(
+    config: &OfficeConfig,
+    membership: &Membership,
+    from: &Path,
+) -> Result<Manifest, String> {
+    let folder = from.join(membership.seat.office.as_str());
+    let manifest = proven(&folder, "store")?;
+    let engine = engine(config, membership);
+    let name = if matches!(engine, Engine::Sqlite(_)) { "sqlite" } else { "postgres" };
+    if manifest.engine != name {
+        let why =
+            format!("the backup is of {}, the office is configured for {name}", manifest.engine);
+        return Err(why);
+    }
+    let _lock = free(&engine).await?;
+    for papers in ["papers", "hub"] {
+        copy_all(&folder.join(papers), &config.data.join(papers)).map_err(said)?;
+    }
+    match &engine {
+        Engine::Sqlite(data) => {
+            // Whole or not at all: the name comes last.
+            let next = data.join("office.db.restoring");
+            fs::copy(folder.join("office.db"), &next).map_err(said)?;
+            synced(&next).map_err(said)?;
+            fs::rename(&next, data.join("office.db")).map_err(said)?;
+            synced(data).map_err(said)?;
+        }
+        Engine::Postgres { url, .. } => {
+            let dump = folder.join("office.dump").display().to_string();
+            run("pg_restore", url, &["--single-transaction", "--no-owner", &dump])?;
+        }
+    }
+    Ok(manifest)
+}
+
+/// Puts an office's keys back into an empty key folder.
+pub fn keys(config: &OfficeConfig, from: &Path) -> Result<Manifest, String> {
+    let manifest = proven(from, "keys")?;
+    let taken = fs::read_dir(&config.keys).is_ok_and(|mut entries| entries.next().is_some());
+    if taken {
+        return Err(format!("{}: there are keys already", config.keys.display()));
+    }
+    let keys = messaging::keys::Keys::at(&config.keys).map_err(said)?;
+    for file in &manifest.files {
+        let bytes = fs::read(from.join(&file.path)).map_err(said)?;
+        keys.write(&file.path, &bytes).map_err(said)?;
+    }
+    Ok(manifest)
+}
+
+/// Reads a backup's manifest and holds every file against it.
+pub fn proven(folder: &Path, what: &str) -> Result<Manifest, String> {
+    let path = folder.join(MANIFEST);
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(said)?;
+    if manifest.form != super::backup::FORM || manifest.what != what {
+        return Err(format!("{}: not a backup of {what}", path.display()));
+    }
+    for file in &manifest.files {
+        let within = Path::new(&file.path).components().all(|c| matches!(c, Component::Normal(_)));
+        let path = folder.join(&file.path);
+        let read = fs::File::open(&path).and_then(Hash::of_all);
+        if !within || read.ok() != Some((file.size, file.hash)) {
+            return Err(format!("{}: not what the manifest says", path.display()));
+        }
+    }
+    Ok(manifest)
+}
+
+/// Refuses where a store is, or where a process has one open.
+async fn free(engine: &Engine) -> Result<Option<fs::File>, String> {
+    match engine {
+        Engine::Sqlite(data) => {
+            let lock = engine.lock().map_err(said)?;
+            if data.join("office.db").exists() {
+                let why = "there is a store already; put it aside first, never delete it";
+                return Err(format!("{}: {why}", data.display()));
+            }
+            Ok(lock)
+        }
+        Engine::Postgres { schema, .. } => {
+            let mut reader = Readers::new(1).take(engine).await.map_err(said)?;
+            let sql = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = $1";
+            let rows = reader.rows(sql, vec![schema.as_str().into()]).await.map_err(said)?;
+            if rows.first().map_or(Ok(0), |row| row.count(0)).map_err(said)? > 0 {
+                let why = "there is such a schema already; rename it first, never drop it";
+                return Err(format!("{schema}: {why}"));
+            }
+            Ok(None)
+        }
+    }
+}
