@@ -1,10 +1,10 @@
 //! The process around one or many offices of a tier: arguments, signals, exit.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+mod carrying;
+mod keeping;
+mod watching;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use desks::{
@@ -14,7 +14,7 @@ use desks::{
 };
 use event_store::{Backfilled, Readers};
 use kernel::Refusal;
-use messaging::{files::Tray, keys::Keys};
+use messaging::keys::Keys;
 use tokio::sync::watch;
 use web::client::Client;
 
@@ -25,6 +25,13 @@ pub struct Arguments {
     /// A JSON file: a list of offices.
     #[arg(long)]
     config: PathBuf,
+    /// Where all offices of this process show their figures to Prometheus, on this
+    /// machine only: `127.0.0.1:9464`.
+    #[arg(long, global = true)]
+    metrics: Option<SocketAddr>,
+    /// A collector for traces (OTLP over plain HTTP), `http://127.0.0.1:4318`.
+    #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide = true)]
+    traces: Option<String>,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -55,19 +62,30 @@ enum What {
     Link {
         /// Which way.
         #[arg(value_enum)]
-        way: Carry,
+        way: carrying::Way,
         /// The disc or the folder of the gate.
         medium: PathBuf,
     },
-}
-
-/// Which way parcels are carried.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Carry {
-    /// From the office to the medium.
-    Out,
-    /// From the medium to the office.
-    In,
+    /// Back every office's store and papers up below a folder, while the service runs or stands.
+    Backup {
+        /// The folder; each office gets one of its own in it, which must not be there yet.
+        folder: PathBuf,
+    },
+    /// Put stores and papers back where none are. The service must not run.
+    Restore {
+        /// The folder that `backup` was given.
+        folder: PathBuf,
+    },
+    /// Copy every office's keys below a folder: keep it elsewhere than the backup.
+    BackupKeys {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Put one office's keys back into its empty key folder.
+    RestoreKeys {
+        /// The office's folder below the one that `backup-keys` was given.
+        folder: PathBuf,
+    },
 }
 
 /// What went wrong, and with which exit code.
@@ -82,6 +100,7 @@ impl From<String> for Failed {
 /// Runs a service.
 pub fn run(service: Service, arguments: Arguments) -> ExitCode {
     telemetry::start();
+    allow_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return stopped(&Failed(3, error.to_string())),
@@ -105,7 +124,10 @@ fn read(path: &PathBuf) -> Result<Vec<OfficeConfig>, Failed> {
 async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
     let configs = read(&arguments.config)?;
     match arguments.what.unwrap_or(What::Serve) {
-        What::Serve => serve(service, configs).await,
+        What::Serve => {
+            let around = watching::Around { metrics: arguments.metrics, traces: arguments.traces };
+            serve(service, configs, around).await
+        }
         What::Provision { listen, store } => {
             let first =
                 configs.first().ok_or_else(|| Failed(2, "no office is configured".into()))?;
@@ -117,30 +139,13 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
         What::Refold => each_store(service, configs, &Upkeep::Refold).await,
         What::Backfill { rule } => each_store(service, configs, &Upkeep::Backfill(rule)).await,
         What::Link { way, medium } => {
-            configs.iter().try_for_each(|config| carry(config, way, &medium))
+            configs.iter().try_for_each(|config| carrying::carry(config, way, &medium))
         }
+        What::Backup { folder } => keeping::backup(&configs, &folder).await,
+        What::Restore { folder } => keeping::restore(&configs, &folder).await,
+        What::BackupKeys { folder } => keeping::backup_keys(&configs, &folder),
+        What::RestoreKeys { folder } => keeping::restore_keys(&configs, &folder),
     }
-}
-
-fn carry(config: &OfficeConfig, way: Carry, medium: &Path) -> Result<(), Failed> {
-    let failed = |error: std::io::Error| Failed(3, format!("{}: {error}", medium.display()));
-    let Some(folder) = &config.files else {
-        return Err(Failed(2, "this office is not configured for files".to_owned()));
-    };
-    let tray = Tray::at(folder).map_err(failed)?;
-    let carried = match way {
-        Carry::Out => tray.carry_out(medium),
-        Carry::In => {
-            let keys = Keys::at(&config.keys).map_err(failed)?;
-            let membership: Option<Membership> = keys.read(MEMBERSHIP).map_err(failed)?;
-            let office = membership.map(|known| known.seat.office.to_string());
-            tray.carry_in(medium, &office.unwrap_or_default())
-        }
-    };
-    for name in carried.map_err(failed)? {
-        write_out(&format!("{name}\n"));
-    }
-    Ok(())
 }
 
 fn write_out(text: &str) {
@@ -153,8 +158,13 @@ fn process() -> (Process, watch::Sender<bool>) {
     (Process { readers: Readers::new(16), stopping, client: Client::default() }, stop)
 }
 
-async fn serve(service: Service, configs: Vec<OfficeConfig>) -> Result<(), Failed> {
+async fn serve(
+    service: Service,
+    configs: Vec<OfficeConfig>,
+    around: watching::Around,
+) -> Result<(), Failed> {
     let (process, stop) = process();
+    around.start(service, &process).await?;
     end_with_parent();
     let mut offices = tokio::task::JoinSet::new();
     for config in configs {
@@ -185,6 +195,16 @@ async fn told_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Takes as many open files as the system lets it: connections, stores, papers.
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        tracing::debug!(%error, "the limit of open files stays");
     }
 }
 
