@@ -8,12 +8,16 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their programs from the environment")]
 
 mod access;
+mod backups;
 mod faults;
 mod figures;
 mod filings;
 mod ingest;
 mod links;
 mod nemesis;
+mod operations;
+mod overload;
 mod register;
 mod restored;
+mod traces;
 mod up;
