@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test, a panic is the report")]
 #![expect(clippy::disallowed_methods, reason = "tests read their servers from the environment")]
 
-pub mod crash;
 pub mod chance;
+pub mod crash;
 pub mod nemesis;
 pub mod proxy;
 pub mod simulation;

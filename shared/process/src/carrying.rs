@@ -37,4 +37,3 @@ pub(crate) fn carry(config: &OfficeConfig, way: Way, medium: &Path) -> Result<()
     }
     Ok(())
 }
-

@@ -3,7 +3,7 @@
 //! What a reader would get wrong: an office that does not record still answers what it
 //! knows, and people need that most when something is wrong. So readiness answers 503
 //! only while nothing can be read; `status` and `records` say the rest, and the
-//! fields are the contract (decision 0005).
+//! fields are the contract (decision 0006).
 
 use std::{path::Path, sync::Arc};
 
@@ -40,6 +40,7 @@ pub(crate) async fn ready(State(seat): State<Arc<Seat>>) -> Response {
         "records": records(status),
         "reads": reads,
         "demo": seat.pin.demo,
+        "rebuilding": seat.office.rebuilding(),
     });
     let code = if reads { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(body)).into_response()
