@@ -26,10 +26,19 @@ impl Chance {
         self.next() % most
     }
 
+    /// A place in something of this length, which is not 0.
+    pub fn index(&self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap_or(0)
+    }
+
+    /// True once in `of` times.
+    pub fn once_in(&self, of: usize) -> bool {
+        self.index(of) == 0
+    }
+
     /// One of several.
     pub fn pick<'a, T>(&self, of: &'a [T]) -> &'a T {
-        let at = self.below(of.len() as u64);
-        &of[usize::try_from(at).unwrap_or(0)]
+        &of[self.index(of.len())]
     }
 
     /// A sequence of its own: who uses it does not change what others get.

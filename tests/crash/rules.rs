@@ -3,7 +3,6 @@
 //!
 //! It needs strace, which `./deploy/test` installs. Every call there is:
 //! `cargo run -p tests --bin crash syscalls`.
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use tests::crash::{
     points::{Fault, Rig},

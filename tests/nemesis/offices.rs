@@ -189,6 +189,7 @@ impl Offices {
             keys: self.folder.join("keys").join(code),
             city: format!("http://{city}"),
             postgres: self.postgres.clone(),
+            files: None,
             token,
             founding: (tier == "city").then(founding),
             hub: Some(format!("nats://127.0.0.1:{}", link.port)),

@@ -60,33 +60,3 @@ pub fn run(seed: u64, moves: u32) -> Result<Report, String> {
         outcome.map_err(|why| format!("seed {seed}: {why}")).map(|()| world.report())
     })
 }
-
-/// A seeded choice.
-#[derive(Debug)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// A sequence of its own for each seed.
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number (Sebastiano Vigna's `SplitMix64`).
-    pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap_or(0)
-    }
-
-    /// True once in `of` times.
-    pub fn once_in(&mut self, of: usize) -> bool {
-        self.below(of) == 0
-    }
-}

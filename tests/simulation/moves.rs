@@ -15,8 +15,8 @@ const DAY: i64 = 24 * 3600 * 1000;
 impl World {
     /// One move.
     pub(super) async fn step(&mut self) -> Result<(), String> {
-        let at = self.chance.below(self.nodes.len());
-        self.now += i64::try_from(self.chance.below(90_000)).unwrap_or(0);
+        let at = self.chance.index(self.nodes.len());
+        self.now += i64::try_from(self.chance.index(90_000)).unwrap_or(0);
         self.set_clocks();
         if self.nodes[at].open.is_none() {
             if self.chance.once_in(3) {
@@ -25,7 +25,7 @@ impl World {
             }
             return Ok(());
         }
-        match self.chance.below(100) {
+        match self.chance.index(100) {
             0..=29 => self.command(at).await?,
             30..=34 => self.repeat(at).await?,
             35..=54 => drop(self.nodes[at].relay().await),
@@ -52,11 +52,11 @@ impl World {
 
     /// A clerk tries something new.
     async fn command(&mut self, at: usize) -> Result<(), String> {
-        let number = self.chance.below(12);
-        let kind = self.chance.below(4);
+        let number = self.chance.index(12);
+        let kind = self.chance.index(4);
         // Most clerks do the next step of a matter, some any.
         let next = self.steps.get(&(at, kind.max(1), number)).copied().unwrap_or(0);
-        let step = if self.chance.once_in(6) { self.chance.below(5) } else { next };
+        let step = if self.chance.once_in(6) { self.chance.index(5) } else { next };
         let node = &self.nodes[at];
         let below: Vec<_> = self
             .nodes
@@ -68,11 +68,11 @@ impl World {
             (Some(parent), _, 0 | 1) => work::filing(&node.id, parent, number, step),
             (Some(parent), true, _) => work::rectification(&node.id, parent, number, step.min(1)),
             (_, false, 2) => {
-                let child = self.chance.below(below.len());
+                let child = self.chance.index(below.len());
                 work::judgement(&self.nodes[at].id, &below[child], number)
             }
             (_, false, _) => {
-                let child = self.chance.below(below.len());
+                let child = self.chance.index(below.len());
                 work::finding(&self.nodes[at].id, &below[child], number, step)
             }
             (None, true, _) => return Ok(()),
@@ -95,7 +95,7 @@ impl World {
         if own.is_empty() {
             return Ok(());
         }
-        let chosen = self.chance.below(own.len());
+        let chosen = self.chance.index(own.len());
         self.counts.count("commands repeated");
         self.try_it(own[chosen]).await
     }
@@ -148,7 +148,7 @@ impl World {
         if mood.cut.swap(false, Ordering::Relaxed) || mood.deaf.swap(false, Ordering::Relaxed) {
             return;
         }
-        let (which, name) = match self.chance.below(2) {
+        let (which, name) = match self.chance.index(2) {
             0 => (&mood.cut, "links cut"),
             _ => (&mood.deaf, "answers lost (one-way cut)"),
         };
@@ -157,7 +157,7 @@ impl World {
     }
 
     fn die_soon(&mut self, at: usize) {
-        let after = i64::try_from(self.chance.below(4)).unwrap_or(0) + 1;
+        let after = i64::try_from(self.chance.index(4)).unwrap_or(0) + 1;
         self.nodes[at].mood.dies_in.store(after, Ordering::Relaxed);
         self.counts.count("deaths in the middle of a turn");
     }
@@ -172,14 +172,14 @@ impl World {
         let asked = self.nodes[at].mood.asked.lock().unwrap().clone();
         let ingest = self.ingest.lock().unwrap().clone();
         if let (Some(ingest), false) = (ingest, asked.is_empty()) {
-            let body = &asked[self.chance.below(asked.len())];
+            let body = &asked[self.chance.index(asked.len())];
             ingest.answer(&self.nodes[at].id, body).await;
             self.counts.count("requests repeated by the network");
         }
     }
 
     fn skew_clock(&mut self, at: usize) {
-        let years = i64::try_from(self.chance.below(21)).unwrap_or(0) - 10;
+        let years = i64::try_from(self.chance.index(21)).unwrap_or(0) - 10;
         self.skew[at] = if self.skew[at] == 0 { years * 365 * DAY } else { 0 };
         self.counts.count("clocks set off by years");
     }
@@ -187,12 +187,12 @@ impl World {
     /// Something that is no entry, or not of its signer, or not for this reader.
     async fn junk(&mut self, at: usize) {
         let subject = format!("ev.zzzzzzz9.to-{}.filing", self.nodes[at].id);
-        let payload = match (self.chance.below(3), self.hub.last(Stream::History, ">").await) {
+        let payload = match (self.chance.index(3), self.hub.last(Stream::History, ">").await) {
             (0, _) | (_, Ok(None) | Err(_)) => b"{\"stream\":\"HISTORY\"}".to_vec(),
             (1, Ok(Some(stored))) => stored.payload.to_vec(),
             (_, Ok(Some(stored))) => {
                 let mut bytes = stored.payload.to_vec();
-                let bit = self.chance.below(bytes.len() * 8);
+                let bit = self.chance.index(bytes.len() * 8);
                 bytes[bit / 8] ^= 1 << (bit % 8);
                 bytes
             }
@@ -207,11 +207,11 @@ impl World {
         if self.nodes.iter().any(|node| node.open.is_none() || node.is_behind()) {
             return;
         }
-        match self.chance.below(3) {
+        match self.chance.index(3) {
             0 => {
                 for stream in [Stream::History, Stream::Safe, Stream::Attest] {
                     let count = self.hub.count(stream);
-                    self.hub.cut(stream, self.chance.below(count + 1));
+                    self.hub.cut(stream, self.chance.index(count + 1));
                 }
                 self.counts.count("hub lost its tail");
             }

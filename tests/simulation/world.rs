@@ -21,8 +21,10 @@ use messaging::{
     readers,
 };
 
+use crate::chance::Chance;
+
 use super::{
-    Chance, Report, check,
+    Report, check,
     link::{Answering, Mood, Moody},
     node::Node,
     work::Attempt,

@@ -152,7 +152,8 @@ impl Rebuild {
 
     async fn ask(&self, work: Work) -> Result<Answer, Halt> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { actor: Actor::system(), act_date: None, key: None, work, reply };
+        let (actor, caller) = (Actor::system(), None);
+        let job = Job { actor, act_date: None, key: None, work, caller, reply };
         let jobs = self.jobs.upgrade().ok_or(Halt::Gone)?;
         jobs.send(job).await.map_err(|_| Halt::Gone)?;
         drop(jobs);

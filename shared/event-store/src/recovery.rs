@@ -47,7 +47,7 @@ impl Unit<'_> {
 
     /// Puts the next own entry back; the caller has proved whose it is.
     pub async fn put_back(&mut self, entry: Incoming) -> Result<(), Stop> {
-        let (fact, head) = (entry.fact, self.top().head);
+        let (fact, head) = (entry.fact.clone(), self.top().head);
         if fact.at.sequence != head.sequence + 1 || fact.at.epoch != self.setting.epoch {
             let why = format!("{} does not follow {}", fact.at, head.sequence);
             return Err(StoreError::Unfit(why).into());
@@ -63,7 +63,8 @@ impl Unit<'_> {
         top.head.recorded = top.head.recorded.max(fact.recorded);
         top.lanes.insert(lane, head);
         top.states.remove(&fact.stream);
-        top.entries.push(NewEntry { fact, hash: entry.hash, bytes: entry.bytes });
+        let Incoming { hash, bytes, .. } = entry;
+        top.entries.push(NewEntry { caller: None, fact, hash, bytes });
         Ok(())
     }
 
