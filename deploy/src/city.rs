@@ -208,6 +208,7 @@ impl City {
             postgres: None,
             token,
             files: None,
+            files_journey: None,
             founding: city.then(|| {
                 let (code, name) = (office.code.clone(), office.name.clone());
                 Founding { code, name, demo }

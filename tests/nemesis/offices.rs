@@ -190,6 +190,7 @@ impl Offices {
             city: format!("http://{city}"),
             postgres: self.postgres.clone(),
             files: None,
+            files_journey: None,
             token,
             founding: (tier == "city").then(founding),
             hub: Some(format!("nats://127.0.0.1:{}", link.port)),

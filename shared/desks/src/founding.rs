@@ -189,8 +189,10 @@ pub async fn seat(
         let tray = Tray::at(folder).map_err(|error| error.to_string())?;
         let (papers, states) =
             (Papers::at(papers.join("papers")), opened.config.data.join("files"));
-        let counter = Counter::new(ingest, admission.hub.clone(), papers, tray.clone(), states)
-            .map_err(failed)?;
+        let counter = {
+            let (hub, again) = (admission.hub.clone(), opened.config.journey());
+            Counter::new(ingest, hub, papers, tray.clone(), states, again).map_err(failed)?
+        };
         tasks.spawn(couriers::counter_loop(counter, tray, admission.clone()));
     }
     let mut routes = enrolment::routes(&admission);

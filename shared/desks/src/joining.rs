@@ -1,6 +1,6 @@
 //! Joining: how an office becomes one, at its first start.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use domain::directory::{Baseline, Seat as OfficeSeat};
@@ -8,7 +8,7 @@ use hyper::Method;
 use kernel::{Entropy, sign::Hash};
 use messaging::{
     directory::Pin,
-    files::Tray,
+    files::{JOURNEY, Tray},
     keys::Keys,
     nats::provision::{creds_text, office_key},
 };
@@ -45,12 +45,23 @@ pub struct OfficeConfig {
     /// city it is kept beside the hub; any other office uses it instead of the hub.
     #[serde(default)]
     pub files: Option<PathBuf>,
+    /// How many seconds a journey of these files may take, there or back; 6 hours if
+    /// nothing is said. Then what was not confirmed is sent once more.
+    #[serde(default)]
+    pub files_journey: Option<u64>,
     /// Where a demo office's clock starts, RFC 3339.
     #[serde(default)]
     pub clock: Option<String>,
     /// Who is registered at the first start.
     #[serde(default)]
     pub people: Vec<FirstPerson>,
+}
+
+impl OfficeConfig {
+    /// How long a journey of files may take.
+    pub fn journey(&self) -> Duration {
+        self.files_journey.map_or(JOURNEY, Duration::from_secs)
+    }
 }
 
 /// What a city is founded as.

@@ -64,6 +64,7 @@ pub(crate) fn spawn(
                 papers: seat.papers.clone(),
                 tray: tray.clone(),
                 counters: seat.counters.clone(),
+                again: opened.config.journey(),
             };
             let courier = Courier::new(outfit).map_err(|error| error.to_string())?;
             tasks.spawn(courier_loop(courier, seat.clone()));

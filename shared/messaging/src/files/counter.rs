@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Tray,
-    courier::AGAIN,
     parcel::{self, Cover, Item},
 };
 use crate::{
@@ -62,21 +61,24 @@ pub struct Counter {
     states: PathBuf,
     city: OfficeId,
     key: Arc<EventKey>,
+    again: Duration,
 }
 
 impl Counter {
-    /// A counter with its tray and its papers; `states` is a folder of its own.
+    /// A counter with its tray and its papers; `states` is a folder of its own. After
+    /// `again` without a word what is on its way is sent once more.
     pub fn new(
         ingest: Arc<Ingest>,
         hub: Arc<dyn Hub>,
         papers: Papers,
         tray: Tray,
         states: PathBuf,
+        again: Duration,
     ) -> Result<Self, Failure> {
         fs::create_dir_all(&states)?;
         let setting = ingest.setting();
         let (city, key) = (setting.office.clone(), setting.key.clone());
-        Ok(Self { ingest, hub, papers, tray, states, city, key })
+        Ok(Self { ingest, hub, papers, tray, states, city, key, again })
     }
 
     fn state(&self, office: &OfficeId) -> Result<State, Failure> {
@@ -202,7 +204,7 @@ impl Counter {
     async fn send_one(&self, member: &Member, at: Timestamp) -> Result<bool, Failure> {
         let office = &member.seat.office;
         let mut state = self.state(office)?;
-        let again = i64::try_from(AGAIN.as_millis()).unwrap_or(i64::MAX);
+        let again = i64::try_from(self.again.as_millis()).unwrap_or(i64::MAX);
         let lost = state.out.is_some_and(|out| at.0 - out.0 >= again);
         let from = if state.theirs >= state.number || lost { state.reach } else { state.away };
         let (mut items, mut papers) = (Vec::new(), state.wants.clone());

@@ -2,7 +2,7 @@
 //!
 //! A parcel holds all own entries behind what is held at the hub or on its way
 //! there. What is on its way counts as lost when the city has taken a later parcel
-//! without it, or when nothing was heard for [`AGAIN`].
+//! without it, or when nothing was heard for as long as a journey may take.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -27,8 +27,6 @@ use crate::{
     relay::{Fit, fits, wire},
 };
 
-/// After so long without a word what is on its way is sent once more.
-pub const AGAIN: Duration = Duration::from_hours(6);
 /// How often an office says that it is there, if it has nothing else to say.
 const QUIET: Duration = Duration::from_hours(1);
 /// The most entries and bytes of one parcel.
@@ -67,6 +65,7 @@ pub struct Courier {
     papers: Papers,
     tray: Tray,
     counters: Arc<Counters>,
+    again: Duration,
     notes: NotesOut,
     recovery: Recovery,
     patience: Patience,
@@ -91,12 +90,14 @@ pub struct Outfit {
     pub tray: Tray,
     /// Where intake counts.
     pub counters: Arc<Counters>,
+    /// After so long without a word what is on its way is sent once more.
+    pub again: Duration,
 }
 
 impl Courier {
     /// A courier that goes on where it stopped.
     pub fn new(outfit: Outfit) -> Result<Self, Failure> {
-        let Outfit { office, keys, pin, sealing, papers, tray, counters } = outfit;
+        let Outfit { office, keys, pin, sealing, papers, tray, counters, again } = outfit;
         let state = keys.read(STATE)?.unwrap_or_default();
         let notes = NotesOut::without_link(office.clone(), pin.demo);
         let recovery = Recovery::new(office.clone(), pin.clone(), sealing.clone());
@@ -109,6 +110,7 @@ impl Courier {
             papers,
             tray,
             counters,
+            again,
             notes,
             recovery,
             patience,
@@ -249,7 +251,7 @@ impl Courier {
             let long = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
             state.out.is_none_or(|out| at.0 - out.0 >= long || at < out)
         };
-        if silent(&self.state, AGAIN) {
+        if silent(&self.state, self.again) {
             self.state.on_the_way.clear();
         }
         let mut items = Vec::new();

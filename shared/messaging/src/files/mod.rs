@@ -13,9 +13,13 @@ pub mod parcel;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use kernel::OfficeId;
+
+/// How long a journey may take, if the configuration does not say.
+pub const JOURNEY: Duration = Duration::from_hours(6);
 
 /// The two folders that a carrier empties and fills.
 #[derive(Clone, Debug)]
