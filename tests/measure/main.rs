@@ -6,12 +6,15 @@
 //!
 //! `measure growth [postgres] FACTS…` makes a history of each of these lengths, folds
 //! it again, starts an office on it and runs commands; it needs about 1.5 KB a fact.
+//!
+//! `measure month [COMMANDS]` lets two offices work for a month without a link and heals it.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
 mod growth;
 mod history;
 mod http;
+mod month;
 mod store;
 
 use std::{
@@ -27,6 +30,8 @@ async fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["growth", "postgres", ..] => growth::measure(true, &numbers(&words[2..])).await,
         ["growth", ..] => growth::measure(false, &numbers(&words[1..])).await,
+        ["month"] => month::measure(100_000).await,
+        ["month", commands] => month::measure(commands.parse().unwrap()).await,
         // Parts of the former, in a process of their own.
         ["fold", store] => growth::fold(store).await,
         ["start", store] => growth::start(store).await,

@@ -272,8 +272,10 @@ struct NewDraft {
 
 async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
     let new = command.body.clone();
+    // The same key gives the same finding, even if its answer was lost with the store.
+    let name = command.seat().derive("finding", &[command.scope()]).to_string();
     let run = act(move |unit: &mut Unit<'_>| {
-        let new = new.clone();
+        let (new, name) = (new.clone(), name.clone());
         Box::pin(async move {
             let office = unit.setting().office.clone();
             let key = format!("{}/{}", new.round, new.task);
@@ -295,7 +297,7 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
                 unit_office: task.task.unit_office.unwrap_or_else(|| office.clone()),
                 concerned: plan.concerned,
             };
-            let id = format!("{office}-{}", unit.setting().entropy.word(12));
+            let id = format!("{office}-{}", &name[..16]);
             let done = unit.execute::<Finding>(&id, Ask::Draft(draft)).await?;
             Ok(answer(&id, &done, json!({})))
         })

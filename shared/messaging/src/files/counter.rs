@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Tray,
-    parcel::{self, Cover, Item},
+    parcel::{self, Cover, Item, Kind},
 };
 use crate::{
     ingest::Ingest,
@@ -219,6 +219,7 @@ impl Counter {
                 && let Some(paper) = self.papers.get(hash).await?
             {
                 items.push(Item::Paper(paper));
+                state.wants.retain(|wanted| wanted != hash);
             }
         }
         let (notes, digest) = self.notes(member).await?;
@@ -233,8 +234,8 @@ impl Counter {
         let held = SentUpTo { epoch: member.epoch, sequence: answer.sequence, hash: answer.hash };
         state.number += 1;
         (state.away, state.out, state.owes, state.notes) = (reach, Some(at), false, digest);
-        state.wants.clear();
         let cover = Cover {
+            note: Kind::Parcel,
             by: self.city.clone(),
             to: office.clone(),
             at,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Tray,
-    parcel::{self, Cover, Item},
+    parcel::{self, Cover, Item, Kind},
 };
 use crate::{
     counters::Counters,
@@ -54,6 +54,14 @@ struct State {
     out: Option<Timestamp>,
     /// Whether the city waits for the word that its parcel came.
     owes: bool,
+}
+
+impl State {
+    /// Whether nothing went out for so long, or the clock was set back.
+    fn is_silent(&self, at: Timestamp, long: Duration) -> bool {
+        let long = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
+        self.out.is_none_or(|out| at.0 - out.0 >= long || at < out)
+    }
 }
 
 /// The courier of one office.
@@ -247,11 +255,7 @@ impl Courier {
     /// papers that the office needs.
     pub async fn send(&mut self, at: Timestamp, wants: Vec<Hash>) -> Result<bool, Failure> {
         let behind = self.office.refusing() == Some(Code::LogBehind);
-        let silent = |state: &State, long: Duration| {
-            let long = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
-            state.out.is_none_or(|out| at.0 - out.0 >= long || at < out)
-        };
-        if silent(&self.state, self.again) {
+        if self.state.is_silent(at, self.again) {
             self.state.on_the_way.clear();
         }
         let mut items = Vec::new();
@@ -262,15 +266,10 @@ impl Courier {
             notes.iter().any(|(_, note)| !matches!(note, kernel::note::Note::Heartbeat { .. }));
         let asks_back = behind
             && self.recovery.is_empty()
-            && (self.state.owes || silent(&self.state, Duration::from_mins(1)));
+            && (self.state.owes || self.state.is_silent(at, Duration::from_mins(1)));
         let wants_more = wants.iter().any(|hash| !self.wanted.contains(hash));
-        if !(carries
-            || news
-            || self.state.owes
-            || asks_back
-            || wants_more
-            || silent(&self.state, QUIET))
-        {
+        let says = carries || news || asks_back || wants_more;
+        if !says && !self.state.owes && !self.state.is_silent(at, QUIET) {
             return Ok(false);
         }
         for (_, note) in &notes {
@@ -283,6 +282,7 @@ impl Courier {
         state.on_the_way.extend(last.as_ref().map(|sent| (state.number, sent.sequence)));
         (state.out, state.owes) = (Some(at), false);
         let cover = Cover {
+            note: Kind::Parcel,
             by: setting.office.clone(),
             to: self.pin.city.clone(),
             at,

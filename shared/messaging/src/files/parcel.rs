@@ -19,10 +19,21 @@ use crate::keys::SentUpTo;
 /// The largest parcel, in bytes.
 pub const MAX_PARCEL: usize = 512 * 1024 * 1024;
 
+/// That a signed note is a parcel's cover and nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The cover of a parcel.
+    #[default]
+    Parcel,
+}
+
 /// What the sender says of a parcel and of what it has taken in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "note", rename = "parcel", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Cover {
+    /// Always `parcel`.
+    pub note: Kind,
     /// Who sends it.
     pub by: OfficeId,
     /// To whom.
@@ -137,6 +148,7 @@ mod tests {
     fn cover() -> Cover {
         let office = |text: &str| OfficeId::parse(text).unwrap();
         Cover {
+            note: Kind::Parcel,
             by: office("dddddddd"),
             to: office("cccccccc"),
             at: Timestamp(5),
