@@ -188,7 +188,7 @@ impl Town {
             token,
             files: (self.by_files.contains(&code) || code == CITY && !self.by_files.is_empty())
                 .then(|| self.folder.join("files").join(code)),
-            files_journey: Some(4),
+            files_journey: Some(2),
             founding: (code == CITY).then(|| Founding {
                 code: code.to_owned(),
                 name: "商洛市".to_owned(),

@@ -127,6 +127,11 @@ impl NotesOut {
         Ok(notes)
     }
 
+    /// Everything is said anew: it may not have arrived.
+    pub(crate) fn anew(&mut self) {
+        self.sent.clear();
+    }
+
     /// What was said need not be said again.
     pub(crate) fn said(&mut self, notes: Vec<Said>, at: Timestamp) {
         for (what, note) in notes {

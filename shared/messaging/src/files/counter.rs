@@ -133,26 +133,18 @@ impl Counter {
     ) -> Result<bool, Failure> {
         let office = &member.seat.office;
         let asks = cover.back.is_some() || items.iter().any(|item| !matches!(item, Item::Note(_)));
-        let (mut signed, mut papers) = (Vec::new(), Vec::new());
+        let (mut entries, mut notes, mut papers) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item {
-                Item::Entry(bytes) | Item::Note(bytes) => signed.push(bytes),
+                Item::Entry(bytes) => entries.push(bytes),
+                Item::Note(bytes) => notes.push(bytes),
                 Item::Paper(bytes) => papers.push(bytes),
                 Item::Back(_) => {}
             }
         }
-        let mut part: Vec<&[u8]> = Vec::new();
-        let mut size = 0;
-        for (at, bytes) in signed.iter().enumerate() {
-            part.push(bytes);
-            size += bytes.len() + 4;
-            let next = signed.get(at + 1).map_or(usize::MAX / 2, Vec::len);
-            if part.len() == AT_ONCE || size + next + 4 > BYTES_AT_ONCE {
-                if !self.ask(office, &part).await {
-                    return Ok(false);
-                }
-                (part, size) = (Vec::new(), 0);
-            }
+        // Apart: notes are true even where an entry before them is missing.
+        if !self.pass(office, &entries).await || !self.pass(office, &notes).await {
+            return Ok(false);
         }
         for paper in papers {
             if self.ingest.grants().allow(&Hash::of(&[&paper]), office) {
@@ -168,6 +160,24 @@ impl Counter {
         state.owes |= asks;
         self.keep(office, &state)?;
         Ok(true)
+    }
+
+    /// Passes signed items to ingest, in its portions; `false` if it cannot take them now.
+    async fn pass(&self, office: &OfficeId, signed: &[Vec<u8>]) -> bool {
+        let mut part: Vec<&[u8]> = Vec::new();
+        let mut size = 0;
+        for (at, bytes) in signed.iter().enumerate() {
+            part.push(bytes);
+            size += bytes.len() + 4;
+            let next = signed.get(at + 1).map_or(BYTES_AT_ONCE, Vec::len);
+            if part.len() == AT_ONCE || size + next + 4 > BYTES_AT_ONCE {
+                if !self.ask(office, &part).await {
+                    return false;
+                }
+                (part, size) = (Vec::new(), 0);
+            }
+        }
+        true
     }
 
     /// Asks ingest; `false` if it can only be asked again later. A refusal is
@@ -205,8 +215,9 @@ impl Counter {
         let office = &member.seat.office;
         let mut state = self.state(office)?;
         let again = i64::try_from(self.again.as_millis()).unwrap_or(i64::MAX);
-        let lost = state.out.is_some_and(|out| at.0 - out.0 >= again);
-        let from = if state.theirs >= state.number || lost { state.reach } else { state.away };
+        let unconfirmed = state.theirs < state.number;
+        let lost = unconfirmed && state.out.is_some_and(|out| at.0 - out.0 >= again);
+        let from = if unconfirmed && !lost { state.away } else { state.reach };
         let (mut items, mut papers) = (Vec::new(), state.wants.clone());
         let (reach, facts) = self.deliveries(member, from, &mut items).await?;
         papers.extend(facts.iter().flat_map(named));
@@ -223,7 +234,8 @@ impl Counter {
             }
         }
         let (notes, digest) = self.notes(member).await?;
-        if items.is_empty() && back.is_none() && !state.owes && digest == state.notes {
+        let says = !items.is_empty() || back.is_some() || digest != state.notes;
+        if !says && !state.owes && !lost {
             return Ok(false);
         }
         items.extend(notes);

@@ -46,6 +46,8 @@ struct State {
     on_the_way: Vec<(u64, u64)>,
     /// The last of the city's parcels that was taken in.
     taken: u64,
+    /// The last parcel that the city has taken in.
+    theirs: u64,
     /// The city's word on what the hub holds.
     held: Option<SentUpTo>,
     /// Up to which stream sequence everything was taken in.
@@ -79,6 +81,8 @@ pub struct Courier {
     patience: Patience,
     state: State,
     aside: bool,
+    /// Whether a log that is behind has asked for everything anew.
+    rewound: bool,
     wanted: Vec<Hash>,
 }
 
@@ -124,6 +128,7 @@ impl Courier {
             patience,
             state,
             aside: true,
+            rewound: false,
             wanted,
         })
     }
@@ -143,6 +148,11 @@ impl Courier {
             }
             self.aside = false;
         }
+        if behind && !self.rewound {
+            // A log that is put back needs what it took in before once more.
+            (self.state.reach, self.state.owes) = (0, true);
+        }
+        self.rewound = behind;
         let key = self.city_key().await?;
         let mut taken = 0;
         for path in self.tray.brought("parcel")? {
@@ -220,7 +230,7 @@ impl Courier {
             state.reach = state.reach.max(cover.reach.1);
         }
         if cover.number > state.taken {
-            state.taken = cover.number;
+            (state.taken, state.theirs) = (cover.number, cover.taken);
             state.held.clone_from(&cover.held);
             state.on_the_way.retain(|(number, _)| *number > cover.taken);
         }
@@ -255,8 +265,10 @@ impl Courier {
     /// papers that the office needs.
     pub async fn send(&mut self, at: Timestamp, wants: Vec<Hash>) -> Result<bool, Failure> {
         let behind = self.office.refusing() == Some(Code::LogBehind);
-        if self.state.is_silent(at, self.again) {
+        let lost = self.state.theirs < self.state.number && self.state.is_silent(at, self.again);
+        if lost {
             self.state.on_the_way.clear();
+            self.notes.anew();
         }
         let mut items = Vec::new();
         let last = if behind { None } else { self.entries(&mut items).await? };
@@ -272,6 +284,9 @@ impl Courier {
         if !says && !self.state.owes && !self.state.is_silent(at, QUIET) {
             return Ok(false);
         }
+        // A parcel before this one may be lost: each carries every note.
+        self.notes.anew();
+        let notes = self.notes.collect(at).await?;
         for (_, note) in &notes {
             let signed = note.sign(&self.office.setting().key).map_err(Failure::other)?;
             items.push(Item::Note(signed));
