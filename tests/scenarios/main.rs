@@ -19,5 +19,6 @@ mod operations;
 mod overload;
 mod register;
 mod restored;
+mod simulated;
 mod traces;
 mod up;

@@ -45,7 +45,8 @@ pub(super) struct Open {
     notes_out: NotesOut,
     notes_in: Option<NotesIn>,
     pub(super) counters: Arc<Counters>,
-    rewound: bool,
+    /// How many turns ago the readers were set back, while the log is put back.
+    rewound: Option<u32>,
 }
 
 impl Node {
@@ -118,7 +119,7 @@ impl Node {
             notes_out: NotesOut::new(office.clone(), link, false),
             notes_in: None,
             counters: Arc::default(),
-            rewound: false,
+            rewound: None,
             office,
         });
     }
@@ -160,6 +161,7 @@ impl Node {
         let Some(open) = &mut self.open else { return 0 };
         let Some(pin) = self.pin.clone() else { return 0 };
         let behind = open.office.refusing() == Some(Code::LogBehind);
+        let due = behind && open.rewound.is_none_or(|turns| turns > 20);
         let mut came = 0;
         for (name, bound) in &mut open.intakes {
             if bound.is_none() {
@@ -169,7 +171,7 @@ impl Node {
                 *bound = intake.await.ok();
             }
             let Some(intake) = bound else { continue };
-            if behind && !open.rewound && intake.from_the_start().await.is_err() {
+            if due && intake.from_the_start().await.is_err() {
                 *bound = None;
                 continue;
             }
@@ -179,7 +181,11 @@ impl Node {
                 Err(_) => *bound = None,
             }
         }
-        open.rewound = behind;
+        open.rewound = match (behind, due) {
+            (true, true) => Some(0),
+            (true, false) => open.rewound.map(|turns| turns + 1),
+            (false, _) => None,
+        };
         came
     }
 

@@ -76,6 +76,8 @@ pub(crate) fn spawn(
 }
 
 const POLL: Duration = Duration::from_mins(1);
+/// How often a log that is put back asks for what it took in.
+const REWIND: Duration = Duration::from_secs(30);
 
 async fn relay_loop(
     mut relay: Relay,
@@ -141,14 +143,18 @@ async fn intake_loop(seat: Arc<Seat>, link: Arc<dyn Link>, consumer: String) {
         );
         if let Ok(mut intake) = bound.await {
             wait = Duration::from_millis(200);
-            let mut rewound = false;
+            let mut rewound: Option<Instant> = None;
             loop {
                 let behind = seat.office.refusing() == Some(Code::LogBehind);
-                // A log that is put back needs what it took in before once more.
-                if behind && !rewound && intake.from_the_start().await.is_err() {
-                    break;
+                // A log that is put back needs what it took in before once more; and
+                // again, should the hub lose something meanwhile.
+                let due = rewound.is_none_or(|at| at.elapsed() > REWIND);
+                if behind && due {
+                    rewound = Some(Instant::now());
+                    if intake.from_the_start().await.is_err() {
+                        break;
+                    }
                 }
-                rewound = behind;
                 let wait = Duration::from_secs(if behind { 1 } else { 20 });
                 match intake.turn(wait).await {
                     Ok(Ok(_)) => {

@@ -14,7 +14,11 @@ use std::{
 use event_store::{Office, StoreError};
 use kernel::{Lane, note::Note};
 
-use crate::{neighbours::notes, notes::lanes};
+use crate::{
+    directory::{DIRECTORY, Entry},
+    neighbours::notes,
+    notes::lanes,
+};
 
 const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(10);
@@ -69,13 +73,18 @@ pub async fn missing(office: &Office) -> Result<BTreeSet<Missing>, StoreError> {
         found.map_or((0, 0), |known| (known.held.epoch, known.held.counter))
     };
     let mut missing = BTreeSet::new();
+    let setting = office.setting();
+    let city: Option<Entry> = office.reader().await?.view(DIRECTORY, setting.city.as_str()).await?;
+    if city.is_none() {
+        // Nobody's word can be proved before the founding is here.
+        missing.insert((setting.city.to_string(), 0));
+    }
     let sql = "SELECT DISTINCT lane FROM held WHERE reason = 'gap'";
     for row in office.reader().await?.rows(sql, vec![]).await? {
         let lane = row.text(0)?;
         let at = here(&lane).1;
         missing.insert((lane, at));
     }
-    let setting = office.setting();
     let (own, tier, parent) = (&setting.office, setting.tier, setting.parent.as_ref());
     for note in notes(office).await? {
         let Note::LaneHead { by, head, .. } = note else { continue };
