@@ -63,27 +63,26 @@ async fn carry(folder: PathBuf, offices: &'static [&'static str], carrying: watc
         if !*carrying.borrow() {
             continue;
         }
-        for code in offices {
-            let (Ok(office), Ok(city)) =
-                (Tray::at(&folder.join(code)), Tray::at(&folder.join(CITY)))
-            else {
-                continue;
-            };
-            for (from, to) in [(&office, &city), (&city, &office)] {
-                let disc = folder.join("disc");
-                std::fs::create_dir_all(&disc).unwrap();
-                for name in from.carry_out(&disc).unwrap() {
-                    seen += 1;
-                    if name.ends_with(".parcel") && seen % 5 == 3 {
-                        std::fs::remove_file(disc.join(&name)).unwrap();
-                    } else if seen % 5 == 4 {
-                        std::fs::copy(disc.join(&name), disc.join(format!("{name}2.parcel")))
-                            .unwrap();
-                    }
+        let tray = |code: &str| Tray::at(&folder.join(code)).unwrap();
+        let all: Vec<Tray> = offices.iter().map(|code| tray(code)).collect();
+        let city = tray(CITY);
+        let journeys = all.iter().map(|office| (office, vec![&city]));
+        for (from, to) in journeys.chain([(&city, all.iter().collect())]) {
+            let disc = folder.join("disc");
+            std::fs::create_dir_all(&disc).unwrap();
+            for name in from.carry_out(&disc, "").unwrap() {
+                seen += 1;
+                if name.ends_with(".parcel") && seen % 5 == 3 {
+                    std::fs::remove_file(disc.join(&name)).unwrap();
+                } else if name.ends_with(".parcel") && seen % 5 == 4 {
+                    let twice = disc.join(format!("{name}2.parcel"));
+                    std::fs::copy(disc.join(&name), twice).unwrap();
                 }
-                to.carry_in(&disc, "").unwrap();
-                std::fs::remove_dir_all(&disc).unwrap();
             }
+            for tray in to {
+                tray.carry_in(&disc, "").unwrap();
+            }
+            std::fs::remove_dir_all(&disc).unwrap();
         }
     }
 }

@@ -133,15 +133,19 @@ pub fn join_by_files(
         return Ok(known);
     }
     let (application, pin) = apply(config, keys)?;
-    for path in tray.brought("admitted").map_err(text)? {
+    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
+    let stem = Hash::of(&[&body]).to_string()[..16].to_owned();
+    // Another's answer may lie on the same disc: ours has our application's name.
+    let brought = tray.brought("admitted").map_err(text)?;
+    let is_ours = |path: &PathBuf| path.file_stem().is_some_and(|name| *name == *stem);
+    for path in brought.into_iter().filter(is_ours) {
         let joined = admitted(&std::fs::read(&path).map_err(text)?, &pin, keys);
         tray.put_away(&path, joined.is_ok()).map_err(text)?;
         if joined.is_ok() {
             return joined;
         }
     }
-    let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
-    let name = format!("{}.application", &Hash::of(&[&body]).to_string()[..16]);
+    let name = format!("{stem}.application");
     if !tray.out.join(&name).exists() {
         tray.put(&name, &body).map_err(text)?;
     }

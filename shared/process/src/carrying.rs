@@ -17,14 +17,19 @@ pub(crate) enum Way {
 }
 
 /// Carries everything that is to be carried, and says what.
-pub(crate) fn carry(config: &OfficeConfig, way: Way, medium: &Path) -> Result<(), Failed> {
+pub(crate) fn carry(
+    config: &OfficeConfig,
+    way: Way,
+    medium: &Path,
+    office: &str,
+) -> Result<(), Failed> {
     let failed = |error: std::io::Error| Failed(3, format!("{}: {error}", medium.display()));
     let Some(folder) = &config.files else {
         return Err(Failed(2, "this office is not configured for files".to_owned()));
     };
     let tray = Tray::at(folder).map_err(failed)?;
     let carried = match way {
-        Way::Out => tray.carry_out(medium),
+        Way::Out => tray.carry_out(medium, office),
         Way::In => {
             let keys = Keys::at(&config.keys).map_err(failed)?;
             let membership: Option<Membership> = keys.read(MEMBERSHIP).map_err(failed)?;

@@ -65,6 +65,9 @@ enum What {
         way: carrying::Way,
         /// The disc or the folder of the gate.
         medium: PathBuf,
+        /// Out of the city: only what is for this office, by its id.
+        #[arg(long, default_value = "")]
+        office: String,
     },
     /// Back every office's store and papers up below a folder, while the service runs or stands.
     Backup {
@@ -138,8 +141,8 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
         What::CheckViews => each_store(service, configs, &Upkeep::Check).await,
         What::Refold => each_store(service, configs, &Upkeep::Refold).await,
         What::Backfill { rule } => each_store(service, configs, &Upkeep::Backfill(rule)).await,
-        What::Link { way, medium } => {
-            configs.iter().try_for_each(|config| carrying::carry(config, way, &medium))
+        What::Link { way, medium, office } => {
+            configs.iter().try_for_each(|config| carrying::carry(config, way, &medium, &office))
         }
         What::Backup { folder } => keeping::backup(&configs, &folder).await,
         What::Restore { folder } => keeping::restore(&configs, &folder).await,

@@ -65,9 +65,10 @@ impl Tray {
         fs::rename(path, folder.join(path.file_name().unwrap_or_default()))
     }
 
-    /// Carries what was put out to a medium; it is synced there before it is removed here.
-    pub fn carry_out(&self, medium: &Path) -> io::Result<Vec<String>> {
-        Self::carry(&self.out, medium, "", true)
+    /// Carries what was put out to a medium, all of it or the parcels for one `office`;
+    /// it is synced there before it is removed here.
+    pub fn carry_out(&self, medium: &Path, office: &str) -> io::Result<Vec<String>> {
+        Self::carry(&self.out, medium, office, true)
     }
 
     /// Carries what is for `office` from a medium, which keeps it.
