@@ -49,9 +49,9 @@ async fn the_operator_sees_what_waits_and_why_and_no_content() {
     let bytes = from_base64(filing["entry"].as_str().unwrap());
     town.stop_office(DISTRICT).await;
     let mut store = Conn::open_reader_writable(&Engine::Sqlite(town.data(DISTRICT))).await.unwrap();
-    let held = "INSERT INTO held (origin, epoch, sequence, lane, counter, reason, since, entry) \
-                VALUES ($1, 1, 900, 'ev.x.y', 900, 'gap', 1700000000000, $2)";
-    let args = vec![town.id(TOWN).into(), bytes.as_slice().into()];
+    let held = "INSERT INTO held (origin, epoch, sequence, hash, lane, counter, reason, since, \
+                entry) VALUES ($1, 1, 900, $2, 'ev.x.y', 900, 'gap', 1700000000000, $3)";
+    let args = vec![town.id(TOWN).into(), [7u8; 32].as_slice().into(), bytes.as_slice().into()];
     store.exec(held, args).await.unwrap();
     let evidence = "INSERT INTO evidence (hash, code, seen, entry) \
                     VALUES ($1, 'not-for-us', 1700000000000, $2)";
