@@ -131,16 +131,9 @@ pub(super) async fn everybody_agrees(world: &mut World) -> Result<(), String> {
             trace.extend(page.iter().map(|(_, bytes)| Hash::of(&[bytes])));
         }
         world.counts.entries += office.head();
-        let counted = node.open.as_ref().map(|open| open.counters.all()).unwrap_or_default();
-        drop(counted);
     }
     let all: Vec<&[u8]> = trace.iter().map(|hash| hash.0.as_slice()).collect();
     world.counts.trace = Hash::of(&all).to_string();
-    for attempt in world.attempts.iter().filter(|attempt| attempt.seen) {
-        if attempt.answer.is_none() {
-            return Err(format!("{} was answered without an answer", attempt.key));
-        }
-    }
     Ok(())
 }
 

@@ -192,6 +192,7 @@ impl World {
         let agreed = self.settle().await;
         check::nothing_unexpected(self).await?;
         agreed?;
+        self.repeat_answered().await?;
         check::everybody_agrees(self).await
     }
 
