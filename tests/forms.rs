@@ -35,6 +35,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "filing-review" => again::<domain::filing_review::FilingReview>(data),
         "finding" => again::<domain::finding::Finding>(data),
         "intake" => again::<event_store::intake::Intake>(data),
+        "office" => again::<domain::office::Standing>(data),
         "organization" => again::<domain::organization::Organization>(data),
         "person" => again::<domain::person::Person>(data),
         "rectification" => again::<domain::rectification::Rectification>(data),

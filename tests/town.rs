@@ -156,16 +156,30 @@ impl Town {
         town.start_hub();
         town.start_office(CITY).await;
         for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
-            let invitation =
-                json!({"tier": tier, "parent": town.id(parent), "code": code, "name": code});
-            let key = format!("invite-{code}");
-            let done =
-                town.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
-            let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
-            town.config(code, free_port(), Some(token)).await;
-            town.start_office(code).await;
+            town.enrol(code, parent, tier).await;
         }
         town
+    }
+
+    /// Invites an office, enrols it and waits until it serves.
+    pub async fn enrol(&mut self, code: &str, parent: &str, tier: &str) {
+        let invitation =
+            json!({"tier": tier, "parent": self.id(parent), "code": code, "name": code});
+        let key = format!("invite-{code}");
+        let done =
+            self.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
+        let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
+        self.config(code, free_port(), Some(token)).await;
+        self.start_office(code).await;
+    }
+
+    /// Makes a token with which the office may ask for a new life of its log, and puts it
+    /// into its configuration.
+    pub async fn renew(&mut self, code: &str, office: &str, key: &str) {
+        let path = format!("/api/offices/{office}/renewal-tokens");
+        let done = self.api(CITY).post("SYS", &path, key, None, &json!({})).await;
+        let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
+        self.configs.get_mut(code).unwrap().token = Some(token);
     }
 
     async fn config(&mut self, code: &str, port: u16, token: Option<String>) -> OfficeConfig {
@@ -222,23 +236,28 @@ impl Town {
         }
     }
 
+    /// Starts an office without waiting.
+    pub fn launch(&mut self, code: &str) {
+        let (stop, stopping) = watch::channel(false);
+        let readers = Readers::new(4);
+        let process = Process { readers, stopping, client: self.client.clone() };
+        let config = self.configs.get(code).unwrap().clone();
+        let task = tokio::spawn(running::run(service(code), config, process));
+        self.running.insert(code.to_owned(), Running { stop, task });
+    }
+
     /// Starts an office and waits until it serves.
     pub async fn start_office(&mut self, code: &str) {
         let began = Instant::now();
         loop {
-            let (stop, stopping) = watch::channel(false);
-            let readers = Readers::new(4);
-            let process = Process { readers, stopping, client: self.client.clone() };
-            let config = self.configs.get(code).unwrap().clone();
-            let task = tokio::spawn(running::run(service(code), config, process));
-            while !task.is_finished() && !self.serves(code).await {
+            self.launch(code);
+            while !self.running[code].task.is_finished() && !self.serves(code).await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            if !task.is_finished() {
-                self.running.insert(code.to_owned(), Running { stop, task });
+            if !self.running[code].task.is_finished() {
                 return;
             }
-            let why = task.await.unwrap();
+            let why = self.running.remove(code).unwrap().task.await.unwrap();
             assert!(began.elapsed() < Duration::from_secs(20), "{code}: {why:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -339,6 +358,7 @@ impl Town {
             assert!(began.elapsed() < Duration::from_secs(90), "{what}: not within 90 s");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        eprintln!("{what}: after {:.1} s", began.elapsed().as_secs_f64());
     }
 
     /// Every entry that an office holds, own and received, as its auditor reads it.

@@ -185,7 +185,7 @@ async fn whole(
     let mut found = Log::default();
     let mut lanes: BTreeMap<String, u64> = BTreeMap::new();
     let mut versions: BTreeMap<String, u64> = BTreeMap::new();
-    let key = office.setting().key.public();
+    let key = office.setting().key.now().public();
     for (own, place) in event_store::log::own_after(reader, 0, 100_000).await?.iter().zip(1..) {
         let read = Fact::of_entry(&own.entry).ok();
         let signed = entry::open(&own.entry).is_ok_and(|parts| parts.is_signed_by(&key));

@@ -13,6 +13,7 @@ mod faults;
 mod figures;
 mod filings;
 mod ingest;
+mod keys;
 mod links;
 mod nemesis;
 mod operations;

@@ -7,7 +7,7 @@ use crate::faults::a_fed_back_round;
 use serde_json::{Value, json};
 use tests::town::{CITY, DISTRICT, TOWN, Town};
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

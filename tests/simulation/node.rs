@@ -4,17 +4,20 @@ use std::{path::PathBuf, sync::Arc};
 
 use desks::{reactions::REACTIONS, running::Service};
 use event_store::{Engine, Office, Readers, Setting};
-use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, sign::EventKey};
+use kernel::{
+    Clock, Code, Entropy, OfficeId, Timestamp,
+    sign::{EventKey, Ring},
+};
 use messaging::{
     counters::Counters,
     directory::Pin,
-    gaps,
+    fit, gaps,
     intake::Intake,
     keys::Keys,
     link::Link,
     notes::{NotesIn, NotesOut},
     recovery::{Progress, Recovery},
-    relay::{self, Relay, Turn},
+    relay::{Relay, Turn},
 };
 
 use super::link::{Mood, Moody};
@@ -58,11 +61,11 @@ impl Node {
         Keys::at(&self.folder.join("keys")).unwrap()
     }
 
-    pub(super) fn key(&self) -> Arc<EventKey> {
+    pub(super) fn key(&self) -> EventKey {
         let mut seed = [7; 32];
         seed[..8].copy_from_slice(&self.seed.to_be_bytes());
         seed[8..16].copy_from_slice(self.id.as_str().as_bytes());
-        Arc::new(EventKey::from_seed(&seed).unwrap())
+        EventKey::from_seed(&seed).unwrap()
     }
 
     pub(super) fn office(&self) -> Option<&Office> {
@@ -83,9 +86,9 @@ impl Node {
             tier: self.service.tier,
             parent: self.parent.clone(),
             city: self.city.clone(),
-            epoch: 1,
             engine: Engine::Sqlite(self.data()),
-            key: self.key(),
+            key: Arc::new(Ring::of(self.key())),
+            turns: domain::office::turns,
             clock: self.clock.clone(),
             entropy: Arc::new(Entropy::seeded(salt)),
             bindings: domain::binding::bindings,
@@ -102,7 +105,7 @@ impl Node {
             }
         };
         let keys = self.keys();
-        if self.pin.is_some() && relay::unsure(&office, &keys).await.unwrap() {
+        if self.pin.is_some() && fit::unsure(&office, &keys).await.unwrap() {
             office.refuse(Some(Code::LogBehind));
         }
         let link: Arc<dyn Link> = Arc::new(self.link.clone());

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use desks::{divisions, enrolment::EnrolledView, results::ReportedView, running::Service, tiers};
+use desks::{
+    divisions, enrolment::EnrolledView, keys, results::ReportedView, running::Service, tiers,
+};
 use event_store::View;
 use kernel::{OfficeId, id::Tier};
 use web::Route;
@@ -23,6 +25,7 @@ fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {
 fn routes() -> Vec<Route> {
     let mut routes = tiers::common_routes();
     routes.extend(divisions::city_routes());
+    routes.extend(keys::city_routes());
     routes.extend(tiers::inspecting_routes());
     routes
 }

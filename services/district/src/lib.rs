@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use desks::{results::ReportedView, running::Service, tiers};
+use desks::{keys, results::ReportedView, running::Service, tiers};
 use event_store::View;
 use kernel::{OfficeId, id::Tier};
 use web::Route;
@@ -23,5 +23,6 @@ fn routes() -> Vec<Route> {
     let mut routes = tiers::common_routes();
     routes.extend(tiers::inspecting_routes());
     routes.extend(tiers::filing_routes());
+    routes.extend(keys::district_routes());
     routes
 }

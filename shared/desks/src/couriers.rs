@@ -10,7 +10,7 @@ use messaging::{
 use web::Seat;
 
 use crate::{
-    enrolment::{Admission, admit_by},
+    enrolment::{Admission, Admittance, admit_by},
     papers::PaperRunner,
 };
 
@@ -60,7 +60,9 @@ async fn applications(tray: &Tray, admission: &Admission) -> Result<(), Failure>
         let admitted = admit_by(admission, &fs::read(&path)?).await;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         match &admitted {
-            Ok(admitted) => {
+            // It lies there until enough districts have consented.
+            Ok(Admittance::Waits(..)) => continue,
+            Ok(Admittance::Admitted(admitted)) => {
                 tray.put(&format!("{name}.admitted"), &serde_json::to_vec(admitted)?)?;
             }
             Err(problem) => {

@@ -1,6 +1,7 @@
 //! Enrolment, at the city: tokens out, keys in; and what ingest has to say.
 
 mod admission;
+mod renewal;
 
 use std::sync::Arc;
 
@@ -8,26 +9,35 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use domain::directory::{Baseline, Command as Ask, Directory, Member, Seat as OfficeSeat};
-use event_store::{FoldError, Rows, Unit, View, act};
+use domain::directory::{Baseline, Closed, Command as Ask, Directory, Seat as OfficeSeat};
+use event_store::{Unit, act};
 use kernel::{
-    Code, Fact, OfficeId, Refusal, Timestamp,
+    Code, OfficeId, Refusal, Timestamp,
     clock::wall,
     id::Tier,
     sign::{Hash, PublicKey},
 };
-use messaging::{directory::Pin, link::Failure, nats::provision::office_jwt};
+use messaging::{
+    directory::{DIRECTORY, Entry, Pin},
+    link::Failure,
+    lives::NextLife,
+    nats::provision::office_jwt,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Command, Problem, Route, Seat, Who, answer, command::parse, get, post};
-
-/// Spent tokens to offices, so that a broken-off enrolment can be taken up again.
-pub const ENROLLED: &str = "enrolled-by-token";
+use web::{
+    Command, Problem, Route, Seat, Who, answer,
+    command::{Nothing, parse},
+    get, post,
+};
 
 pub use admission::Admission;
+pub use renewal::EnrolledView;
+use renewal::{Asked, ENROLLED, Spent};
 
 /// What an office brings.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +52,11 @@ pub struct Application {
     pub hub_user: String,
     /// Whether it takes the city for a demo.
     pub demo: bool,
+    /// From an office that asks for a new life of its log: where its own store ends, if
+    /// there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub closed: Option<Closed>,
     /// The event key's signature over all of this, in base64: whoever has a spent
     /// token and reads the directory still can't ask for the office's access.
     pub signature: String,
@@ -50,8 +65,10 @@ pub struct Application {
 impl Application {
     /// What the event key signs.
     pub fn words(&self) -> Vec<u8> {
-        let Self { token, key, hub_user, demo, .. } = self;
-        format!("liandong enrolment v1\n{token}\n{key:?}\n{hub_user}\n{demo}").into_bytes()
+        let Self { token, key, hub_user, demo, closed, .. } = self;
+        let closed = closed
+            .map_or_else(String::new, |Closed { sequence, hash }| format!("\n{sequence}\n{hash}"));
+        format!("liandong enrolment v1\n{token}\n{key:?}\n{hub_user}\n{demo}{closed}").into_bytes()
     }
 
     fn is_signed(&self) -> bool {
@@ -74,6 +91,17 @@ pub struct Admitted {
     pub hub_url: String,
     /// Where its lanes begin.
     pub baselines: Vec<Baseline>,
+    /// The new life of its log, if it asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<NextLife>,
+}
+
+/// What an application comes to.
+pub(crate) enum Admittance {
+    /// The office is one.
+    Admitted(Box<Admitted>),
+    /// So many districts have consented to its new key, so many have to.
+    Waits(usize, usize),
 }
 
 /// An enrolment token: it carries the pin, so that an office knows its city
@@ -84,6 +112,9 @@ pub struct Token {
     pub pin: Pin,
     /// The secret.
     pub secret: String,
+    /// The enrolled office that may ask for a new life of its log with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<OfficeSeat>,
 }
 
 impl Token {
@@ -99,26 +130,6 @@ impl Token {
         use base64::Engine;
         let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text.trim()).ok()?;
         serde_json::from_slice(&json).ok()
-    }
-}
-
-/// Folds which token enrolled whom.
-#[derive(Debug)]
-pub struct EnrolledView;
-
-impl View for EnrolledView {
-    fn name(&self) -> &'static str {
-        ENROLLED
-    }
-
-    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        if fact.kind != "cn.liandong.directory.enrolled.v1" {
-            return Ok(());
-        }
-        let domain::directory::Event::Enrolled { member, token, baselines } = fact.read()? else {
-            return Ok(());
-        };
-        rows.put(ENROLLED, &token.to_string(), &(member, baselines))
     }
 }
 
@@ -143,6 +154,12 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
             Who::Public,
             ["单位注册", "An office enrols with its token and keys"],
             enrol,
+        ),
+        post::<Nothing, _>(
+            "/api/offices/{id}/renewal-tokens",
+            Who::Roles(&["SYS"]),
+            ["签发续接码", "Make a token for an office that lost its log or its key"],
+            renewal::renew,
         ),
         get(
             "/api/ingest",
@@ -202,17 +219,23 @@ async fn invite(command: Command<Invitation>) -> Result<Response, Problem> {
     });
     let mut given = command.outcome(run).await?;
     let mut body: serde_json::Value = serde_json::from_slice(&given.body).unwrap_or_default();
-    body["token"] = Token { pin: (*seat.pin).clone(), secret }.write().into();
+    body["token"] = Token { pin: (*seat.pin).clone(), secret, seat: None }.write().into();
     given.body = body.to_string().into_bytes();
     Ok(web::command::respond(given))
 }
 
 async fn enrol(admission: &Admission, body: &[u8]) -> Result<Response, Problem> {
-    Ok(Json(admit_by(admission, body).await?).into_response())
+    Ok(match admit_by(admission, body).await? {
+        Admittance::Admitted(admitted) => Json(*admitted).into_response(),
+        Admittance::Waits(consents, needed) => {
+            let waits = Json(json!({"consents": consents, "needed": needed}));
+            (StatusCode::ACCEPTED, waits).into_response()
+        }
+    })
 }
 
 /// Admits the office of an application, however it was brought.
-pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admitted, Problem> {
+pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admittance, Problem> {
     let application: Application = parse(body)?;
     let token = Token::read(&application.token).ok_or(Code::TokenSpent)?;
     if !application.is_signed() {
@@ -224,32 +247,65 @@ pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admit
         tracing::error!(error = %error, "the hub did not admit an office");
         Problem::from(Code::HubAway)
     };
-    let known: Option<(Member, Vec<Baseline>)> =
+    let known: Option<Spent> =
         seat.office.reader().await?.view(ENROLLED, &hash.to_string()).await?;
-    let (member, baselines, start) = match known {
-        Some((member, _)) if member.key != application.key => return Err(Code::TokenSpent.into()),
-        Some((member, baselines)) => (member, baselines, None),
+    let key = application.key;
+    let asked = match known {
+        Some(Spent::Enrolled(member, baselines)) if member.key == key => {
+            admission.create_readers(&member.seat, None).await.map_err(hub)?;
+            return admitted(admission, &application, member.seat, baselines, None);
+        }
+        Some(Spent::Proposed(opening)) if opening.member.key == key => {
+            renewal::waits(seat, &opening).await?
+        }
+        Some(Spent::Opened(opening)) if opening.member.key == key => {
+            renewal::opened(seat, opening).await?
+        }
+        Some(_) => return Err(Code::TokenSpent.into()),
         None => {
             let place = invited(seat, &hash).await?;
-            let (start, baselines) = admission.baselines(&place).await.map_err(hub)?;
-            admit(seat, hash, &application, baselines.clone()).await?;
-            let key = application.key;
-            (Member { seat: place, key, epoch: 1, key_from: 1 }, baselines, Some(start))
+            let row: Option<Entry> =
+                seat.office.reader().await?.view(DIRECTORY, place.office.as_str()).await?;
+            if row.is_none() {
+                let (start, baselines) = admission.baselines(&place).await.map_err(hub)?;
+                admit(seat, hash, &application, baselines.clone()).await?;
+                admission.create_readers(&place, Some(start)).await.map_err(hub)?;
+                return admitted(admission, &application, place, baselines, None);
+            }
+            renewal::reopen(admission, hash, &place, &application).await?
         }
     };
-    admission.create_readers(&member.seat, start).await.map_err(hub)?;
+    match asked {
+        Asked::Waits(consents, needed) => Ok(Admittance::Waits(consents, needed)),
+        Asked::Opened(life) => {
+            let place = life.opening.member.seat.clone();
+            let baselines = renewal::first_baselines(seat, &place.office).await?;
+            admission.create_readers(&place, None).await.map_err(hub)?;
+            admitted(admission, &application, place, baselines, Some(*life))
+        }
+    }
+}
+
+/// What an admitted office gets.
+fn admitted(
+    admission: &Admission,
+    application: &Application,
+    place: OfficeSeat,
+    baselines: Vec<Baseline>,
+    life: Option<NextLife>,
+) -> Result<Admittance, Problem> {
     let now = u64::try_from(wall().0 / 1000).unwrap_or(0);
     let (role, account) = (&admission.keys.office_role, &admission.keys.offices);
-    let office = member.seat.office.to_string();
-    let hub_jwt = office_jwt(role, account, &office, &application.hub_user, now)
+    let hub_jwt = office_jwt(role, account, place.office.as_str(), &application.hub_user, now)
         .map_err(|_| Problem::from(Refusal::new(Code::BadField).detail("hub_user")))?;
-    Ok(Admitted {
-        seat: member.seat,
-        pin: (*seat.pin).clone(),
+    Ok(Admittance::Admitted(Box::new(Admitted {
+        seat: place,
+        pin: (*admission.seat.pin).clone(),
         hub_jwt,
         hub_url: admission.hub_url.clone(),
         baselines,
-    })
+        life,
+    })))
 }
 
 /// The seat that a token is for, read through the writer: it is never stale.

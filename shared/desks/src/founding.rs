@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::people::ACCOUNTS;
 use domain::{
     directory::{Command as Ask, Directory, Member, Seat as OfficeSeat},
     person::{Authorisation, Command as PersonAsk, Person},
@@ -83,7 +84,7 @@ pub fn membership(config: &OfficeConfig, keys: &Keys) -> Result<Membership, Stri
         code: founding.code.clone(),
         name: founding.name.clone(),
     };
-    let membership = Membership { seat, hub_url, baselines: Vec::new() };
+    let membership = Membership { seat, hub_url, baselines: Vec::new(), renewed: None };
     keys.write_json(MEMBERSHIP, &membership).map_err(text)?;
     Ok(membership)
 }
@@ -124,7 +125,7 @@ pub async fn found(
     membership: &Membership,
 ) -> Result<Pin, String> {
     let demo = config.founding.as_ref().is_some_and(|founding| founding.demo);
-    let key = office.setting().key.public();
+    let key = office.setting().key.now().public();
     let seat = membership.seat.clone();
     let city = seat.office.clone();
     let member = Member { seat, key, epoch: 1, key_from: 1 };
@@ -228,10 +229,15 @@ async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), String> 
         let (account, display) = (person.account.clone(), person.display.clone());
         let register = people::registering(id.clone(), account, display, hash);
         let roles = person.roles.clone();
-        let person_id = id.clone();
+        let (person_id, known) = (id.clone(), person.account.clone());
         let authorise = act(move |unit: &mut Unit<'_>| {
-            let (id, roles) = (person_id.clone(), roles.clone());
+            let (id, roles, account) = (person_id.clone(), roles.clone(), known.clone());
             Box::pin(async move {
+                // Whoever was registered by keys that are gone since has the posts given then.
+                let taken: Option<String> = unit.row(ACCOUNTS, &account).await?;
+                if taken.is_some_and(|taken| taken != id) {
+                    return Ok(Answer { status: 208, etag: String::new(), body: Vec::new() });
+                }
                 for role in roles {
                     let authorisation = Authorisation {
                         id: format!("{role}-{today}"),
@@ -250,7 +256,10 @@ async fn first_people(seat: &Seat, config: &OfficeConfig) -> Result<(), String> 
             Ok(_) | Err(kernel::Refusal { code: kernel::Code::PersonExists, .. }) => {}
             Err(refusal) => return Err(refusal.to_string()),
         }
-        seat.office.system(authorise).await.map_err(|refusal| refusal.to_string())?;
+        let done = seat.office.system(authorise).await.map_err(|refusal| refusal.to_string())?;
+        if done.status == 208 {
+            continue;
+        }
         links.push(json!({"account": person.account, "person": id, "roles": person.roles,
             "link": format!("{id}.{secret}")}));
     }

@@ -2,14 +2,16 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use domain::directory::{Baseline, Seat as OfficeSeat};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use domain::directory::{Baseline, Closed, Seat as OfficeSeat};
+use event_store::{Engine, Readers, log};
 use hyper::Method;
-use kernel::{Entropy, sign::Hash};
+use kernel::{Entropy, OfficeId, sign::Hash};
 use messaging::{
     directory::Pin,
     files::{JOURNEY, Tray},
     keys::Keys,
+    lives::NEXT_LIFE,
     nats::provision::{creds_text, office_key},
 };
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,14 @@ pub struct OfficeConfig {
 }
 
 impl OfficeConfig {
+    /// Where the store of this configuration lies.
+    pub fn engine(&self, office: &OfficeId) -> Engine {
+        match &self.postgres {
+            Some(url) => Engine::Postgres { url: url.clone(), schema: format!("office_{office}") },
+            None => Engine::Sqlite(self.data.clone()),
+        }
+    }
+
     /// How long a journey of files may take.
     pub fn journey(&self) -> Duration {
         self.files_journey.map_or(JOURNEY, Duration::from_secs)
@@ -97,6 +107,9 @@ pub struct Membership {
     pub hub_url: String,
     /// Where its lanes begin.
     pub baselines: Vec<Baseline>,
+    /// The hash of the token by which it asked for the new life of its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Hash>,
 }
 
 /// The name of the membership's file.
@@ -108,38 +121,43 @@ pub async fn join(
     keys: &Keys,
     client: &Client,
 ) -> Result<Membership, String> {
-    if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
+    if let Some(known) = known(config, keys)? {
         return Ok(known);
     }
-    let (application, pin) = apply(config, keys)?;
+    let (application, pin) = apply(config, keys).await?;
     let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
     let url = format!("{}/api/enrolments", config.city);
     let headers = [("content-type", "application/json")];
     let reply = client.send(Method::POST, &url, &headers, body).await?;
+    if reply.status == 202 {
+        let said = reply.json();
+        let (given, needed) = (&said["consents"], &said["needed"]);
+        return Err(format!("{given} of {needed} districts have consented to the new key"));
+    }
     if reply.status != 200 {
         let why = reply.json();
         return Err(format!("the city refused the enrolment: {} {}", reply.status, why["code"]));
     }
-    admitted(&reply.body, &pin, keys)
+    admitted(&reply.body, &application.token, &pin, keys)
 }
 
 /// The same by files: the application lies out until the city's answer is brought.
-pub fn join_by_files(
+pub async fn join_by_files(
     config: &OfficeConfig,
     keys: &Keys,
     tray: &Tray,
 ) -> Result<Membership, String> {
-    if let Some(known) = keys.read::<Membership>(MEMBERSHIP).map_err(text)? {
+    if let Some(known) = known(config, keys)? {
         return Ok(known);
     }
-    let (application, pin) = apply(config, keys)?;
+    let (application, pin) = apply(config, keys).await?;
     let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
     let stem = Hash::of(&[&body]).to_string()[..16].to_owned();
     // Another's answer may lie on the same disc: ours has our application's name.
     let brought = tray.brought("admitted").map_err(text)?;
     let is_ours = |path: &PathBuf| path.file_stem().is_some_and(|name| *name == *stem);
     for path in brought.into_iter().filter(is_ours) {
-        let joined = admitted(&std::fs::read(&path).map_err(text)?, &pin, keys);
+        let joined = admitted(&std::fs::read(&path).map_err(text)?, &application.token, &pin, keys);
         tray.put_away(&path, joined.is_ok()).map_err(text)?;
         if joined.is_ok() {
             return joined;
@@ -157,8 +175,33 @@ fn text(error: io::Error) -> String {
     error.to_string()
 }
 
+/// The membership that is known, unless the configured token asks for a new life of
+/// the log that the city has not answered yet.
+fn known(config: &OfficeConfig, keys: &Keys) -> Result<Option<Membership>, String> {
+    let known = keys.read::<Membership>(MEMBERSHIP).map_err(text)?;
+    let token = config.token.as_deref().and_then(Token::read);
+    let renews = token.is_some_and(|token| token.seat.is_some());
+    Ok(known.filter(|known| !renews || known.renewed == Some(token_hash(config))))
+}
+
+/// The name of the configured token.
+fn token_hash(config: &OfficeConfig) -> Hash {
+    Hash::of(&[config.token.as_deref().unwrap_or_default().trim().as_bytes()])
+}
+
+/// Where the store of an office that asks for a new life ends, if there is one.
+async fn own_end(config: &OfficeConfig, seat: &OfficeSeat) -> Result<Option<Closed>, String> {
+    let engine = config.engine(&seat.office);
+    if !engine.exists().await.map_err(|error| error.to_string())? {
+        return Ok(None);
+    }
+    let mut reader = Readers::new(1).take(&engine).await.map_err(|error| error.to_string())?;
+    let last = log::own_last(&mut reader).await.map_err(|error| error.to_string())?;
+    Ok(last.map(|own| Closed { sequence: own.sequence, hash: own.hash }))
+}
+
 /// What the office brings, with the same keys at every try; what its token pins.
-fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), String> {
+async fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), String> {
     let token = config.token.as_deref().ok_or("no enrolment token is configured")?;
     let read = Token::read(token).ok_or("the enrolment token does not read")?;
     let seed = if let Some(known) = keys.read::<(String, String)>("hub-user.json").map_err(text)? {
@@ -174,6 +217,10 @@ fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), Strin
         key: key.public(),
         hub_user: seed.1,
         demo: read.pin.demo,
+        closed: match &read.seat {
+            Some(seat) => own_end(config, seat).await?,
+            None => None,
+        },
         signature: String::new(),
     };
     application.signature = BASE64.encode(key.sign(&application.words()));
@@ -181,7 +228,7 @@ fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), Strin
 }
 
 /// Keeps what the city answered, if it is the city that the token names.
-fn admitted(answer: &[u8], pin: &Pin, keys: &Keys) -> Result<Membership, String> {
+fn admitted(answer: &[u8], token: &str, pin: &Pin, keys: &Keys) -> Result<Membership, String> {
     let admitted: Admitted = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
     if admitted.pin != *pin {
         return Err("the city is not the one that the token names".to_owned());
@@ -191,8 +238,12 @@ fn admitted(answer: &[u8], pin: &Pin, keys: &Keys) -> Result<Membership, String>
     let creds = creds_text(&admitted.hub_jwt, &seed.0);
     keys.write("nats.creds", creds.as_bytes()).map_err(text)?;
     keys.write_json("pin.json", &admitted.pin).map_err(text)?;
-    let Admitted { seat, hub_url, baselines, .. } = admitted;
-    let membership = Membership { seat, hub_url, baselines };
+    let Admitted { seat, hub_url, baselines, life, .. } = admitted;
+    if let Some(life) = &life {
+        keys.write_json(NEXT_LIFE, life).map_err(text)?;
+    }
+    let renewed = life.map(|_| Hash::of(&[token.trim().as_bytes()]));
+    let membership = Membership { seat, hub_url, baselines, renewed };
     keys.write_json(MEMBERSHIP, &membership).map_err(text)?;
     Ok(membership)
 }

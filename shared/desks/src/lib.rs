@@ -14,6 +14,7 @@ pub mod filings;
 pub mod findings;
 pub mod founding;
 pub mod joining;
+pub mod keys;
 pub mod listing;
 mod loops;
 pub mod operations;

@@ -20,7 +20,7 @@ use messaging::{
     recovery::{Progress, Recovery},
     relay::{Relay, Turn},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use web::Seat;
 
 use crate::{
@@ -86,6 +86,7 @@ async fn relay_loop(
     seat: Arc<Seat>,
 ) {
     let mut head = seat.office.watch();
+    let mut connections = link.connections();
     loop {
         head.mark_unchanged();
         match relay.turn().await {
@@ -94,6 +95,7 @@ async fn relay_loop(
                 seat.link.set(true, relay.held());
                 tokio::select! {
                     changed = head.changed() => if changed.is_err() { return },
+                    () = renewed(&mut connections) => relay.ask_again(),
                     () = tokio::time::sleep(POLL) => relay.ask_again(),
                 }
             }
@@ -111,6 +113,16 @@ async fn relay_loop(
             }
         }
     }
+}
+
+/// Waits until the link is connected anew.
+async fn renewed(connections: &mut Option<watch::Receiver<u64>>) {
+    if let Some(connections) = connections
+        && connections.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Puts the log back as far as the hub holds it; the relay then asks again.

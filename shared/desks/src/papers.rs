@@ -19,11 +19,7 @@ use domain::{
 };
 use event_store::{Answer, Unit, act};
 use hyper::Method;
-use kernel::{
-    Code, OfficeId, Timestamp,
-    clock::wall,
-    sign::{EventKey, Hash},
-};
+use kernel::{Code, OfficeId, Timestamp, clock::wall, sign::Hash};
 use messaging::{
     directory::{DIRECTORY, Entry},
     papers::MAX_PAPER,
@@ -253,7 +249,7 @@ impl PaperRunner {
         let hub = self.hub.as_deref()?;
         let setting = self.seat.office.setting();
         let at = wall();
-        let key: &EventKey = &setting.key;
+        let key = setting.key.now();
         let signature = BASE64.encode(key.sign(&words(method.as_str(), hash, at)));
         let (office, at) = (setting.office.to_string(), at.to_string());
         let headers = [

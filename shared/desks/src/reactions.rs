@@ -4,10 +4,12 @@
 //! stream; each answers with its own.
 
 use domain::{
+    directory::{self, Directory},
     filing::{self, Expectation, Filing},
     filing_review::{self, FilingReview, Submission},
     finding::{self, Finding},
     material,
+    office::{self, Standing},
     rectification::{self, Opening, Rectification},
     round,
 };
@@ -27,6 +29,9 @@ pub const REACTIONS: &[Reaction] = &[
     Reaction { name: "expected-below", on: expect_below },
     Reaction { name: "submission-is-noted", on: note_submission },
     Reaction { name: "judgement-is-noted", on: note_judgement },
+    Reaction { name: "call-turns-key", on: turn_key },
+    Reaction { name: "turned-key-is-noted", on: note_turned },
+    Reaction { name: "consent-is-noted", on: note_consent },
 ];
 
 fn execute<A: Aggregate>(id: String, command: A::Command) -> Act {
@@ -45,6 +50,39 @@ fn stream_id(fact: &Fact) -> String {
 
 fn rectification_id(office: &OfficeId, finding: &str) -> String {
     format!("{office}-{finding}")
+}
+
+/// An office turns to the key that it has offered and the city has called.
+fn turn_key(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Directory::FAMILY || fact.at.origin != setting.city {
+        return None;
+    }
+    let directory::Event::TurnCalled { office, key } = fact.read().ok()? else { return None };
+    let ask = office::Command::Turn { city: setting.city.clone(), key };
+    (office == setting.office).then(|| execute::<Standing>(office.to_string(), ask))
+}
+
+/// The city says to all from which entry on an office's new key signs.
+fn note_turned(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Standing::FAMILY || setting.tier != Tier::City {
+        return None;
+    }
+    let office::Event::KeyTurned { key, .. } = fact.read().ok()? else { return None };
+    let (office, from) = (fact.at.origin.clone(), fact.original().sequence + 1);
+    let ask = directory::Command::NoteTurn { office, key, from };
+    Some(execute::<Directory>(setting.office.to_string(), ask))
+}
+
+fn note_consent(fact: &Fact, setting: &Setting) -> Option<Act> {
+    if fact.family() != Standing::FAMILY || setting.tier != Tier::City {
+        return None;
+    }
+    let office::Event::EpochConsented { office, epoch, consent, .. } = fact.read().ok()? else {
+        return None;
+    };
+    // A district speaks for itself alone.
+    let ask = directory::Command::Consent { office, epoch, consent: consent.clone() };
+    (consent.by == fact.at.origin).then(|| execute::<Directory>(setting.office.to_string(), ask))
 }
 
 fn open_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {

@@ -5,17 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use access::Tokens;
-use event_store::{Engine, Office, Reaction, Readers, Setting, View};
+use event_store::{Office, Reaction, Readers, Setting, View};
 use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
-    counters::Counters,
-    directory::Pin,
-    files::Tray,
-    keys::Keys,
-    link::Link,
-    nats::connection::Connection,
-    papers::Papers,
-    relay::{self, Relay},
+    counters::Counters, directory::Pin, files::Tray, fit, keys::Keys, link::Link, lives,
+    nats::connection::Connection, papers::Papers, relay::Relay,
 };
 use tokio::{net::TcpListener, sync::watch};
 use web::{LinkState, Route, Seat, client::Client, room::Room, routes::router, serve::serve};
@@ -59,7 +53,11 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
         joined(&config, &keys, &process).await?
     };
     let office = open_office(service, &config, &keys, &membership, &process).await?;
-    if relay::unsure(&office, &keys).await.map_err(|error| error.to_string())? {
+    lives::begin(&office, &keys).await?;
+    if !office.has_key() {
+        tracing::error!(office = %membership.seat.office, "the key that signs this log is not in the key folder: the office does not record");
+        office.refuse(Some(Code::KeyLost));
+    } else if fit::unsure(&office, &keys).await.map_err(|error| error.to_string())? {
         tracing::error!(office = %membership.seat.office, "the log may be behind what was sent: the office does not record");
         office.refuse(Some(Code::LogBehind));
     }
@@ -122,14 +120,15 @@ async fn joined(
     loop {
         let joined = match &config.files {
             None => join(config, keys, &process.client).await,
-            Some(folder) => Tray::at(folder)
-                .map_err(|error| error.to_string())
-                .and_then(|tray| join_by_files(config, keys, &tray)),
+            Some(folder) => match Tray::at(folder) {
+                Ok(tray) => join_by_files(config, keys, &tray).await,
+                Err(error) => Err(error.to_string()),
+            },
         };
         match joined {
             Ok(membership) => return Ok(membership),
             Err(error) if error.contains("refused the enrolment: 4") => return Err(error),
-            Err(error) => tracing::info!(error, "the city is not there yet"),
+            Err(error) => tracing::info!(error, "the city has not admitted the office yet"),
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),
@@ -158,21 +157,15 @@ pub async fn open_office(
     } else {
         Clock::Wall
     };
-    let engine = match &config.postgres {
-        Some(url) => {
-            Engine::Postgres { url: url.clone(), schema: format!("office_{}", seat.office) }
-        }
-        None => Engine::Sqlite(config.data.clone()),
-    };
     let reactions: Arc<[Reaction]> = REACTIONS.into();
     let setting = Setting {
         office: seat.office.clone(),
         tier: seat.tier,
         parent: seat.parent.clone(),
         city: pin.map_or_else(|| seat.office.clone(), |pin: Pin| pin.city),
-        epoch: 1,
-        engine,
-        key: keys.event_key(&Entropy::System).map_err(|error| error.to_string())?,
+        engine: config.engine(&seat.office),
+        key: Arc::new(keys.ring(&Entropy::System).map_err(|error| error.to_string())?),
+        turns: domain::office::turns,
         clock: Arc::new(clock),
         entropy: Arc::new(Entropy::System),
         bindings: domain::binding::bindings,

@@ -11,7 +11,7 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, divisions, feed, filings, findings, operations, organizations, papers, people,
+    about, divisions, feed, filings, findings, keys, operations, organizations, papers, people,
     rectifications, results, reviews, rounds, sign_in, targets,
 };
 
@@ -37,6 +37,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(operations::routes());
     routes.extend(sign_in::routes());
     routes.extend(people::routes());
+    routes.extend(keys::routes());
     routes.extend(feed::routes());
     routes.extend(papers::routes());
     routes.extend(divisions::routes());

@@ -11,6 +11,7 @@ use kernel::{
 const ALL: &[Tier] = &[Tier::City, Tier::District, Tier::Township];
 const TEAMS: &[Tier] = &[Tier::City, Tier::District];
 const CITY: &[Tier] = &[Tier::City];
+const DISTRICTS: &[Tier] = &[Tier::District];
 const BELOW: &[Tier] = &[Tier::District, Tier::Township];
 
 const fn row(
@@ -39,6 +40,15 @@ pub static TABLE: &[Binding] = &[
     row("directory", "founded", Rule::All, Class::K1, CITY),
     row("directory", "invited", Rule::Own, Class::K14, CITY),
     row("directory", "enrolled", Rule::All, Class::K1, CITY),
+    row("directory", "turn-called", Rule::All, Class::K1, CITY),
+    row("directory", "turned", Rule::All, Class::K1, CITY),
+    row("directory", "epoch-proposed", Rule::All, Class::K1, CITY),
+    row("directory", "epoch-consented", Rule::All, Class::K1, CITY),
+    row("directory", "epoch-opened", Rule::All, Class::K1, CITY),
+    row("office", "key-offered", Rule::To, Class::K14, BELOW),
+    row("office", "key-turned", Rule::To, Class::K14, BELOW),
+    row("office", "epoch-begun", Rule::Own, Class::K14, ALL),
+    row("office", "epoch-consented", Rule::To, Class::K14, DISTRICTS),
     row("register", "divisions-imported", Rule::All, Class::K1, CITY),
     row("organization", "registered", Rule::Own, Class::K2, TEAMS),
     row("organization", "changed", Rule::Own, Class::K2, TEAMS),

@@ -3,6 +3,11 @@
 //! It is the city's own stream and goes to every office, which verifies all
 //! others' entries by it. The founding is pinned in every enrolment token.
 
+mod decide;
+mod lives;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use kernel::{
@@ -12,7 +17,7 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::filled;
+pub use lives::{Closed, Consent, Opening, needed, proven, words};
 
 /// How far a lane went when a reader joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +71,10 @@ pub struct Directory {
     demo: bool,
     members: BTreeMap<OfficeId, Member>,
     invitations: BTreeMap<Hash, (Seat, Timestamp)>,
+    /// Keys that offices were asked to turn to.
+    called: BTreeMap<OfficeId, PublicKey>,
+    /// New lives that wait for consent, with those given.
+    proposed: BTreeMap<OfficeId, (Opening, Vec<Consent>)>,
 }
 
 /// What may be asked.
@@ -100,6 +109,62 @@ pub enum Command {
         /// Where its lanes begin.
         baselines: Vec<Baseline>,
     },
+    /// Makes a one-time token with which an enrolled office may ask for a new life.
+    Renew {
+        /// The office.
+        office: OfficeId,
+        /// The hash of the token's secret.
+        token: Hash,
+        /// Until when, by the machine's clock.
+        expires: Timestamp,
+    },
+    /// Confirms the key that an office offered.
+    CallTurn {
+        /// The office.
+        office: OfficeId,
+        /// The key.
+        key: PublicKey,
+    },
+    /// Notes that an office, as called, signs with its new key now.
+    NoteTurn {
+        /// The office.
+        office: OfficeId,
+        /// The key.
+        key: PublicKey,
+        /// The first sequence that it signs.
+        from: u64,
+    },
+    /// The city itself turns to another key.
+    TurnSelf {
+        /// The city.
+        city: OfficeId,
+        /// The key.
+        key: PublicKey,
+        /// The first sequence that it signs.
+        from: u64,
+    },
+    /// An office asks for a new life of its log.
+    Reopen {
+        /// The hash of the token's secret.
+        token: Hash,
+        /// When, by the machine's clock.
+        at: Timestamp,
+        /// The office's event key, the old one or another.
+        key: PublicKey,
+        /// Whether the office believes the city to be a demo.
+        demo: bool,
+        /// Where the life before ends.
+        closed: Closed,
+    },
+    /// A district consents to a new life with another key.
+    Consent {
+        /// The office whose log it is.
+        office: OfficeId,
+        /// The number of the new life.
+        epoch: u32,
+        /// The district's word.
+        consent: Consent,
+    },
 }
 
 /// What can happen.
@@ -131,6 +196,39 @@ pub enum Event {
         /// Where its lanes begin.
         baselines: Vec<Baseline>,
     },
+    /// `TurnCalled`: the city confirmed a key that the office had offered.
+    TurnCalled {
+        /// The office.
+        office: OfficeId,
+        /// The key.
+        key: PublicKey,
+    },
+    /// `KeyTurned`: from `key_from` on the office signs with another key.
+    Turned {
+        /// The office.
+        member: Member,
+    },
+    /// An office asked for a new life with another key.
+    EpochProposed {
+        /// What the others are asked to consent to.
+        opening: Opening,
+    },
+    /// A district consented.
+    EpochConsented {
+        /// The office whose log it is.
+        office: OfficeId,
+        /// The number of the new life.
+        epoch: u32,
+        /// The district's word.
+        consent: Consent,
+    },
+    /// `EpochOpened`: a log was lost, or its key; its next life begins.
+    EpochOpened {
+        /// The new life.
+        opening: Opening,
+        /// The words of the districts, if the key is another one.
+        consents: Vec<Consent>,
+    },
 }
 
 impl Aggregate for Directory {
@@ -143,6 +241,11 @@ impl Aggregate for Directory {
             Event::Founded { .. } => "founded",
             Event::Invited { .. } => "invited",
             Event::Enrolled { .. } => "enrolled",
+            Event::TurnCalled { .. } => "turn-called",
+            Event::Turned { .. } => "turned",
+            Event::EpochProposed { .. } => "epoch-proposed",
+            Event::EpochConsented { .. } => "epoch-consented",
+            Event::EpochOpened { .. } => "epoch-opened",
         }
     }
 
@@ -153,16 +256,33 @@ impl Aggregate for Directory {
             (false, _) => Err(Code::WrongState.into()),
             (true, Command::Invite { seat, token, expires }) => self.invite(seat, token, expires),
             (true, Command::Enrol { token, at, key, demo, baselines }) => {
-                let Some((seat, _)) =
-                    self.invitations.get(&token).filter(|(_, until)| at <= *until)
-                else {
-                    return Err(Code::TokenSpent.into());
-                };
-                if demo != self.demo {
-                    return Err(Code::DemoMixed.into());
+                let seat = self.token(&token, at, demo)?.clone();
+                if self.members.contains_key(&seat.office) {
+                    return Err(Code::OfficeEnrolled.into());
                 }
-                let member = Member { seat: seat.clone(), key, epoch: 1, key_from: 1 };
+                self.unused(&key)?;
+                let member = Member { seat, key, epoch: 1, key_from: 1 };
                 Ok(vec![Event::Enrolled { member, token, baselines }])
+            }
+            (true, Command::Renew { office, token, expires }) => {
+                let seat = self.member(&office)?.seat.clone();
+                Ok(vec![Event::Invited { seat, token, expires }])
+            }
+            (true, Command::CallTurn { office, key }) => self.call_turn(office, key),
+            (true, Command::NoteTurn { office, key, from }) => {
+                let called = self.called.get(&office) == Some(&key);
+                if called { self.turned(&office, key, from) } else { Err(Code::WrongState.into()) }
+            }
+            (true, Command::TurnSelf { city, key, from }) => {
+                self.unused(&key)?;
+                self.turned(&city, key, from)
+            }
+            (true, Command::Reopen { token, at, key, demo, closed }) => {
+                let seat = self.token(&token, at, demo)?;
+                self.reopen(&seat.office, token, key, closed)
+            }
+            (true, Command::Consent { office, epoch, consent }) => {
+                self.consent(&office, epoch, consent)
             }
         }
     }
@@ -181,89 +301,30 @@ impl Aggregate for Directory {
                 self.invitations.remove(token);
                 self.members.insert(member.seat.office.clone(), member.clone());
             }
+            Event::TurnCalled { office, key } => {
+                self.called.insert(office.clone(), *key);
+            }
+            Event::Turned { member } => {
+                self.called.remove(&member.seat.office);
+                self.members.insert(member.seat.office.clone(), member.clone());
+            }
+            Event::EpochProposed { opening } => {
+                self.invitations.remove(&opening.token);
+                let office = opening.member.seat.office.clone();
+                self.proposed.insert(office, (opening.clone(), Vec::new()));
+            }
+            Event::EpochConsented { office, consent, .. } => {
+                if let Some((_, consents)) = self.proposed.get_mut(office) {
+                    consents.push(consent.clone());
+                }
+            }
+            Event::EpochOpened { opening, .. } => {
+                let office = &opening.member.seat.office;
+                self.invitations.remove(&opening.token);
+                self.proposed.remove(office);
+                self.called.remove(office);
+                self.members.insert(office.clone(), opening.member.clone());
+            }
         }
-    }
-}
-
-impl Directory {
-    /// The seat that a token is for.
-    pub fn invited(&self, token: &Hash) -> Option<&Seat> {
-        self.invitations.get(token).map(|(seat, _)| seat)
-    }
-
-    fn invite(&self, seat: Seat, token: Hash, expires: Timestamp) -> Result<Vec<Event>, Refusal> {
-        filled("name", &seat.name)?;
-        filled("code", &seat.code)?;
-        if self.members.contains_key(&seat.office) {
-            return Err(Code::OfficeEnrolled.into());
-        }
-        let parent = seat.parent.as_ref().and_then(|parent| self.members.get(parent));
-        if seat.tier == Tier::City || parent.map(|p| p.seat.tier) != seat.tier.parent() {
-            return Err(Code::UnknownParent.into());
-        }
-        Ok(vec![Event::Invited { seat, token, expires }])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use kernel::sign::EventKey;
-    use testkit::given;
-
-    fn seat(office: &str, tier: Tier, parent: Option<&str>) -> Seat {
-        Seat {
-            office: OfficeId::parse(office).unwrap(),
-            tier,
-            parent: parent.and_then(OfficeId::parse),
-            code: "611000".into(),
-            name: "巡察办".into(),
-        }
-    }
-
-    fn key() -> PublicKey {
-        EventKey::from_seed(&[5; 32]).unwrap().public()
-    }
-
-    fn founded() -> Event {
-        let seat = seat("cccccccc", Tier::City, None);
-        Event::Founded { city: Member { seat, key: key(), epoch: 1, key_from: 1 }, demo: true }
-    }
-
-    fn invited() -> Event {
-        let seat = seat("dddddddd", Tier::District, Some("cccccccc"));
-        Event::Invited { seat, token: Hash([1; 32]), expires: Timestamp(100) }
-    }
-
-    fn enrol(token: u8, at: i64, demo: bool) -> Command {
-        let token = Hash([token; 32]);
-        Command::Enrol { token, at: Timestamp(at), key: key(), demo, baselines: vec![] }
-    }
-
-    #[test]
-    fn a_token_enrols_once_in_time_and_only_its_kind() {
-        let facts = || vec![founded(), invited()];
-        given::<Directory>(facts()).when(enrol(2, 1, true)).then_refused(Code::TokenSpent);
-        given::<Directory>(facts()).when(enrol(1, 101, true)).then_refused(Code::TokenSpent);
-        given::<Directory>(facts()).when(enrol(1, 1, false)).then_refused(Code::DemoMixed);
-        let seat = seat("dddddddd", Tier::District, Some("cccccccc"));
-        let enrolled = Event::Enrolled {
-            member: Member { seat, key: key(), epoch: 1, key_from: 1 },
-            token: Hash([1; 32]),
-            baselines: vec![],
-        };
-        given::<Directory>(facts()).when(enrol(1, 1, true)).then([enrolled.clone()]);
-        let mut spent = facts();
-        spent.push(enrolled);
-        given::<Directory>(spent).when(enrol(1, 1, true)).then_refused(Code::TokenSpent);
-    }
-
-    #[test]
-    fn an_office_hangs_under_an_enrolled_parent_of_the_tier_above() {
-        let invite = |seat| Command::Invite { seat, token: Hash([2; 32]), expires: Timestamp(9) };
-        let town = seat("tttttttt", Tier::Township, Some("cccccccc"));
-        given::<Directory>([founded()]).when(invite(town)).then_refused(Code::UnknownParent);
-        let orphan = seat("dddddddd", Tier::District, Some("xxxxxxxx"));
-        given::<Directory>([founded()]).when(invite(orphan)).then_refused(Code::UnknownParent);
     }
 }

@@ -13,6 +13,7 @@ pub mod filing;
 pub mod filing_review;
 pub mod finding;
 pub mod material;
+pub mod office;
 pub mod organization;
 pub mod person;
 pub mod rate;

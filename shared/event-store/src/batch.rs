@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use kernel::{Fact, Timestamp, sign::Hash};
+use kernel::{
+    Fact, Timestamp,
+    sign::{Hash, KeyId},
+};
 
 use crate::{
     answers::{Answer, Idempotency},
@@ -26,6 +29,10 @@ pub(crate) struct Head {
     pub(crate) position: u64,
     /// The last recorded time.
     pub(crate) recorded: Timestamp,
+    /// The life of the log.
+    pub(crate) epoch: u32,
+    /// The key that signs the next entry.
+    pub(crate) signer: KeyId,
 }
 
 /// An own entry, ready to be stored.

@@ -17,6 +17,8 @@ use sqlx::{
 };
 use thiserror::Error;
 
+use crate::Readers;
+
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 
@@ -43,6 +45,19 @@ impl Engine {
         let file = std::fs::File::create(folder.join("lock")).map_err(unfit)?;
         file.try_lock().map_err(|_| StoreError::Fenced)?;
         Ok(Some(file))
+    }
+
+    /// Whether there is a store.
+    pub async fn exists(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(folder) => Ok(folder.join("office.db").exists()),
+            Self::Postgres { schema, .. } => {
+                let mut reader = Readers::new(1).take(self).await?;
+                let sql = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = $1";
+                let rows = reader.rows(sql, vec![schema.as_str().into()]).await?;
+                Ok(rows.first().map_or(Ok(0), |row| row.count(0))? > 0)
+            }
+        }
     }
 }
 

@@ -22,8 +22,16 @@ pub(crate) async fn flush(
     fence: u64,
     generation: u64,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE writer SET sequence = $1, recorded = $2 WHERE id = 1 AND fence = $3";
-    let args = vec![batch.head.sequence.into(), batch.head.recorded.0.into(), fence.into()];
+    let sql = "UPDATE writer SET sequence = $1, recorded = $2, epoch = $3, signer = $4 \
+               WHERE id = 1 AND fence = $5";
+    let head = &batch.head;
+    let args = vec![
+        head.sequence.into(),
+        head.recorded.0.into(),
+        i64::from(head.epoch).into(),
+        head.signer.as_slice().into(),
+        fence.into(),
+    ];
     if conn.exec(sql, args).await? != 1 {
         return Err(StoreError::Fenced);
     }

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kernel::{EntryRef, OfficeId, sign::Hash};
+use kernel::{
+    EntryRef, OfficeId,
+    sign::{Hash, KeyId},
+};
 
 use crate::{
-    Reader, StoreError,
+    Reader, Setting, StoreError,
     db::{Conn, Row},
     fold::Kept,
     intake::Run,
@@ -18,6 +21,8 @@ use crate::{
 pub struct Own {
     /// Its place.
     pub sequence: u64,
+    /// The life of the log that it is in.
+    pub epoch: u32,
     /// Its type.
     pub kind: String,
     /// Its lane.
@@ -58,7 +63,7 @@ pub async fn own_after(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Own>, StoreError> {
-    let sql = "SELECT sequence, kind, lane, hash, entry FROM entries WHERE sequence > $1 \
+    let sql = "SELECT sequence, kind, lane, hash, entry, epoch FROM entries WHERE sequence > $1 \
                ORDER BY sequence LIMIT $2";
     let rows = reader.rows(sql, vec![after.into(), (limit as u64).into()]).await?;
     rows.iter().map(own).collect()
@@ -68,6 +73,13 @@ pub async fn own_after(
 pub async fn own_at(reader: &mut Reader, sequence: u64) -> Result<Option<Own>, StoreError> {
     let found = own_after(reader, sequence.saturating_sub(1), 1).await?;
     Ok(found.into_iter().find(|own| own.sequence == sequence))
+}
+
+/// The last own entry.
+pub async fn own_last(reader: &mut Reader) -> Result<Option<Own>, StoreError> {
+    let sql = "SELECT sequence, kind, lane, hash, entry, epoch FROM entries \
+               ORDER BY sequence DESC LIMIT 1";
+    reader.rows(sql, vec![]).await?.first().map(own).transpose()
 }
 
 /// The entries of one stream, exact bytes, in order.
@@ -119,6 +131,7 @@ fn own(row: &Row) -> Result<Own, StoreError> {
         lane: row.text(2)?,
         hash: to_hash(&row.blob(3)?)?,
         entry: row.blob(4)?,
+        epoch: u32::try_from(row.int(5)?).unwrap_or(1),
     })
 }
 
@@ -206,9 +219,50 @@ pub(crate) async fn received_hash(
     rows.first().map(|row| to_hash(&row.blob(0)?)).transpose()
 }
 
+/// Of one lane of another office: the last received entry up to a sequence of its log,
+/// and the first beyond; each with its counter and hash.
+pub(crate) async fn received_lane(
+    conn: &mut Conn,
+    origin: &OfficeId,
+    lane: &str,
+    last: u64,
+) -> Result<Vec<(EntryRef, u64, Hash)>, StoreError> {
+    let within = "SELECT epoch, sequence, counter, hash FROM received WHERE origin = $1 \
+                  AND lane = $2 AND sequence <= $3 ORDER BY epoch DESC, sequence DESC LIMIT 1";
+    let beyond = "SELECT epoch, sequence, counter, hash FROM received WHERE origin = $1 \
+                  AND lane = $2 AND sequence > $3 ORDER BY epoch, sequence LIMIT 1";
+    let mut found = Vec::new();
+    for sql in [within, beyond] {
+        let args = vec![origin.as_str().into(), lane.into(), last.into()];
+        for row in conn.rows(sql, args).await? {
+            let epoch = u32::try_from(row.int(0)?).unwrap_or(1);
+            let at = EntryRef { origin: origin.clone(), epoch, sequence: row.count(1)? };
+            found.push((at, row.count(2)?, to_hash(&row.blob(3)?)?));
+        }
+    }
+    Ok(found)
+}
+
 pub(crate) async fn held(conn: &mut Conn, origin: &OfficeId) -> Result<Vec<Vec<u8>>, StoreError> {
     let sql = "SELECT entry FROM held WHERE origin = $1 ORDER BY epoch, sequence";
     conn.rows(sql, vec![origin.as_str().into()]).await?.iter().map(|row| row.blob(0)).collect()
+}
+
+/// The name of the key that signs the next own entry: as noted, else the one that
+/// signed the last, else the office's first.
+pub(crate) async fn signer(
+    conn: &mut Conn,
+    noted: &[u8],
+    setting: &Setting,
+) -> Result<KeyId, StoreError> {
+    if let Ok(noted) = noted.try_into() {
+        return Ok(noted);
+    }
+    let sql = "SELECT entry FROM entries ORDER BY sequence DESC LIMIT 1";
+    let rows = conn.rows(sql, vec![]).await?;
+    let Some(row) = rows.first() else { return Ok(setting.key.now().public().id()) };
+    let bytes = row.blob(0)?;
+    Ok(kernel::entry::open(&bytes).map_err(crate::unit::unreadable)?.key_id)
 }
 
 /// The waiting entries of one run of a lane, in its order.

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use kernel::{Actor, Day, Refusal, refusal::Code};
+use kernel::{Actor, Day, Refusal, refusal::Code, sign::KeyId};
 use telemetry::{figures::Figures, way};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,9 +17,10 @@ use crate::{
     answers::{Answer, Idempotency},
     backfill::{self, Backfilled},
     check::{self, Difference},
+    opened::Opened,
     rebuild::{Progress, Rebuild},
     unit::Act,
-    writer::{Job, Opened, Work, Writer},
+    writer::{Job, Work, Writer},
 };
 
 /// What a command comes to.
@@ -36,6 +37,15 @@ pub enum Condition {
     Stopped,
 }
 
+/// Which life of its log the office is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The life: 1, and one more each time that a log was lost.
+    pub epoch: u32,
+    /// The key that signs the next entry.
+    pub signer: KeyId,
+}
+
 /// How many commands may wait.
 const QUEUE: usize = 1024;
 
@@ -49,6 +59,7 @@ pub struct Office {
     commits: Arc<AtomicU64>,
     progress: Arc<watch::Sender<Option<Progress>>>,
     condition: watch::Receiver<Condition>,
+    life: watch::Receiver<Life>,
     figures: Arc<Figures>,
 }
 
@@ -65,7 +76,9 @@ impl Office {
         let setting = Arc::new(setting);
         let open = Opened::open(&setting).await?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (head_out, head) = watch::channel(open.sequence());
+        let at = open.head();
+        let (head_out, head) = watch::channel(at.sequence);
+        let (life_out, life) = watch::channel(Life { epoch: at.epoch, signer: at.signer });
         let hold = Arc::new(RwLock::new(None));
         let commits = Arc::new(AtomicU64::new(0));
         let stale = open.stale;
@@ -80,11 +93,13 @@ impl Office {
             commits: commits.clone(),
             progress: progress.clone(),
             condition: condition_out,
+            life: life_out,
             figures: figures.clone(),
             open: Some(open),
         };
         tokio::spawn(writer.run());
-        let office = Self { setting, jobs, head, hold, commits, progress, condition, figures };
+        let office =
+            Self { setting, jobs, head, hold, commits, progress, condition, life, figures };
         let rebuild = office.fold();
         if stale {
             tokio::spawn(rebuild.run());
@@ -102,6 +117,16 @@ impl Office {
     /// The last committed own sequence.
     pub fn head(&self) -> u64 {
         *self.head.borrow()
+    }
+
+    /// Which life of its log the office is in.
+    pub fn life(&self) -> Life {
+        *self.life.borrow()
+    }
+
+    /// Whether the key that signs the next entry is here.
+    pub fn has_key(&self) -> bool {
+        self.setting.key.by(&self.life().signer).is_some()
     }
 
     /// How many transactions were committed since the store was opened.

@@ -116,11 +116,12 @@ impl Unit<'_> {
         rule: &str,
         refusal: &Refusal,
     ) -> Result<(), Stop> {
+        let epoch = self.epoch();
         let event = Event::ReactionRefused {
             rule: rule.to_owned(),
             cause: self.cause.clone().unwrap_or_else(|| kernel::EntryRef {
                 origin: self.setting.office.clone(),
-                epoch: self.setting.epoch,
+                epoch,
                 sequence: 0,
             }),
             code: refusal.code.slug().to_owned(),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kernel::{Bindings, Clock, Entropy, OfficeId, Tier, sign::EventKey};
+use kernel::{
+    Bindings, Clock, Entropy, Fact, OfficeId, Tier,
+    sign::{PublicKey, Ring},
+};
 
 use crate::{Engine, Reaction, Readers, View};
 
@@ -17,12 +20,12 @@ pub struct Setting {
     pub parent: Option<OfficeId>,
     /// The city of its history.
     pub city: OfficeId,
-    /// The life of its log.
-    pub epoch: u32,
     /// Where its store lies.
     pub engine: Engine,
-    /// The key that signs its entries.
-    pub key: Arc<EventKey>,
+    /// The keys that sign its entries.
+    pub key: Arc<Ring>,
+    /// The key that signs from the next entry on, if this own fact turns to one.
+    pub turns: fn(&Fact) -> Option<PublicKey>,
     /// Its clock.
     pub clock: Arc<Clock>,
     /// Its randomness.

@@ -8,7 +8,8 @@ use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use kernel::{
     Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, decider,
-    refusal::Code, sign::Hash,
+    refusal::Code,
+    sign::{Hash, PublicKey},
 };
 
 use crate::{
@@ -275,10 +276,10 @@ impl<'w> Unit<'w> {
                 audience: audience.clone(),
             };
             let counter = self.lane(&lane.to_string()).map_or(0, |head| head.counter) + 1;
-            let sequence = self.top().head.sequence + 1;
+            let (sequence, epoch) = (self.top().head.sequence + 1, self.top().head.epoch);
             let fact = Fact {
                 id: setting.entropy.uuid(),
-                at: EntryRef { origin: setting.office.clone(), epoch: setting.epoch, sequence },
+                at: EntryRef { origin: setting.office.clone(), epoch, sequence },
                 kind: kind.clone(),
                 recorded: self.now,
                 root: binding.root,
@@ -300,7 +301,9 @@ impl<'w> Unit<'w> {
     }
 
     async fn record(&mut self, mut fact: Fact, lane: &Lane, folds: bool) -> Result<(), Stop> {
-        let bytes = fact.sign(&self.setting.key).map_err(|error| match error {
+        let setting = self.setting;
+        let key = setting.key.by(&self.top().head.signer).ok_or(Code::KeyLost)?;
+        let bytes = fact.sign(&key).map_err(|error| match error {
             kernel::entry::Malformed::Shape("too large" | "payload too long") => {
                 Stop::from(Code::TooLarge)
             }
@@ -320,8 +323,13 @@ impl<'w> Unit<'w> {
             counter: fact.lane,
             hash,
         };
+        let turned = (setting.turns)(&fact).map(|key| key.id());
+        if turned.is_some_and(|next| setting.key.by(&next).is_none()) {
+            return Err(Code::KeyLost.into());
+        }
         let (now, depth, caller) = (self.now, self.depth, self.caller);
         let top = self.top();
+        top.head.signer = turned.unwrap_or(top.head.signer);
         top.head.sequence = fact.at.sequence;
         top.head.recorded = now;
         top.lanes.insert(lane.to_string(), head);
@@ -341,6 +349,17 @@ impl<'w> Unit<'w> {
     /// Sets a lane's head without an entry: the baseline of a joining reader.
     pub fn set_lane(&mut self, lane: String, head: LaneHead) {
         self.top().lanes.insert(lane, head);
+    }
+
+    /// The life of the log.
+    pub fn epoch(&mut self) -> u32 {
+        self.top().head.epoch
+    }
+
+    /// Lets the next entry begin another life of the log, signed by another key.
+    pub fn begin_epoch(&mut self, epoch: u32, key: &PublicKey) {
+        let head = &mut self.top().head;
+        (head.epoch, head.signer) = (epoch, key.id());
     }
 
     /// The office's connection, for reads that no view covers.

@@ -18,13 +18,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     Setting, StoreError,
     answers::{self, Answer, Given, Idempotency},
-    batch::{Committed, Delta, Head},
-    db::Conn,
-    flush, log,
-    office::Condition,
+    batch::{Delta, Head},
+    flush,
+    office::{Condition, Life},
+    opened::Opened,
     rebuild::{self, Progress},
-    served::{self, Served},
-    unit::{Act, LaneHead, Stop, Unit},
+    unit::{Act, Stop, Unit},
 };
 use telemetry::{
     figures::Figures,
@@ -63,19 +62,9 @@ pub(crate) struct Writer {
     pub(crate) commits: Arc<AtomicU64>,
     pub(crate) progress: Arc<watch::Sender<Option<Progress>>>,
     pub(crate) condition: watch::Sender<Condition>,
+    pub(crate) life: watch::Sender<Life>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) open: Option<Opened>,
-}
-
-/// An opened store.
-pub(crate) struct Opened {
-    conn: Conn,
-    committed: Committed,
-    fence: u64,
-    /// Whether the served rows were folded by other views than these.
-    pub(crate) stale: bool,
-    /// Held as long as the store is open; the operating system gives it back.
-    _lock: Option<std::fs::File>,
 }
 
 type Outcome = Result<Answer, Stop>;
@@ -87,6 +76,7 @@ impl Writer {
             let Some(mut open) = self.open.take() else {
                 match Opened::open(&self.setting).await {
                     Ok(open) => {
+                        self.turned(open.head());
                         self.condition.send_replace(Condition::Sound);
                         self.open = Some(open);
                     }
@@ -232,6 +222,7 @@ impl Writer {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.committed(&batch, jobs.len(), began);
         self.setting.clock.drive(batch.head.recorded);
+        self.turned(batch.head);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
         Ok(outcomes)
@@ -289,6 +280,15 @@ impl Writer {
 }
 
 impl Writer {
+    /// The key that signs from now on signs the office's notes too.
+    fn turned(&self, head: Head) {
+        let life = Life { epoch: head.epoch, signer: head.signer };
+        let changed = self.life.send_if_modified(|now| std::mem::replace(now, life) != life);
+        if changed {
+            self.setting.key.turn_to(&head.signer);
+        }
+    }
+
     /// Says what was committed to whoever counts or traces it.
     fn committed(&self, batch: &Delta, commands: usize, began: Instant) {
         self.figures.committed(commands);
@@ -343,54 +343,5 @@ fn as_broken(error: StoreError) -> StoreError {
     match error {
         StoreError::Statement(error) => StoreError::Broken(error),
         other => other,
-    }
-}
-
-impl Opened {
-    /// Opens the store, raises the fence and reads how far the office is.
-    pub(crate) async fn open(setting: &Setting) -> Result<Self, StoreError> {
-        let lock = setting.engine.lock()?;
-        let mut conn = Conn::open_writer(&setting.engine).await?;
-        conn.begin().await?;
-        conn.exec("UPDATE writer SET fence = fence + 1 WHERE id = 1", vec![]).await?;
-        let rows =
-            conn.rows("SELECT fence, sequence, recorded FROM writer WHERE id = 1", vec![]).await?;
-        let row =
-            rows.first().ok_or_else(|| StoreError::Unfit("the writer's row is gone".into()))?;
-        let (fence, sequence) = (row.count(0)?, row.count(1)?);
-        let recorded = kernel::Timestamp(row.int(2)?);
-        conn.commit().await?;
-        let rows =
-            conn.rows("SELECT position FROM received ORDER BY position DESC LIMIT 1", vec![]);
-        let position = rows.await?.first().map_or(Ok(0), |row| row.count(0))?;
-        let mut committed = Committed::default();
-        for row in conn.rows("SELECT lane, origin, epoch, counter, hash FROM lanes", vec![]).await?
-        {
-            let origin = kernel::OfficeId::parse(&row.text(1)?)
-                .ok_or_else(|| StoreError::Unfit("a lane's origin does not read".into()))?;
-            let epoch = u32::try_from(row.int(2)?).unwrap_or(1);
-            let head = LaneHead {
-                origin,
-                epoch,
-                counter: row.count(3)?,
-                hash: log::to_hash(&row.blob(4)?)?,
-            };
-            committed.lanes.insert(row.text(0)?, head);
-        }
-        committed.head = Head { sequence, position, recorded };
-        let mut served = Served::read(&mut conn).await?;
-        let schema = served::schema(&setting.views);
-        if sequence == 0 && served.schema != schema {
-            served.schema.clone_from(&schema);
-            served.write(&mut conn).await?;
-        }
-        committed.generation = served.generation;
-        setting.clock.drive(recorded);
-        Ok(Self { conn, committed, fence, stale: served.schema != schema, _lock: lock })
-    }
-
-    /// The last own sequence.
-    pub(crate) const fn sequence(&self) -> u64 {
-        self.committed.head.sequence
     }
 }

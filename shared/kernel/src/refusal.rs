@@ -43,6 +43,7 @@ codes! {
     BasisSuperseded "basis-superseded" 409 "所依据的材料已有新版本" "A newer entry supersedes your basis" "请以最新材料为依据重新办理。" "Read the newest entry and judge that one.";
     // The office.
     LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。系统正从市级自动取回缺失的记录,请稍候再试;长时间未恢复的,联系运维按手册处理。" "The store was probably lost or put back from an older copy. The office is fetching its missing entries from the city; try again later. If it lasts, the operator follows the runbook.";
+    KeyLost "key-lost" 503 "签名密钥不在本机,暂停记录" "The signing key is not on this machine: nothing is recorded" "请联系运维:恢复密钥备份,或按手册办理密钥遗失(开启新纪元)。" "The operator puts the keys back from their backup, or follows the runbook for a lost key.";
     ClockBehind "clock-behind" 503 "系统时钟早于最近一条记录,暂停记录" "The clock is behind the last record: nothing is recorded" "请校正服务器时钟后重试。" "Set the machine's clock right and try again.";
     Stopped "office-stopped" 503 "存储发生故障,本单位暂停服务" "The store failed; this office has stopped" "系统会自动从磁盘恢复,请稍后用同一幂等键重试。" "It recovers from disk by itself. Try again with the same Idempotency-Key.";
     Rebuilding "rebuilding" 503 "视图正在重建,所需内容暂不可用" "The views are folded again: what this needs is not there yet" "请稍后用同一幂等键重试;进度见 /health/ready。" "Try again in a moment with the same Idempotency-Key; /health/ready says how far it is.";
@@ -102,6 +103,8 @@ codes! {
     ClockBackwards "clock-backwards" 409 "演示时钟只能向前" "A driven clock only goes forwards" "请给出更晚的时间。" "Give a later time.";
     TokenSpent "enrolment-token-spent" 403 "注册码无效、已使用或已过期" "The enrolment token is unknown, used or has run out" "请由市级重新签发注册码。" "Ask the city for a new token.";
     UnknownParent "unknown-parent" 422 "上级单位未注册" "The parent office is not enrolled" "请先注册上级单位。" "Enrol the parent first.";
+    KeyUsed "key-used" 409 "该密钥已被使用" "This key is used already" "请重新生成密钥后提出。" "Make a new key and offer that one.";
+    NoOffer "no-key-offer" 409 "该单位没有提出这把密钥" "The office did not offer this key" "请核对密钥指纹,以该单位当面或电话告知的为准。" "Compare the fingerprint with what the office tells you in person or by telephone.";
     OfficeEnrolled "office-enrolled" 409 "该单位已注册" "This office is enrolled already" "无需重复注册。" "Nothing is left to do.";
     HubAway "hub-away" 503 "历史中心暂不可用" "The hub is away" "已记录的内容会在恢复后自动上报。" "What is recorded will be sent by itself when it is back.";
     Unauthorised "paper-unauthorised" 404 "未找到" "Not found" "未被授权知悉的附件同样显示为未找到。" "A paper you were not named for also answers so.";

@@ -1,6 +1,10 @@
 //! Event keys: Ed25519, and the leaf hash over an entry.
 
-use std::{fmt, io};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aws_lc_rs::{
     digest::{Context as Digest, SHA256},
@@ -89,9 +93,12 @@ impl<'de> Deserialize<'de> for Hash {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
+/// A key's name in an entry: the first 8 bytes of the SHA-256 of its public half.
+pub type KeyId = [u8; 8];
+
 impl PublicKey {
-    /// The key's name in an entry: the first 8 bytes of its SHA-256.
-    pub fn id(&self) -> [u8; 8] {
+    /// The key's name in an entry.
+    pub fn id(&self) -> KeyId {
         let mut id = [0; 8];
         id.copy_from_slice(&Hash::of(&[&self.0]).0[..8]);
         id
@@ -123,6 +130,29 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
+/// An Ed25519 signature of 64 bytes, written in base64.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signature(pub Vec<u8>);
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map(Self).map_err(D::Error::custom)
+    }
+}
+
 /// The key with which an office signs its entries and notes.
 pub struct EventKey {
     pair: Ed25519KeyPair,
@@ -151,6 +181,66 @@ impl EventKey {
 impl fmt::Debug for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EventKey({:?})", self.public)
+    }
+}
+
+/// An office's own keys: the one that signs now, earlier ones for what they signed,
+/// and the public halves of those that were lost.
+#[derive(Debug)]
+pub struct Ring(RwLock<Keys>);
+
+#[derive(Debug)]
+struct Keys {
+    now: Arc<EventKey>,
+    here: BTreeMap<KeyId, Arc<EventKey>>,
+    lost: BTreeMap<KeyId, PublicKey>,
+}
+
+impl Ring {
+    /// The ring of an office that has had one key so far.
+    pub fn of(first: EventKey) -> Self {
+        let now = Arc::new(first);
+        let here = BTreeMap::from([(now.public().id(), now.clone())]);
+        Self(RwLock::new(Keys { now, here, lost: BTreeMap::new() }))
+    }
+
+    /// Adds a key that may sign once the log turns to it, or did before.
+    pub fn add(&self, key: EventKey) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.here.insert(key.public().id(), Arc::new(key));
+    }
+
+    /// Adds the public half of a key that is lost.
+    pub fn add_lost(&self, key: PublicKey) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.lost.insert(key.id(), key);
+    }
+
+    /// The key that signs now.
+    pub fn now(&self) -> Arc<EventKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).now.clone()
+    }
+
+    /// Makes another key the one that signs now; `false` if it is not here.
+    pub fn turn_to(&self, key: &KeyId) -> bool {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let found = keys.here.get(key).cloned();
+        let is_here = found.is_some();
+        if let Some(found) = found {
+            keys.now = found;
+        }
+        is_here
+    }
+
+    /// The key of this name, if it is here.
+    pub fn by(&self, key: &KeyId) -> Option<Arc<EventKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).here.get(key).cloned()
+    }
+
+    /// The public half of an own key, be it here or lost.
+    pub fn public_of(&self, key: &KeyId) -> Option<PublicKey> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.here.get(key).map(|key| key.public()).or_else(|| keys.lost.get(key).copied())
     }
 }
 

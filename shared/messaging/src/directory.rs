@@ -1,9 +1,14 @@
 //! The directory as a view: who signs what.
 
-use domain::directory::{Event, Member};
+use domain::{
+    directory::{Consent, Event, Member, Opening, proven},
+    office::Event as Own,
+};
 use event_store::{FoldError, Rows, Unit, View};
 use kernel::{
-    Fact, OfficeId,
+    Fact, OfficeId, Timestamp,
+    entry::Parts,
+    id::Tier,
     sign::{Hash, PublicKey},
 };
 use serde::{Deserialize, Serialize};
@@ -14,10 +19,88 @@ pub const DIRECTORY: &str = "directory";
 /// What a row holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// The member.
+    /// The member as it is now.
     pub member: Member,
     /// Whether the city is a demo.
     pub demo: bool,
+    /// What it was before, from its enrolment on: its keys and lives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Member>,
+    /// The lives of its log that were opened after the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opened: Vec<Opened>,
+    /// The key that the office has offered, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<(PublicKey, Timestamp)>,
+    /// The key that the city has called it to turn to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<PublicKey>,
+    /// A new life that waits for the districts' consent, with those given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<(Opening, Vec<Consent>)>,
+    /// At the city: how many districts are enrolled.
+    #[serde(default)]
+    pub districts: usize,
+}
+
+/// A life that was opened, or that the city said was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Opened {
+    /// What it is.
+    pub opening: Opening,
+    /// When the city said so.
+    pub at: Timestamp,
+    /// Whether the key stayed, or enough districts have signed the new one. What is
+    /// not proven changes nothing here.
+    pub proven: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(member: Member, demo: bool) -> Self {
+        let (before, opened) = (Vec::new(), Vec::new());
+        let (offered, called, proposed) = (None, None, None);
+        Self { member, demo, before, opened, offered, called, proposed, districts: 0 }
+    }
+
+    fn becomes(&mut self, member: Member) {
+        self.called = None;
+        self.offered = None;
+        self.before.push(std::mem::replace(&mut self.member, member));
+    }
+
+    /// The member as it was for the entry with this sequence of its log.
+    pub fn at(&self, sequence: u64) -> &Member {
+        let mut all = std::iter::once(&self.member).chain(self.before.iter().rev());
+        let found = all.find(|member| member.key_from <= sequence);
+        found.unwrap_or_else(|| self.before.first().unwrap_or(&self.member))
+    }
+
+    /// Whether a note may carry this signature: the office's key now, or the one that
+    /// it is about to turn to.
+    pub fn signs_note(&self, parts: &Parts<'_>) -> bool {
+        let mut keys = std::iter::once(&self.member.key).chain(self.called.as_ref());
+        keys.any(|key| parts.is_signed_by(key))
+    }
+
+    /// Whether one of its keys of this life has made the signature: an office that
+    /// was put back from before a turn knows of no later key.
+    pub fn signs_in_this_life(&self, parts: &Parts<'_>) -> bool {
+        let all = self.before.iter().chain([&self.member]);
+        let mut now = all.filter(|member| member.epoch == self.member.epoch);
+        now.any(|member| parts.is_signed_by(&member.key)) || self.signs_note(parts)
+    }
+
+    /// Whether this is the name of a key that the office ever had here.
+    pub fn has_had(&self, key: &[u8; 8]) -> bool {
+        self.before.iter().chain([&self.member]).any(|member| member.key.id() == *key)
+    }
+
+    /// The hash of the entry with which a life ended, if one ended at this sequence.
+    pub fn closed_at(&self, sequence: u64) -> Option<Hash> {
+        let proven = self.opened.iter().filter(|opened| opened.proven);
+        let closed = proven.map(|opened| opened.opening.closed);
+        closed.rev().find(|closed| closed.sequence == sequence).map(|closed| closed.hash)
+    }
 }
 
 /// Folds the city's directory.
@@ -29,24 +112,91 @@ impl View for DirectoryView {
         DIRECTORY
     }
 
+    fn schema(&self) -> &'static str {
+        "2"
+    }
+
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        if fact.family() != "directory" {
-            return Ok(());
-        }
-        match fact.read()? {
-            Event::Founded { city, demo } => {
-                let key = city.seat.office.to_string();
-                rows.put(DIRECTORY, &key, &Entry { member: city, demo })
+        match fact.kind.as_str() {
+            "cn.liandong.office.key-offered.v1" => {
+                let Own::KeyOffered { key, .. } = fact.read()? else { return Ok(()) };
+                change(rows, &fact.at.origin, |row| row.offered = Some((key, fact.recorded)))
             }
-            Event::Enrolled { member, .. } => {
-                let city: Option<Entry> = rows.get(DIRECTORY, fact.at.origin.as_str())?;
-                let demo = city.is_some_and(|city| city.demo);
-                let key = member.seat.office.to_string();
-                rows.put(DIRECTORY, &key, &Entry { member, demo })
-            }
-            Event::Invited { .. } => Ok(()),
+            _ if fact.family() == "directory" => directory(rows, fact),
+            _ => Ok(()),
         }
     }
+}
+
+fn change(
+    rows: &mut Rows<'_>,
+    office: &OfficeId,
+    change: impl FnOnce(&mut Entry),
+) -> Result<(), FoldError> {
+    let Some(mut row) = rows.get::<Entry>(DIRECTORY, office.as_str())? else { return Ok(()) };
+    change(&mut row);
+    rows.put(DIRECTORY, office.as_str(), &row)
+}
+
+fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
+    match fact.read()? {
+        Event::Invited { .. } => Ok(()),
+        Event::Founded { city, demo } => {
+            let key = city.seat.office.to_string();
+            rows.put(DIRECTORY, &key, &Entry::new(city, demo))
+        }
+        Event::Enrolled { member, .. } => {
+            let city: Option<Entry> = rows.get(DIRECTORY, fact.at.origin.as_str())?;
+            let demo = city.is_some_and(|city| city.demo);
+            let district = member.seat.tier == Tier::District;
+            let key = member.seat.office.to_string();
+            rows.put(DIRECTORY, &key, &Entry::new(member, demo))?;
+            change(rows, &fact.at.origin, |city| city.districts += usize::from(district))
+        }
+        Event::TurnCalled { office, key } => change(rows, &office, |row| row.called = Some(key)),
+        Event::Turned { member } => {
+            let office = member.seat.office.clone();
+            change(rows, &office, |row| row.becomes(member))
+        }
+        Event::EpochProposed { opening } => {
+            let office = opening.member.seat.office.clone();
+            change(rows, &office, |row| row.proposed = Some((opening, Vec::new())))
+        }
+        Event::EpochConsented { office, consent, .. } => change(rows, &office, |row| {
+            if let Some((_, consents)) = &mut row.proposed {
+                consents.push(consent);
+            }
+        }),
+        Event::EpochOpened { opening, consents } => open(rows, fact, opening, &consents),
+    }
+}
+
+/// A new life: believed if the key stays or enough districts have signed the other one.
+fn open(
+    rows: &mut Rows<'_>,
+    fact: &Fact,
+    opening: Opening,
+    consents: &[Consent],
+) -> Result<(), FoldError> {
+    let office = opening.member.seat.office.clone();
+    let city: Option<Entry> = rows.get(DIRECTORY, fact.at.origin.as_str())?;
+    let mut keys = Vec::new();
+    for consent in consents {
+        let row: Option<Entry> = rows.get(DIRECTORY, consent.by.as_str())?;
+        let district = row.filter(|row| row.member.seat.tier == Tier::District);
+        keys.extend(district.map(|row| (consent.by.clone(), row.member.key)));
+    }
+    change(rows, &office, |row| {
+        let itself = usize::from(row.member.seat.tier == Tier::District);
+        let others = city.map_or(0, |city| city.districts).saturating_sub(itself);
+        let key_of = |by: &OfficeId| keys.iter().find(|(id, _)| id == by).map(|(_, key)| key);
+        let proven = proven(&row.member, &opening, consents, others, key_of);
+        row.proposed = None;
+        row.opened.push(Opened { opening: opening.clone(), at: fact.recorded, proven });
+        if proven {
+            row.becomes(opening.member);
+        }
+    })
 }
 
 /// What an office knows before it has read anything: its enrolment's pin.
@@ -62,16 +212,31 @@ pub struct Pin {
     pub demo: bool,
 }
 
-/// The member that may have signed an entry of `origin`, if it is known.
+/// Who may have signed an entry of an office.
+pub(crate) enum Signer {
+    /// The office's row of the directory.
+    Row(Box<Entry>),
+    /// The city, before its founding is here.
+    Pin(PublicKey),
+}
+
+impl Signer {
+    /// The key for the entry with this sequence.
+    pub(crate) fn key(&self, sequence: u64) -> PublicKey {
+        match self {
+            Self::Row(row) => row.at(sequence).key,
+            Self::Pin(key) => *key,
+        }
+    }
+}
+
+/// Who may have signed the entries of `origin`, if it is known.
 pub(crate) async fn signer(
     unit: &mut Unit<'_>,
     pin: &Pin,
     origin: &OfficeId,
-) -> Result<Option<(PublicKey, Option<Member>)>, event_store::Stop> {
+) -> Result<Option<Signer>, event_store::Stop> {
     let row: Option<Entry> = unit.row(DIRECTORY, origin.as_str()).await?;
-    Ok(match row {
-        Some(entry) => Some((entry.member.key, Some(entry.member))),
-        None if *origin == pin.city => Some((pin.key, None)),
-        None => None,
-    })
+    let pinned = (*origin == pin.city).then_some(Signer::Pin(pin.key));
+    Ok(row.map(|row| Signer::Row(Box::new(row))).or(pinned))
 }

@@ -54,7 +54,7 @@ pub struct Ingest {
     office: Office,
     hub: Arc<dyn Hub>,
     grants: Grants,
-    members: RwLock<BTreeMap<OfficeId, Member>>,
+    members: RwLock<BTreeMap<OfficeId, Arc<Entry>>>,
     desks: Mutex<BTreeMap<OfficeId, Arc<Mutex<Desk>>>>,
     /// Accepted and refused, by code.
     pub counters: Counters,
@@ -106,7 +106,7 @@ impl Ingest {
         let Some(items) = entry::unframe(body) else {
             return Ok(self.refuse("malformed", desk.held.unwrap_or_default()));
         };
-        let Some(member) = self.member(office).await.map_err(Failure::other)? else {
+        let Some(row) = self.row_for(office, &items).await.map_err(Failure::other)? else {
             // Until the city has its log back it does not know everybody.
             if self.office.refusing() == Some(Code::LogBehind) {
                 self.counters.count("city-behind");
@@ -124,16 +124,16 @@ impl Ingest {
             self.counters.count("quota");
             return Ok(answer("retry", "quota", held));
         }
-        if let Some(places) = back::wish(&member, &items) {
-            return self.back(&member, held, places).await;
+        if let Some(places) = back::wish(&row, &items) {
+            return self.back(office, held, places).await;
         }
-        let accepted = match self.check(&member, held, &items) {
+        let accepted = match self.check(&row, held, &items) {
             Ok(accepted) => accepted,
             Err("fork") => {
                 self.counters.count("fork");
                 return Ok(answer("fork", "fork", held));
             }
-            Err(code) if code == "unknown-type" => {
+            Err(code) if for_now(code) => {
                 self.counters.count(code);
                 return Ok(answer("retry", code, held));
             }
@@ -153,28 +153,49 @@ impl Ingest {
         answer("refused", code, held)
     }
 
-    /// The member of the directory, as the city's own store has it.
-    pub(crate) async fn member(&self, office: &OfficeId) -> Result<Option<Member>, StoreError> {
-        if let Some(known) = self.members.read().unwrap_or_else(PoisonError::into_inner).get(office)
-        {
-            return Ok(Some(known.clone()));
+    /// The office's row, read anew if an item names another key than its newest, or
+    /// another life: it may have turned.
+    async fn row_for(
+        &self,
+        office: &OfficeId,
+        items: &[&[u8]],
+    ) -> Result<Option<Arc<Entry>>, StoreError> {
+        let known = {
+            let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+            members.get(office).cloned()
+        };
+        let as_known = |row: &Arc<Entry>| {
+            items.iter().filter_map(|item| entry::open(item).ok()).all(|parts| {
+                let at = place(&parts).map(|(at, _)| at);
+                let same_life = at.is_none_or(|at| at.epoch == row.member.epoch);
+                parts.key_id == row.member.key.id() && same_life
+            })
+        };
+        match known.filter(as_known) {
+            Some(known) => Ok(Some(known)),
+            None => self.row(office).await,
         }
+    }
+
+    /// The office's row of the directory, as the city's own store has it.
+    pub(crate) async fn row(&self, office: &OfficeId) -> Result<Option<Arc<Entry>>, StoreError> {
         let mut reader = self.office.reader().await?;
         let entry: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;
-        let Some(entry) = entry else { return Ok(self.itself(office)) };
+        let Some(entry) = entry.map(Arc::new) else { return Ok(self.itself(office)) };
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        members.insert(office.clone(), entry.member.clone());
-        Ok(Some(entry.member))
+        members.insert(office.clone(), entry.clone());
+        Ok(Some(entry))
     }
 
     /// The city itself, before its directory is back in its store.
-    fn itself(&self, office: &OfficeId) -> Option<Member> {
+    fn itself(&self, office: &OfficeId) -> Option<Arc<Entry>> {
         let setting = self.office.setting();
         (setting.office == *office).then(|| {
             let (code, name) = (String::new(), String::new());
             let seat =
                 Seat { office: office.clone(), tier: setting.tier, parent: None, code, name };
-            Member { seat, key: setting.key.public(), epoch: setting.epoch, key_from: 1 }
+            let (key, epoch) = (setting.key.now().public(), self.office.life().epoch);
+            Arc::new(Entry::new(Member { seat, key, epoch, key_from: 1 }, false))
         })
     }
 
@@ -191,6 +212,26 @@ impl Ingest {
             run: run.at,
             hash: run.hash,
         })
+    }
+
+    /// What the hub holds of an office: the last sequence, the hash of its item and
+    /// that of the entry inside.
+    pub async fn held_of(&self, office: &OfficeId) -> Result<(u64, Hash, Hash), Failure> {
+        let held = self.read_held(office).await?;
+        let places =
+            [(Stream::History, format!("*.{office}.>")), (Stream::Safe, safe_subject(office))];
+        for (stream, subject) in places {
+            let Some(message) = self.hub.last(stream, &subject).await? else { continue };
+            let Ok(parts) = entry::open(&message.payload) else { continue };
+            let Some((at, fact)) = place(&parts) else { continue };
+            if at.sequence == held.run {
+                let hash = entry::hash(&message.payload);
+                let sealed = || crate::safe::cover(parts.payload).map(|(cover, ..)| cover.hash);
+                let inside = if fact.is_some() { hash } else { sealed().unwrap_or(hash) };
+                return Ok((held.run, hash, inside));
+            }
+        }
+        Ok((held.run, held.hash, held.hash))
     }
 
     async fn last(&self, stream: Stream, subject: &str) -> Result<Last, Failure> {
@@ -266,6 +307,7 @@ impl Ingest {
         desk.held = Some(held);
         self.counters.add("accepted", count as u64);
         Ok(match refused {
+            Some(code) if for_now(code) => answer("retry", code, held),
             Some(code) => self.refuse(code, held),
             None => answer("held", "", held),
         })
@@ -339,6 +381,12 @@ impl Desk {
         self.tokens -= count;
         true
     }
+}
+
+/// Whether the city will know better soon: after its upgrade, or once it has taken in
+/// that the office has turned to the key that it was called to.
+fn for_now(code: &str) -> bool {
+    matches!(code, "unknown-type" | "key-unconfirmed")
 }
 
 fn answer(answer: &str, code: &str, held: Held) -> Answer {

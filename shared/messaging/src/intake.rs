@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::directory::{Event as DirectoryEvent, Member};
+use domain::directory::{Event as DirectoryEvent, Member, Opening};
 use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
 use kernel::{Code, Fact, OfficeId, Refusal, entry};
 use telemetry::way::{self, Step};
 
 use crate::{
     counters::Counters,
-    directory::{Pin, signer},
+    directory::{DIRECTORY, Entry, Pin, Signer, signer},
     ingest::allowed,
     link::{Failure, Link, Reader, Stream},
     recovery::putting_aside,
@@ -119,7 +119,15 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
                 let accepted = sorting.sort(unit, arrived).await?;
                 touched.extend(accepted.iter().filter_map(|entry| enrolled(&entry.fact)));
                 let progress = !accepted.is_empty();
+                let facts: Vec<Fact> =
+                    accepted.iter().map(|entry| entry.fact.clone()).filter(opens_life).collect();
                 unit.receive(accepted).await?;
+                for fact in facts {
+                    if close_life(unit, &fact).await? {
+                        sorting.next.clear();
+                        sorting.count("life-opened");
+                    }
+                }
                 if !progress {
                     break;
                 }
@@ -150,9 +158,35 @@ fn enrolled(fact: &Fact) -> Option<OfficeId> {
         return None;
     }
     match fact.read().ok()? {
-        DirectoryEvent::Enrolled { member, .. } => Some(member.seat.office),
+        DirectoryEvent::Enrolled { member, .. } | DirectoryEvent::Turned { member } => {
+            Some(member.seat.office)
+        }
+        DirectoryEvent::EpochOpened { opening, .. } => Some(opening.member.seat.office),
         _ => None,
     }
+}
+
+fn opens_life(fact: &Fact) -> bool {
+    fact.kind == "cn.liandong.directory.epoch-opened.v1"
+}
+
+/// Lets the lanes of an office go on where its closed life ended, if this fact says so
+/// and is believed.
+pub(crate) async fn close_life(unit: &mut Unit<'_>, fact: &Fact) -> Result<bool, Stop> {
+    if !opens_life(fact) {
+        return Ok(false);
+    }
+    let Ok(DirectoryEvent::EpochOpened { opening, .. }) = fact.read() else { return Ok(false) };
+    let Opening { member, closed, .. } = opening;
+    let office = member.seat.office.clone();
+    let row: Option<Entry> = unit.row(DIRECTORY, office.as_str()).await?;
+    if row.is_none_or(|row| row.member != member) {
+        tracing::error!(%office, epoch = member.epoch, "a new life of a log is not proven: too few districts have signed its key");
+        return Ok(false);
+    }
+    let beyond = unit.close_life(&office, member.epoch, closed.sequence).await?;
+    tracing::error!(%office, epoch = member.epoch, lanes_beyond = beyond, "an office's log was lost, or its key: a new life of it has begun");
+    Ok(true)
 }
 
 struct Sorting<'a> {
@@ -222,19 +256,30 @@ impl Sorting<'_> {
         if fact.at.origin == unit.setting().office {
             return Ok(Class::Skip("own"));
         }
-        let Some((key, member)) = signer(unit, self.pin, &fact.at.origin).await? else {
+        let Some(signer) = signer(unit, self.pin, &fact.at.origin).await? else {
             return Ok(Class::Hold("unknown-signer"));
         };
         let parts = entry::open(&entry.bytes).map_err(|_| Stop::from(kernel::Code::Internal))?;
-        if !parts.is_signed_by(&key) {
-            return Ok(Class::Skip("not-an-entry"));
-        }
-        if member.is_none() && entry.hash != self.pin.founding {
-            // Nothing is known yet but the pin: the founding itself comes first.
-            return Ok(Class::Hold("unknown-signer"));
-        }
-        if let Some(code) = misplaced(unit, member.as_ref(), entry) {
-            return Ok(Class::Evidence(code));
+        let signed = parts.is_signed_by(&signer.key(fact.at.sequence));
+        match &signer {
+            Signer::Pin(_) if signed && entry.hash != self.pin.founding => {
+                // Nothing is known yet but the pin: the founding itself comes first.
+                return Ok(Class::Hold("unknown-signer"));
+            }
+            // The city's word of the turn or of the new life is still to come.
+            Signer::Row(row) if is_later(row, fact, &parts) => {
+                // What claims a place that is taken has no turn to wait for.
+                let taken = unit.received_hash(&fact.at).await?.is_some();
+                let class = if taken { Class::Skip } else { Class::Hold };
+                return Ok(class(if taken { "not-an-entry" } else { "unknown-key" }));
+            }
+            _ if !signed => return Ok(Class::Skip("not-an-entry")),
+            Signer::Row(row) => {
+                if let Some(code) = misplaced(unit, row.at(fact.at.sequence), entry) {
+                    return Ok(Class::Evidence(code));
+                }
+            }
+            Signer::Pin(_) => {}
         }
         match unit.received_hash(&fact.at).await? {
             Some(known) if known == entry.hash => return Ok(Class::Skip("duplicate")),
@@ -258,10 +303,16 @@ impl Sorting<'_> {
     }
 }
 
+/// Whether an entry speaks of a key or a life that the directory does not know yet.
+fn is_later(row: &Entry, fact: &Fact, parts: &entry::Parts<'_>) -> bool {
+    let newest = &row.member;
+    let turned = fact.at.sequence >= newest.key_from && !row.has_had(&parts.key_id);
+    turned || (fact.at.epoch > newest.epoch && parts.is_signed_by(&newest.key))
+}
+
 /// Why an authentic entry may not be taken in, if it may not.
-fn misplaced(unit: &Unit<'_>, member: Option<&Member>, entry: &Incoming) -> Option<&'static str> {
+fn misplaced(unit: &Unit<'_>, member: &Member, entry: &Incoming) -> Option<&'static str> {
     let (fact, setting) = (&entry.fact, unit.setting());
-    let member = member?;
     if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
         return Some("epoch");
     }

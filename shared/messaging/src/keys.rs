@@ -7,16 +7,18 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use kernel::{
     Entropy,
-    sign::{EventKey, Hash},
+    sign::{EventKey, Hash, Ring},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::directory::Pin;
+use crate::{directory::Pin, lives};
+
+/// The file of the office's first event key.
+const EVENT_KEY: &str = "event.key";
 
 /// How far the office has sent its log, noted before sending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,11 +72,36 @@ impl Keys {
         Ok(secret)
     }
 
-    /// The key that signs entries and notes.
-    pub fn event_key(&self, entropy: &Entropy) -> io::Result<Arc<EventKey>> {
-        let seed = self.secret("event.key", entropy)?;
-        let key = EventKey::from_seed(&seed);
-        key.map(Arc::new).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "event.key"))
+    /// The office's first key; made at the first use.
+    pub fn event_key(&self, entropy: &Entropy) -> io::Result<EventKey> {
+        event_key(&self.secret(EVENT_KEY, entropy)?)
+    }
+
+    /// Every key that has signed entries and notes, or may once the log turns to it.
+    pub fn ring(&self, entropy: &Entropy) -> io::Result<Ring> {
+        let ring = Ring::of(self.event_key(entropy)?);
+        for file in fs::read_dir(&self.folder)? {
+            let name = file?.file_name().to_string_lossy().into_owned();
+            let key = name.strip_prefix("event-").and_then(|name| name.strip_suffix(".key"));
+            if key.is_some() {
+                ring.add(event_key(&self.secret(&name, entropy)?)?);
+            }
+        }
+        for lost in lives::next(self)?.into_iter().flat_map(|next| next.before) {
+            ring.add_lost(lost);
+        }
+        Ok(ring)
+    }
+
+    /// Makes another event key; it is on the disk when this returns.
+    pub fn new_event_key(&self, entropy: &Entropy) -> io::Result<EventKey> {
+        let mut seed = [0; 32];
+        seed[..16].copy_from_slice(&entropy.bytes16());
+        seed[16..].copy_from_slice(&entropy.bytes16());
+        let key = event_key(&seed)?;
+        let id = u64::from_be_bytes(key.public().id());
+        self.write(&format!("event-{id:016x}.key"), &seed)?;
+        Ok(key)
     }
 
     /// What the enrolment pinned.
@@ -122,4 +149,9 @@ impl Keys {
         fs::rename(&next, &path)?;
         File::open(&self.folder)?.sync_all()
     }
+}
+
+fn event_key(seed: &[u8; 32]) -> io::Result<EventKey> {
+    EventKey::from_seed(seed)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an event key does not read"))
 }

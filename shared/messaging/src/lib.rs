@@ -8,11 +8,13 @@
 pub mod counters;
 pub mod directory;
 pub mod files;
+pub mod fit;
 pub mod gaps;
 pub mod ingest;
 pub mod intake;
 pub mod keys;
 pub mod link;
+pub mod lives;
 pub mod memory;
 pub mod nats;
 pub mod neighbours;

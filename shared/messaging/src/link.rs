@@ -7,6 +7,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use kernel::OfficeId;
+use tokio::sync::watch;
 
 /// Something that takes its time and may fail.
 pub type Going<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -50,6 +51,12 @@ pub trait Link: Send + Sync {
     /// Binds a reader that the hub made for this office; what was given and not
     /// acknowledged is given again at once.
     fn reader<'a>(&'a self, stream: Stream, name: &'a str) -> Going<'a, Box<dyn Reader>>;
+
+    /// Counts the connections made, where there are such: whoever is connected anew asks
+    /// what is held, for the hub may be another than it was.
+    fn connections(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }
 
 /// One of an office's readers.

@@ -146,7 +146,7 @@ impl NotesOut {
         let Some(link) = self.link.clone() else { return Ok(0) };
         for part in notes.chunks(50) {
             let signed: Result<Vec<_>, _> =
-                part.iter().map(|(_, note)| note.sign(&self.office.setting().key)).collect();
+                part.iter().map(|(_, note)| note.sign(&self.office.setting().key.now())).collect();
             let signed = signed.map_err(Failure::other)?;
             let body = entry::frame(signed.iter().map(Vec::as_slice));
             let answer = link.ask(&self.office.setting().office, body).await?;
@@ -216,7 +216,7 @@ async fn keep(unit: &mut Unit<'_>, bytes: Vec<u8>) -> Result<(), event_store::St
         return Ok(());
     };
     let row: Option<Entry> = unit.row(DIRECTORY, note.by().as_str()).await?;
-    let signed = row.is_some_and(|entry| parts.is_signed_by(&entry.member.key));
+    let signed = row.is_some_and(|row| row.signs_note(&parts));
     if signed && !matches!(note, Note::Back { .. }) {
         unit.keep_note(note.subject(), note.at().0, bytes);
     }

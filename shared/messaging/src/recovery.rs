@@ -20,7 +20,8 @@ use kernel::{
 };
 
 use crate::{
-    directory::{Pin, signer},
+    directory::{Pin, Signer, signer},
+    intake::close_life,
     link::{Failure, Link},
     relay::Answer,
     safe,
@@ -113,7 +114,7 @@ impl Recovery {
         let by = setting.office.clone();
         let (history, safe) = self.places;
         let note = Note::Back { by, at, history, safe };
-        let signed = note.sign(&setting.key).map_err(Failure::other)?;
+        let signed = note.sign(&setting.key.now()).map_err(Failure::other)?;
         let body = entry::frame([signed.as_slice()]);
         let answer = link.ask(&setting.office, body).await?;
         let answer: Answer = serde_json::from_slice(&answer)?;
@@ -161,10 +162,13 @@ impl Recovery {
         Ok(own.is_some_and(|own| own.hash == hash))
     }
 
-    /// An own entry of this epoch, opened if it was sealed; nothing else.
+    /// An own entry, opened if it was sealed; nothing else.
     fn prove(&self, bytes: &[u8]) -> Option<Incoming> {
         let setting = self.office.setting();
-        let parts = entry::open(bytes).ok().filter(|p| p.is_signed_by(&setting.key.public()))?;
+        let ours = |parts: &entry::Parts<'_>| {
+            setting.key.public_of(&parts.key_id).is_some_and(|key| parts.is_signed_by(&key))
+        };
+        let parts = entry::open(bytes).ok().filter(ours)?;
         let bytes = match parts.form {
             Form::Event => bytes.to_vec(),
             Form::Sealed => safe::open(parts.payload, &self.sealing).ok()?,
@@ -172,9 +176,8 @@ impl Recovery {
         };
         let inner = entry::open(&bytes).ok()?;
         let (fact, hash) = Fact::of_entry(&bytes).ok()?;
-        let own = fact.at.origin == setting.office && fact.at.epoch == setting.epoch;
-        let signed = inner.is_signed_by(&setting.key.public());
-        (own && signed).then_some(Incoming { fact, hash, bytes })
+        let own = fact.at.origin == setting.office && ours(&inner);
+        own.then_some(Incoming { fact, hash, bytes })
     }
 }
 
@@ -197,7 +200,9 @@ fn putting_back(entries: Vec<Incoming>, pin: Arc<Pin>) -> Act {
                     let true_one = signed(unit, &pin, candidates).await?;
                     // Only forgeries wait there: the true one is still to come.
                     let true_one = true_one.ok_or(Code::LogBehind)?;
+                    let fact = true_one.fact.clone();
                     unit.put_back_received(true_one).await?;
+                    close_life(unit, &fact).await?;
                 }
             }
             Ok(given())
@@ -214,7 +219,9 @@ async fn signed(
     for entry in candidates {
         let known = signer(unit, pin, &entry.fact.at.origin).await?;
         let parts = entry::open(&entry.bytes).ok();
-        let is_signed = |(key, _)| parts.is_some_and(|parts| parts.is_signed_by(&key));
+        let sequence = entry.fact.at.sequence;
+        let is_signed =
+            |known: Signer| parts.is_some_and(|parts| parts.is_signed_by(&known.key(sequence)));
         if known.is_some_and(is_signed) {
             return Ok(Some(entry));
         }

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use telemetry::way::{self, Step};
 
 use crate::{
+    fit::{Fit, fits},
     keys::{Keys, SentUpTo},
     link::{Failure, Link},
+    lives,
     safe::{self, Cover},
 };
 
@@ -94,6 +96,10 @@ impl Relay {
 
     /// One turn: ask if nothing is known, else send the next batch.
     pub async fn turn(&mut self) -> Result<Turn, Failure> {
+        if !self.office.has_key() {
+            // What it would sign now nobody takes.
+            return Ok(Turn::Refused);
+        }
         let Some(held) = self.held else {
             let answer = self.ask(Vec::new()).await?;
             return self.compare(&answer).await;
@@ -102,7 +108,7 @@ impl Relay {
         let Some((last, hash)) = batch.last().map(|item| (item.0, item.1)) else {
             return Ok(Turn::Idle);
         };
-        let epoch = self.office.setting().epoch;
+        let epoch = self.office.life().epoch;
         self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash })?;
         let began = Instant::now();
         let body = entry::frame(batch.iter().map(|(_, _, bytes)| bytes.as_slice()));
@@ -126,6 +132,11 @@ impl Relay {
                 Ok(Turn::Sent)
             }
             "retry" => {
+                self.held = None;
+                Ok(Turn::Wait)
+            }
+            "refused" if answer.code == "gap" => {
+                // The hub lost its tail meanwhile: it says how far it goes when asked.
                 self.held = None;
                 Ok(Turn::Wait)
             }
@@ -155,7 +166,13 @@ impl Relay {
             Fit::More => return Ok(self.stop("the hub holds more of this log than the office")),
             Fit::Other => return Ok(self.stop("the hub holds another entry at the same place")),
             Fit::Behind if self.office.refusing() == Some(Code::LogBehind) => {
-                return Ok(Turn::Behind);
+                // The log will not get longer if the city has closed it here.
+                if !lives::begin(&self.office, &self.keys).await.map_err(Failure::other)? {
+                    return Ok(Turn::Behind);
+                }
+            }
+            Fit::Fits if self.office.refusing() == Some(Code::LogBehind) => {
+                lives::begin(&self.office, &self.keys).await.map_err(Failure::other)?;
             }
             Fit::Behind | Fit::Fits => {}
         }
@@ -201,66 +218,13 @@ pub(crate) fn wire(
     if own.lane.rsplit('.').next() != Some("own") {
         return Ok(own.entry.clone());
     }
-    let at =
-        EntryRef { origin: setting.office.clone(), epoch: setting.epoch, sequence: own.sequence };
+    let at = EntryRef { origin: setting.office.clone(), epoch: own.epoch, sequence: own.sequence };
     let cover = Cover { at, hash: own.hash };
-    safe::seal(&own.entry, &cover, sealing, &setting.key)
+    // The same key as inside, so that the item is always the same; a lost one's place
+    // is taken by the one that signs now.
+    let signed = entry::open(&own.entry).ok().and_then(|parts| setting.key.by(&parts.key_id));
+    safe::seal(&own.entry, &cover, sealing, &signed.unwrap_or_else(|| setting.key.now()))
         .map_err(|error| StoreError::Unfit(error.to_string()))
-}
-
-/// How the hub's word on what it holds fits the own log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// It is a beginning of it.
-    Fits,
-    /// The hub holds more.
-    More,
-    /// The hub holds another entry at the same place.
-    Other,
-    /// It fits, but the log is behind what the office noted before it sent.
-    Behind,
-}
-
-/// Holds the hub's word on the last sequence and its hash against the own log.
-pub(crate) async fn fits(
-    office: &Office,
-    keys: &Keys,
-    sealing: &[u8; 32],
-    sequence: u64,
-    hash: Hash,
-) -> Result<Fit, StoreError> {
-    if sequence > office.head() {
-        return Ok(Fit::More);
-    }
-    if sequence > 0 {
-        let own = log::own_at(&mut office.reader().await?, sequence).await?;
-        let sent = own.map(|own| wire(&own, office.setting(), sealing)).transpose()?;
-        if sent.map(|bytes| entry::hash(&bytes)) != Some(hash) {
-            return Ok(Fit::Other);
-        }
-    }
-    Ok(if behind(office, keys).await? { Fit::Behind } else { Fit::Fits })
-}
-
-/// Whether the office must not record before the hub has answered: its log is
-/// behind what it noted, or what it noted is gone while there is a log.
-pub async fn unsure(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
-    let noted = keys.sent_up_to().map_err(|error| StoreError::Unfit(error.to_string()))?;
-    match noted {
-        None => Ok(office.head() > 0),
-        Some(_) => behind(office, keys).await,
-    }
-}
-
-/// Whether the log is behind what the office noted before it sent.
-async fn behind(office: &Office, keys: &Keys) -> Result<bool, StoreError> {
-    let sent = keys.sent_up_to().map_err(|error| StoreError::Unfit(error.to_string()))?;
-    let Some(sent) = sent else { return Ok(false) };
-    if sent.sequence > office.head() || sent.epoch > office.setting().epoch {
-        return Ok(true);
-    }
-    let own = log::own_at(&mut office.reader().await?, sent.sequence).await?;
-    Ok(own.is_none_or(|own| own.hash != sent.hash))
 }
 
 /// The place of an item as sent, whether open or sealed.

@@ -127,12 +127,20 @@ async fn junk_and_forgeries_are_dropped_and_counted(store: TestStore) {
     scene.take(&[&altered]).await;
     assert!(scene.counted("not-an-entry") >= 3, "{:?}", scene.counters.all());
     assert_eq!((scene.office.head(), scene.rows("received").await), (0, 0));
-    // Well formed, in its place, but made with another key.
     scene.take(&[&scene.founding.clone(), &enrolment(2)]).await;
     let before = scene.counted("not-an-entry");
-    scene.take(&[&from_peer(1, 1, "finding.closed-out.v1", &key(7))]).await;
+    // Its own key's name with another's signature.
+    let mut forged = from_peer(1, 1, "finding.closed-out.v1", &key(2));
+    let end = forged.len() - 1;
+    forged[end] ^= 1;
+    scene.take(&[&forged]).await;
     assert_eq!(scene.counted("not-an-entry"), before + 1);
     assert_eq!((scene.rows("received").await, scene.rows("held").await), (2, 0));
+    // Well formed, in its place, but made with a key that nobody knows: a turn to it may
+    // be on its way, and nothing is taken in before.
+    scene.take(&[&from_peer(1, 1, "finding.closed-out.v1", &key(7))]).await;
+    assert_eq!(scene.counted("unknown-key"), 1);
+    assert_eq!((scene.rows("received").await, scene.rows("held").await), (2, 1));
 }
 
 async fn an_unknown_signer_waits_for_its_enrolment(store: TestStore) {

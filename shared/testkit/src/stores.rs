@@ -9,7 +9,10 @@ use std::{
 };
 
 use event_store::{Engine, Readers, Setting};
-use kernel::{Clock, Entropy, OfficeId, Tier, sign::EventKey};
+use kernel::{
+    Clock, Entropy, OfficeId, Tier,
+    sign::{EventKey, Ring},
+};
 
 /// A store that is removed when the test ends.
 pub struct TestStore {
@@ -65,9 +68,9 @@ pub fn setting(store: &TestStore) -> Setting {
         tier: Tier::District,
         parent: Some(office_id("cccccccc")),
         city: office_id("cccccccc"),
-        epoch: 1,
         engine: store.engine.clone(),
-        key: Arc::new(EventKey::from_seed(&[4; 32]).expect("32 bytes")),
+        key: Arc::new(Ring::of(EventKey::from_seed(&[4; 32]).expect("32 bytes"))),
+        turns: |_| None,
         clock: Arc::new(Clock::Wall),
         entropy: Arc::new(Entropy::System),
         bindings: |_| None,

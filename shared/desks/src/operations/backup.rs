@@ -55,11 +55,7 @@ pub struct File {
 
 /// The engine and place of an office's store.
 pub fn engine(config: &OfficeConfig, membership: &Membership) -> Engine {
-    let schema = format!("office_{}", membership.seat.office);
-    config
-        .postgres
-        .clone()
-        .map_or_else(|| Engine::Sqlite(config.data.clone()), |url| Engine::Postgres { url, schema })
+    config.engine(&membership.seat.office)
 }
 
 /// Backs the store and the papers up into a folder below `into`, named after the office.

@@ -126,7 +126,7 @@ impl Overview {
             demo: seat.pin.demo,
             office: setting.office.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            epoch: setting.epoch,
+            epoch: seat.office.life().epoch,
             status,
             records: health::records(status),
             queue: Full { waiting, capacity },

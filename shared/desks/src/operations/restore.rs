@@ -9,7 +9,7 @@ use std::{
     path::{Component, Path},
 };
 
-use event_store::{Engine, Readers};
+use event_store::Engine;
 use kernel::sign::Hash;
 
 use super::backup::{MANIFEST, Manifest, copy_all, engine, run, said, synced};
@@ -87,24 +87,18 @@ pub fn proven(folder: &Path, what: &str) -> Result<Manifest, String> {
 
 /// Refuses where a store is, or where a process has one open.
 async fn free(engine: &Engine) -> Result<Option<fs::File>, String> {
-    match engine {
+    let lock = engine.lock().map_err(said)?;
+    if !engine.exists().await.map_err(said)? {
+        return Ok(lock);
+    }
+    Err(match engine {
         Engine::Sqlite(data) => {
-            let lock = engine.lock().map_err(said)?;
-            if data.join("office.db").exists() {
-                let why = "there is a store already; put it aside first, never delete it";
-                return Err(format!("{}: {why}", data.display()));
-            }
-            Ok(lock)
+            let why = "there is a store already; put it aside first, never delete it";
+            format!("{}: {why}", data.display())
         }
         Engine::Postgres { schema, .. } => {
-            let mut reader = Readers::new(1).take(engine).await.map_err(said)?;
-            let sql = "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = $1";
-            let rows = reader.rows(sql, vec![schema.as_str().into()]).await.map_err(said)?;
-            if rows.first().map_or(Ok(0), |row| row.count(0)).map_err(said)? > 0 {
-                let why = "there is such a schema already; rename it first, never drop it";
-                return Err(format!("{schema}: {why}"));
-            }
-            Ok(None)
+            let why = "there is such a schema already; rename it first, never drop it";
+            format!("{schema}: {why}")
         }
-    }
+    })
 }

@@ -9,7 +9,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Duration};
 use domain::directory::Member;
 use kernel::{
     Fact, OfficeId, Timestamp, entry,
-    sign::{EventKey, Hash},
+    entry::Parts,
+    sign::{Hash, Ring},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ pub struct Counter {
     /// Where the state of each office lies.
     states: PathBuf,
     city: OfficeId,
-    key: Arc<EventKey>,
+    key: Arc<Ring>,
     again: Duration,
 }
 
@@ -99,14 +100,17 @@ impl Counter {
         for path in self.tray.brought("parcel")? {
             let bytes = fs::read(&path)?;
             let sender = parcel::sender(&bytes);
-            let member = match &sender {
-                Some(office) => self.ingest.member(office).await.map_err(Failure::other)?,
+            let row = match &sender {
+                Some(office) => self.ingest.row(office).await.map_err(Failure::other)?,
                 None => None,
             };
-            let opened = parcel::open(&bytes, |_| member.as_ref().map(|member| member.key));
-            let why = match (opened, member) {
-                (Ok((cover, items)), Some(member)) if cover.to == self.city => {
-                    if !self.take_one(&member, &cover, items).await? {
+            let signed = |parts: &Parts<'_>, _: &[Item]| {
+                row.as_ref().is_some_and(|r| r.signs_in_this_life(parts))
+            };
+            let opened = parcel::open(&bytes, signed);
+            let why = match (opened, &row) {
+                (Ok((cover, items)), Some(row)) if cover.to == self.city => {
+                    if !self.take_one(&row.member, &cover, items).await? {
                         break;
                     }
                     taken += 1;
@@ -204,8 +208,8 @@ impl Counter {
             known.extend(OfficeId::parse(&entry?.file_name().to_string_lossy()));
         }
         for office in known {
-            if let Some(member) = self.ingest.member(&office).await.map_err(Failure::other)? {
-                sent += usize::from(self.send_one(&member, at).await?);
+            if let Some(row) = self.ingest.row(&office).await.map_err(Failure::other)? {
+                sent += usize::from(self.send_one(&row.member, at).await?);
             }
         }
         Ok(sent)
@@ -259,7 +263,7 @@ impl Counter {
             wants: Vec::new(),
             back,
         };
-        let bytes = parcel::seal(cover, &items, &self.key).map_err(Failure::other)?;
+        let bytes = parcel::seal(cover, &items, &self.key.now()).map_err(Failure::other)?;
         self.keep(office, &state)?;
         self.tray.put(&super::name(office, &self.city, state.number), &bytes)?;
         Ok(true)
@@ -302,7 +306,7 @@ impl Counter {
     ) -> Result<(u64, u64), Failure> {
         let before = items.len();
         while items.len() - before < MOST {
-            let (given, next) = self.ingest.page(member, places).await?;
+            let (given, next) = self.ingest.page(&member.seat.office, places).await?;
             if given.is_empty() {
                 break;
             }

@@ -7,7 +7,11 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use event_store::{Office, log};
-use kernel::{Code, Fact, Refusal, Timestamp, sign::Hash, sign::PublicKey};
+use kernel::{
+    Code, Fact, Refusal, Timestamp,
+    entry::Parts,
+    sign::{Hash, PublicKey},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,14 +21,16 @@ use super::{
 use crate::{
     counters::Counters,
     directory::{DIRECTORY, Entry, Pin},
+    fit::{Fit, fits},
     gaps::Patience,
     intake::taking_in,
     keys::{Keys, SentUpTo},
     link::Failure,
+    lives,
     notes::{NotesOut, keeping},
     papers::{Papers, named},
     recovery::{Progress, Recovery, putting_aside},
-    relay::{Fit, fits, wire},
+    relay::wire,
 };
 
 /// How often an office says that it is there, if it has nothing else to say.
@@ -56,6 +62,10 @@ struct State {
     out: Option<Timestamp>,
     /// Whether the city waits for the word that its parcel came.
     owes: bool,
+    /// The city's key by which its last parcel was proved: kept beside the keys, for a
+    /// lost store does not know of the city's turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    city: Option<PublicKey>,
 }
 
 impl State {
@@ -153,11 +163,18 @@ impl Courier {
             (self.state.reach, self.state.owes) = (0, true);
         }
         self.rewound = behind;
-        let key = self.city_key().await?;
+        let mut key = self.city_key().await?;
         let mut taken = 0;
         for path in self.tray.brought("parcel")? {
-            match parcel::open(&fs::read(&path)?, |_| Some(key)) {
+            let mut by = None;
+            let signed = |parts: &Parts<'_>, items: &[Item]| {
+                by = parcel::city_key(parts, &self.pin.city, key, items);
+                by.is_some()
+            };
+            match parcel::open(&fs::read(&path)?, signed) {
                 Ok((cover, items)) if cover.to == self.office.setting().office => {
+                    key = by.unwrap_or(key);
+                    self.state.city = Some(key);
                     if let Err(refusal) = self.take_one(&cover, items).await? {
                         tracing::debug!(%refusal, "a parcel waits");
                         break;
@@ -184,6 +201,9 @@ impl Courier {
     }
 
     async fn city_key(&self) -> Result<PublicKey, Failure> {
+        if let Some(key) = self.state.city {
+            return Ok(key);
+        }
         let mut reader = self.office.reader().await.map_err(Failure::other)?;
         let entry: Option<Entry> =
             reader.view(DIRECTORY, self.pin.city.as_str()).await.map_err(Failure::other)?;
@@ -248,8 +268,17 @@ impl Courier {
         let Some(held) = self.state.held.clone() else { return Ok(()) };
         let fit = fits(&self.office, &self.keys, &self.sealing, held.sequence, held.hash).await;
         match fit.map_err(Failure::other)? {
-            Fit::Fits if behind => self.office.refuse(None),
+            Fit::Fits if behind => {
+                lives::begin(&self.office, &self.keys).await.map_err(Failure::other)?;
+                self.office.refuse(None);
+            }
             Fit::Fits => {}
+            Fit::Behind
+                if behind
+                    && lives::begin(&self.office, &self.keys).await.map_err(Failure::other)? =>
+            {
+                self.office.refuse(None);
+            }
             fit => {
                 if !behind {
                     let office = &self.office.setting().office;
@@ -288,7 +317,7 @@ impl Courier {
         self.notes.anew();
         let notes = self.notes.collect(at).await?;
         for (_, note) in &notes {
-            let signed = note.sign(&self.office.setting().key).map_err(Failure::other)?;
+            let signed = note.sign(&self.office.setting().key.now()).map_err(Failure::other)?;
             items.push(Item::Note(signed));
         }
         let setting = self.office.setting();
@@ -309,7 +338,7 @@ impl Courier {
             wants: wants.clone(),
             back: asks_back.then(|| self.recovery.places()),
         };
-        let bytes = parcel::seal(cover, &items, &setting.key).map_err(Failure::other)?;
+        let bytes = parcel::seal(cover, &items, &setting.key.now()).map_err(Failure::other)?;
         if let Some(sent) = last {
             self.keys.write_json("sent-up-to", &sent)?;
         }
@@ -349,8 +378,7 @@ impl Courier {
                 let bytes = wire(&own, setting, &self.sealing).map_err(Failure::other)?;
                 size += bytes.len();
                 items.push(Item::Entry(bytes));
-                last =
-                    Some(SentUpTo { epoch: setting.epoch, sequence: own.sequence, hash: own.hash });
+                last = Some(SentUpTo { epoch: own.epoch, sequence: own.sequence, hash: own.hash });
             }
         }
         Ok(last)

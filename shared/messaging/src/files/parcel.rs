@@ -7,9 +7,10 @@
 //! The cover has the SHA-256 of everything behind it, so that a parcel is taken
 //! whole or not at all.
 
+use domain::office::turns;
 use kernel::{
-    OfficeId, Timestamp,
-    entry::{self, Form, Malformed},
+    Fact, OfficeId, Timestamp,
+    entry::{self, Form, Malformed, Parts},
     sign::{EventKey, Hash, PublicKey},
 };
 use serde::{Deserialize, Serialize};
@@ -117,10 +118,31 @@ pub fn sender(bytes: &[u8]) -> Option<OfficeId> {
     Some(cover.by)
 }
 
-/// Reads a parcel; `key` tells whose signature is looked for. The error is a word for a log.
+/// The city's key that made a signature, if one did: the key that is known of it, or one
+/// that it has turned to in the items themselves.
+pub fn city_key(
+    parts: &Parts<'_>,
+    city: &OfficeId,
+    known: PublicKey,
+    items: &[Item],
+) -> Option<PublicKey> {
+    let mut key = known;
+    for item in items {
+        let Item::Entry(bytes) = item else { continue };
+        let Ok((fact, _)) = Fact::of_entry(bytes) else { continue };
+        let signed = entry::open(bytes).is_ok_and(|parts| parts.is_signed_by(&key));
+        if signed && fact.at.origin == *city {
+            key = turns(&fact).unwrap_or(key);
+        }
+    }
+    [known, key].into_iter().find(|key| parts.is_signed_by(key))
+}
+
+/// Reads a parcel; `signed` tells whether the cover, whose parts it gets, is its
+/// sender's. The error is a word for a log.
 pub fn open(
     bytes: &[u8],
-    key: impl FnOnce(&Cover) -> Option<PublicKey>,
+    signed: impl FnOnce(&Parts<'_>, &[Item]) -> bool,
 ) -> Result<(Cover, Vec<Item>), &'static str> {
     if bytes.len() > MAX_PARCEL {
         return Err("too large");
@@ -130,15 +152,12 @@ pub fn open(
     let parts = entry::open(first).map_err(|_| "the cover does not read")?;
     let read = (parts.form == Form::Note).then(|| serde_json::from_slice(parts.payload).ok());
     let cover: Cover = read.flatten().ok_or("the cover does not read")?;
-    let key = key(&cover).ok_or("the sender is not known")?;
-    if !parts.is_signed_by(&key) {
-        return Err("the cover is not its sender's");
-    }
     if Hash::of(&[&bytes[4 + first.len()..]]) != cover.digest {
         return Err("it is not what the cover says");
     }
     let items = rest.iter().map(|item| Item::read(item)).collect::<Option<Vec<_>>>();
-    Ok((cover, items.ok_or("an item does not read")?))
+    let items = items.ok_or("an item does not read")?;
+    if signed(&parts, &items) { Ok((cover, items)) } else { Err("the cover is not its sender's") }
 }
 
 #[cfg(test)]
@@ -167,16 +186,17 @@ mod tests {
         let key = EventKey::from_seed(&[1; 32]).unwrap();
         let items = [Item::Entry(b"an entry".to_vec()), Item::Paper(vec![0; 40])];
         let bytes = seal(cover(), &items, &key).unwrap();
-        let (read, found) = open(&bytes, |_| Some(key.public())).unwrap();
+        let ours = |parts: &Parts<'_>, _: &[Item]| parts.is_signed_by(&key.public());
+        let (read, found) = open(&bytes, ours).unwrap();
         assert_eq!((read.number, found.as_slice()), (1, &items[..]));
         for bit in 0..bytes.len() * 8 {
             let mut forged = bytes.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&forged, |_| Some(key.public())).is_err(), "bit {bit}");
+            assert!(open(&forged, ours).is_err(), "bit {bit}");
         }
         for length in 0..bytes.len() {
-            assert!(open(&bytes[..length], |_| Some(key.public())).is_err(), "{length} bytes");
+            assert!(open(&bytes[..length], ours).is_err(), "{length} bytes");
         }
-        assert!(open(&bytes, |_| None).is_err());
+        assert!(open(&bytes, |_, _| false).is_err());
     }
 }

@@ -4,14 +4,15 @@
 //! the log. Nothing is trusted here or there: the office proves what it gets.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use domain::directory::Member;
 use kernel::{
+    OfficeId,
     entry::{self, Form},
     note::Note,
 };
 
 use super::{Held, Ingest, answer};
 use crate::{
+    directory::Entry,
     link::{Failure, Stored, Stream},
     relay::{Answer, Page, place, safe_subject},
 };
@@ -21,12 +22,12 @@ const MOST: usize = 200;
 const MOST_BYTES: usize = 256 * 1024;
 
 /// The places to go on from, if the request is an office's own wish for its entries.
-pub(super) fn wish(member: &Member, items: &[&[u8]]) -> Option<(u64, u64)> {
+pub(super) fn wish(row: &Entry, items: &[&[u8]]) -> Option<(u64, u64)> {
     let [item] = items else { return None };
     let parts = entry::open(item).ok().filter(|parts| parts.form == Form::Note)?;
     match Note::parse(parts.payload).ok()? {
         Note::Back { by, history, safe, .. }
-            if by == member.seat.office && parts.is_signed_by(&member.key) =>
+            if by == row.member.seat.office && row.signs_in_this_life(&parts) =>
         {
             Some((history, safe))
         }
@@ -38,11 +39,11 @@ impl Ingest {
     /// The next page from these places on, with what is held on the whole.
     pub(super) async fn back(
         &self,
-        member: &Member,
+        office: &OfficeId,
         held: Held,
         places: (u64, u64),
     ) -> Result<Answer, Failure> {
-        let (given, (history, safe)) = self.page(member, places).await?;
+        let (given, (history, safe)) = self.page(office, places).await?;
         let items = given.iter().map(|stored| BASE64.encode(&stored.payload)).collect();
         let page = Page { items, history, safe };
         Ok(Answer { back: Some(page), ..answer("held", "", held) })
@@ -52,10 +53,9 @@ impl Ingest {
     /// in the order of its log; where to go on.
     pub(crate) async fn page(
         &self,
-        member: &Member,
+        office: &OfficeId,
         (mut history, mut safe): (u64, u64),
     ) -> Result<(Vec<Stored>, (u64, u64)), Failure> {
-        let office = &member.seat.office;
         let (shared, own) = (format!("*.{office}.>"), safe_subject(office));
         let mut given: Vec<Stored> = Vec::new();
         let mut size = 0;

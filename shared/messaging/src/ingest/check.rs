@@ -9,7 +9,7 @@ use kernel::{
 };
 
 use super::{Held, Ingest};
-use crate::{relay::place, safe};
+use crate::{directory::Entry, relay::place, safe};
 
 /// Items of one request, sorted by stream.
 #[derive(Default)]
@@ -31,14 +31,14 @@ impl Ingest {
     /// Checks all items against what a writer checked before it signed.
     pub(super) fn check(
         &self,
-        member: &Member,
+        row: &Entry,
         held: Held,
         items: &[&[u8]],
     ) -> Result<Accepted, &'static str> {
         let mut accepted = Accepted::default();
         let mut next = held.run;
         for item in items {
-            match self.check_item(member, held, next, item) {
+            match self.check_item(row, held, next, item) {
                 Ok(Checked::Note(note)) => accepted.notes.push((note, item.to_vec())),
                 Ok(Checked::Known) => {}
                 Ok(Checked::Shared(fact)) => {
@@ -65,25 +65,30 @@ impl Ingest {
 
     fn check_item(
         &self,
-        member: &Member,
+        row: &Entry,
         held: Held,
         last: u64,
         item: &[u8],
     ) -> Result<Checked, &'static str> {
         let parts = entry::open(item).map_err(|_| "malformed")?;
-        let office = &member.seat.office;
+        let office = &row.member.seat.office;
         if parts.form == Form::Note {
             let note = Note::parse(parts.payload).map_err(|_| "malformed")?;
             let published = !matches!(note, Note::Back { .. });
-            let own = published && note.by() == office && parts.is_signed_by(&member.key);
+            let own = published && note.by() == office && row.signs_note(&parts);
             return if own { Ok(Checked::Note(note)) } else { Err("signature") };
         }
         let (at, fact) = place(&parts).ok_or("malformed")?;
         if at.origin != *office {
             return Err("misaddressed");
         }
-        if !parts.is_signed_by(&member.key) || at.sequence < member.key_from {
-            return Err("signature");
+        let member = row.at(at.sequence);
+        let own = parts.is_signed_by(&member.key);
+        // What an office seals for itself it seals again with the key that it has.
+        let again = fact.is_none() && parts.is_signed_by(&row.member.key);
+        if !own && !again {
+            let called = row.called.is_some_and(|key| parts.is_signed_by(&key));
+            return Err(if called { "key-unconfirmed" } else { "signature" });
         }
         if at.epoch != member.epoch {
             return Err("epoch");
@@ -95,10 +100,15 @@ impl Ingest {
         if at.sequence != last + 1 {
             return Err("gap");
         }
+        let ends = row.closed_at(at.sequence);
         let Some(fact) = fact else {
-            safe::cover(parts.payload).map_err(|_| "malformed")?;
-            return Ok(Checked::Sealed(at));
+            let (cover, ..) = safe::cover(parts.payload).map_err(|_| "malformed")?;
+            let fits = ends.is_none_or(|end| end == cover.hash);
+            return if fits { Ok(Checked::Sealed(at)) } else { Err("fork") };
         };
+        if ends.is_some_and(|end| end != entry::hash(item)) {
+            return Err("fork");
+        }
         allowed(self.office.setting().bindings, member, &fact)?;
         Ok(Checked::Shared(Box::new(fact)))
     }

@@ -18,6 +18,10 @@ impl Link for Connection {
         Box::pin(ask(self, office, body.into()))
     }
 
+    fn connections(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.life.clone())
+    }
+
     fn reader<'a>(&'a self, stream: Stream, name: &'a str) -> Going<'a, Box<dyn Reader>> {
         Box::pin(async move {
             let mut reader = Consumer::bind(self, stream.name(), name).await?;

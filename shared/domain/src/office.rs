@@ -1,0 +1,221 @@
+//! 单位密钥与纪元 An office's own standing: the keys it signs with, the lives of its log.
+//!
+//! The office offers a key, signed by the one it has; the city confirms it after
+//! comparing fingerprints; the office turns to it with one last entry of the old key.
+//! The directory then says from which entry on the new one signs.
+
+use kernel::{
+    Aggregate, Code, Context, Fact, OfficeId, Refusal,
+    sign::{PublicKey, Signature},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{Closed, Consent};
+
+/// What the rules need to know.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    offered: Option<PublicKey>,
+    consents: Vec<(OfficeId, u32)>,
+}
+
+/// What may be asked.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Offers another key to the city.
+    Offer {
+        /// The city.
+        city: OfficeId,
+        /// The key.
+        key: PublicKey,
+        /// The new key's signature over [`offer_words`]: whoever offers it has it.
+        proof: Signature,
+    },
+    /// Turns to the offered key: this is the last entry of the one before.
+    Turn {
+        /// The city.
+        city: OfficeId,
+        /// The key that the city has called.
+        key: PublicKey,
+    },
+    /// Begins the next life of the log.
+    Begin {
+        /// Its number.
+        epoch: u32,
+        /// Where the one before ended.
+        closed: Closed,
+    },
+    /// A district's word that another office may go on with another key.
+    Consent {
+        /// The city.
+        city: OfficeId,
+        /// The office whose log it is.
+        office: OfficeId,
+        /// The number of the new life.
+        epoch: u32,
+        /// The word.
+        consent: Consent,
+    },
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// A key was offered to the city.
+    KeyOffered {
+        /// The city.
+        city: OfficeId,
+        /// The key.
+        key: PublicKey,
+        /// The new key's own signature.
+        proof: Signature,
+    },
+    /// The next entry is signed by this key.
+    KeyTurned {
+        /// The city.
+        city: OfficeId,
+        /// The key.
+        key: PublicKey,
+    },
+    /// The first entry of a new life.
+    EpochBegun {
+        /// Its number.
+        epoch: u32,
+        /// Where the one before ended.
+        closed: Closed,
+    },
+    /// The office consented to another one's new key.
+    EpochConsented {
+        /// The city.
+        city: OfficeId,
+        /// The office whose log it is.
+        office: OfficeId,
+        /// The number of the new life.
+        epoch: u32,
+        /// The word.
+        consent: Consent,
+    },
+}
+
+/// What the new key signs when it is offered.
+pub fn offer_words(office: &OfficeId, key: &PublicKey) -> Vec<u8> {
+    format!("liandong key v1\n{office}\n{key:?}").into_bytes()
+}
+
+/// The key that signs from the next entry on, if this own fact turns to one.
+pub fn turns(fact: &Fact) -> Option<PublicKey> {
+    use crate::directory;
+    match fact.kind.as_str() {
+        "cn.liandong.office.key-turned.v1" => match fact.read().ok()? {
+            Event::KeyTurned { key, .. } => Some(key),
+            _ => None,
+        },
+        // The city issues the directory itself, and turns with its own row of it.
+        "cn.liandong.directory.turned.v1" => match fact.read().ok()? {
+            directory::Event::Turned { member } if member.seat.office == fact.at.origin => {
+                Some(member.key)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Aggregate for Standing {
+    type Command = Command;
+    type Event = Event;
+    const FAMILY: &'static str = "office";
+
+    fn name(event: &Event) -> &'static str {
+        match event {
+            Event::KeyOffered { .. } => "key-offered",
+            Event::KeyTurned { .. } => "key-turned",
+            Event::EpochBegun { .. } => "epoch-begun",
+            Event::EpochConsented { .. } => "epoch-consented",
+        }
+    }
+
+    fn addressees(event: &Event) -> Vec<OfficeId> {
+        match event {
+            Event::KeyOffered { city, .. }
+            | Event::KeyTurned { city, .. }
+            | Event::EpochConsented { city, .. } => vec![city.clone()],
+            Event::EpochBegun { .. } => Vec::new(),
+        }
+    }
+
+    fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Offer { city, key, proof } => {
+                if !key.verifies(&offer_words(&context.office, &key), &proof.0) {
+                    return Err(Refusal::new(Code::BadField).detail("proof"));
+                }
+                let again = self.offered == Some(key);
+                Ok(if again { vec![] } else { vec![Event::KeyOffered { city, key, proof }] })
+            }
+            Command::Turn { city, key } => match self.offered {
+                Some(offered) if offered == key => Ok(vec![Event::KeyTurned { city, key }]),
+                // Turned already, or never offered: a call for another key moves nothing.
+                _ => Ok(vec![]),
+            },
+            Command::Begin { epoch, closed } => Ok(vec![Event::EpochBegun { epoch, closed }]),
+            Command::Consent { city, office, epoch, consent } => {
+                if self.consents.contains(&(office.clone(), epoch)) {
+                    return Ok(vec![]);
+                }
+                Ok(vec![Event::EpochConsented { city, office, epoch, consent }])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::KeyOffered { key, .. } => self.offered = Some(*key),
+            Event::KeyTurned { .. } | Event::EpochBegun { .. } => self.offered = None,
+            Event::EpochConsented { office, epoch, .. } => {
+                self.consents.push((office.clone(), *epoch));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::sign::EventKey;
+    use testkit::{given, office_id};
+
+    fn offer(signer: u8) -> Command {
+        let (key, signer) = (EventKey::from_seed(&[5; 32]), EventKey::from_seed(&[signer; 32]));
+        let key = key.unwrap().public();
+        // The testkit decides as the district `dddddddd`.
+        let proof = Signature(signer.unwrap().sign(&offer_words(&office_id("dddddddd"), &key)));
+        Command::Offer { city: office_id("cccccccc"), key, proof }
+    }
+
+    fn key() -> PublicKey {
+        EventKey::from_seed(&[5; 32]).unwrap().public()
+    }
+
+    #[test]
+    fn a_key_is_offered_by_whoever_has_it() {
+        given::<Standing>([]).when(offer(6)).then_refused(Code::BadField);
+        let Command::Offer { city, key, proof } = offer(5) else { panic!() };
+        let offered = Event::KeyOffered { city, key, proof };
+        given::<Standing>([]).when(offer(5)).then([offered.clone()]);
+        given::<Standing>([offered]).when(offer(5)).then([]);
+    }
+
+    #[test]
+    fn an_office_turns_to_what_it_offered_once() {
+        let city = office_id("cccccccc");
+        let turn = || Command::Turn { city: office_id("cccccccc"), key: key() };
+        given::<Standing>([]).when(turn()).then([]);
+        let Command::Offer { proof, .. } = offer(5) else { panic!() };
+        let offered = Event::KeyOffered { city: city.clone(), key: key(), proof };
+        let turned = Event::KeyTurned { city, key: key() };
+        given::<Standing>([offered.clone()]).when(turn()).then([turned.clone()]);
+        given::<Standing>([offered, turned]).when(turn()).then([]);
+    }
+}
