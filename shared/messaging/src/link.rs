@@ -59,18 +59,20 @@ pub trait Link: Send + Sync {
     }
 }
 
-/// One of an office's readers.
+/// One of an office's readers. After a failure it is bound anew.
 pub trait Reader: Send + Sync {
     /// What has come, at most `most`; nothing if nothing comes within `patience`.
     fn next(&mut self, most: usize, patience: Duration) -> Going<'_, Vec<Delivery>>;
 
-    /// Acknowledges everything given. Call after the commit.
+    /// Acknowledges everything given. Call after the commit. The word may be lost with
+    /// the line: then the same is given again.
     fn done(&mut self) -> Going<'_, ()>;
 
     /// Everything not acknowledged is given again, at once.
     fn again(&mut self) -> Going<'_, ()>;
 
-    /// Everything from this stream sequence on is given again, acknowledged or not.
+    /// Everything from this stream sequence on is given again, acknowledged or not, and
+    /// whether or not the reader began behind it.
     fn back_to(&mut self, sequence: u64) -> Going<'_, ()>;
 }
 
@@ -98,6 +100,9 @@ pub struct Outgoing {
     pub payload: Bytes,
 }
 
+/// The largest message that a stream takes, in bytes, its headers included.
+pub const LARGEST: usize = 64 * 1024;
+
 /// What became of a publication that expected to follow `after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
@@ -114,7 +119,7 @@ pub struct ReaderSpec {
     pub stream: Stream,
     /// Its name: the office's id, perhaps with a suffix.
     pub name: String,
-    /// What it is given; these never overlap.
+    /// What it is given; none of these lies within another.
     pub filters: Vec<String>,
     /// The first stream sequence it is given.
     pub from: Option<u64>,
@@ -132,7 +137,8 @@ pub trait Hub: Send + Sync {
     -> Going<'a, Option<Stored>>;
 
     /// Stores all of `messages` (1 to 1000, of one stream) or none, right after
-    /// sequence `after` of what `filter` covers. `batch` must never have been used before.
+    /// sequence `after` of what `filter` covers. `batch` must never have been used before;
+    /// a message has at most [`LARGEST`] bytes with its headers.
     fn publish<'a>(
         &'a self,
         batch: &'a str,
@@ -144,7 +150,9 @@ pub trait Hub: Send + Sync {
     /// Replaces the last value of one subject of ATTEST.
     fn note(&self, subject: String, payload: Bytes) -> Going<'_, ()>;
 
-    /// Makes a reader, or changes its filters unless it is fixed.
+    /// Makes a reader of HISTORY or ATTEST, or changes its filters unless it is fixed:
+    /// what comes from then on is given by the new ones. A reader that is there stays
+    /// where it was.
     fn make_reader(&self, spec: ReaderSpec) -> Going<'_, ()>;
 }
 

@@ -11,9 +11,11 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::connection::Connection;
-use crate::link::{Failure, Going, Hub, Outgoing, Published, ReaderSpec, Stored, Stream};
+use crate::link::{Failure, Going, Hub, LARGEST, Outgoing, Published, ReaderSpec, Stored, Stream};
 
 const MOST_CONSUMERS: i32 = 20_000;
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "65,536")]
+const LARGEST_MESSAGE: i32 = LARGEST as i32;
 
 fn append_only(name: &str, subjects: &[&str], replicas: usize) -> stream::Config {
     stream::Config {
@@ -28,7 +30,7 @@ fn append_only(name: &str, subjects: &[&str], replicas: usize) -> stream::Config
         allow_direct: true,
         allow_atomic_publish: true,
         max_consumers: MOST_CONSUMERS,
-        max_message_size: 64 * 1024,
+        max_message_size: LARGEST_MESSAGE,
         duplicate_window: Duration::from_mins(2),
         compression: Some(stream::Compression::S2),
         ..stream::Config::default()
@@ -63,9 +65,8 @@ pub async fn create_streams(connection: &Connection, replicas: usize) -> Result<
 fn reader(spec: ReaderSpec) -> pull::Config {
     pull::Config {
         durable_name: Some(spec.name),
-        deliver_policy: spec.from.map_or(DeliverPolicy::All, |start_sequence| {
-            DeliverPolicy::ByStartSequence { start_sequence }
-        }),
+        // Never from a start of its own: the hub would not let it go back behind that.
+        deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(30),
         max_ack_pending: 2_000,
@@ -135,16 +136,23 @@ impl Hub for Connection {
     fn make_reader(&self, spec: ReaderSpec) -> Going<'_, ()> {
         Box::pin(async move {
             let hub = jetstream::new(self.client.clone());
-            let (stream, fixed) = (spec.stream.name(), spec.fixed);
-            if fixed {
+            let (stream, fixed, from) = (spec.stream.name(), spec.fixed, spec.from);
+            let is_known = if fixed || from.is_some() {
                 let known: Result<PullConsumer, _> =
                     hub.get_consumer_from_stream(&spec.name, stream).await;
-                if known.is_ok() {
-                    return Ok(());
-                }
+                known.is_ok()
+            } else {
+                false
+            };
+            if is_known && fixed {
+                return Ok(());
             }
             let made = hub.create_consumer_on_stream(reader(spec), stream).await;
-            made.map(drop).map_err(Failure::other)
+            let mut made = made.map_err(Failure::other)?;
+            if let (Some(from), false) = (from, is_known) {
+                made.reset(Some(from)).await.map_err(Failure::other)?;
+            }
+            Ok(())
         })
     }
 }

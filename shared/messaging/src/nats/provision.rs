@@ -112,6 +112,7 @@ pub fn ingest_user(keys: &HubKeys, now: u64) -> Result<Credentials, Failure> {
     for stream in ["HISTORY", "ATTEST"] {
         publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
         publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.*"));
+        publish.push(format!("$JS.API.CONSUMER.RESET.{stream}.*"));
         publish.push(format!("$JS.API.CONSUMER.DELETE.{stream}.*"));
     }
     user(

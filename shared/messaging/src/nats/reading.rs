@@ -52,6 +52,7 @@ async fn ask(connection: &Connection, office: &OfficeId, body: Bytes) -> Result<
 struct Consumer {
     pull: PullConsumer,
     life: watch::Receiver<u64>,
+    /// What was given and is not done.
     given: Vec<Message>,
 }
 
@@ -66,28 +67,31 @@ impl Consumer {
         Ok(Self { pull, life: connection.life.clone(), given: Vec::new() })
     }
 
-    async fn collect(&mut self, most: usize, patience: Duration) -> Result<(), Failure> {
+    async fn collect(&mut self, most: usize, patience: Duration) -> Result<Vec<Message>, Failure> {
         self.life.mark_unchanged();
         let pull = self.pull.fetch().max_messages(most).expires(patience);
         let mut batch = pull.messages().await.map_err(Failure::other)?;
+        let mut came = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 message = batch.next() => match message {
-                    Some(Ok(message)) => self.given.push(message),
-                    Some(Err(error)) if self.given.is_empty() => return Err(Failure::other(error)),
-                    Some(Err(_)) | None => return Ok(()),
+                    Some(Ok(message)) => came.push(message),
+                    Some(Err(error)) if came.is_empty() => return Err(Failure::other(error)),
+                    Some(Err(_)) | None => return Ok(came),
                 },
                 _ = self.life.changed() => {
                     // What was on its way when the connection broke comes at once,
                     // not after the hub has waited for its acknowledgement.
-                    return self.reset(None).await;
+                    self.pull.reset(None).await.map_err(Failure::other)?;
+                    return Ok(came);
                 }
             }
         }
     }
 
     async fn reset(&mut self, to: Option<u64>) -> Result<(), Failure> {
+        self.given.clear();
         self.pull.reset(to).await.map(drop).map_err(Failure::other)
     }
 }
@@ -95,13 +99,14 @@ impl Consumer {
 impl Reader for Consumer {
     fn next(&mut self, most: usize, patience: Duration) -> Going<'_, Vec<Delivery>> {
         Box::pin(async move {
-            self.given.clear();
-            self.collect(most, patience).await?;
-            let given = self.given.iter().map(|message| Delivery {
+            let came = self.collect(most, patience).await?;
+            let given = came.iter().map(|message| Delivery {
                 subject: message.subject.to_string(),
                 payload: message.payload.clone(),
             });
-            Ok(given.collect())
+            let given = given.collect();
+            self.given.extend(came);
+            Ok(given)
         })
     }
 
