@@ -24,6 +24,7 @@ pub use check::Tally;
 pub use faults::Fault;
 use field::Field;
 pub use mixed::mixed;
+pub(crate) use offices::copy;
 pub use term::term;
 
 /// What to run.

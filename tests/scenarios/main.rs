@@ -9,6 +9,7 @@
 
 mod access;
 mod backups;
+mod conformance;
 mod faults;
 mod figures;
 mod filings;

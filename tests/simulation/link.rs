@@ -15,11 +15,11 @@ use messaging::{
 };
 
 /// The ingest that answers now; none while the city is down.
-pub(super) type Answering = Arc<Mutex<Option<Arc<Ingest>>>>;
+pub(crate) type Answering = Arc<Mutex<Option<Arc<Ingest>>>>;
 
 /// How a link behaves.
 #[derive(Debug, Default)]
-pub(super) struct Mood {
+pub(crate) struct Mood {
     /// Nothing gets through.
     pub(super) cut: AtomicBool,
     /// Requests arrive, answers and acknowledgements do not.
@@ -50,8 +50,14 @@ impl Mood {
         self.dies_in.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether nothing gets through, and whether answers do not.
+    pub(crate) fn set(&self, cut: bool, deaf: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+        self.deaf.store(deaf, Ordering::Relaxed);
+    }
+
     /// Everything gets through again.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.cut.store(false, Ordering::Relaxed);
         self.deaf.store(false, Ordering::Relaxed);
         self.dies_in.store(-1, Ordering::Relaxed);
@@ -60,10 +66,10 @@ impl Mood {
 
 /// An office's link with its mood.
 #[derive(Clone)]
-pub(super) struct Moody {
-    pub(super) hub: Memory,
-    pub(super) ingest: Answering,
-    pub(super) mood: Arc<Mood>,
+pub(crate) struct Moody {
+    pub(crate) hub: Memory,
+    pub(crate) ingest: Answering,
+    pub(crate) mood: Arc<Mood>,
 }
 
 impl Moody {
@@ -105,13 +111,13 @@ struct MoodyReader {
 }
 
 impl Reader for MoodyReader {
-    fn next(&mut self, most: usize, _: std::time::Duration) -> Going<'_, Vec<Delivery>> {
+    fn next(&mut self, most: usize, patience: std::time::Duration) -> Going<'_, Vec<Delivery>> {
         Box::pin(async move {
             let (happens, answers) = self.mood.pass();
             if !happens {
                 return Err(Failure::Unanswered);
             }
-            let given = self.reader.next(most, std::time::Duration::ZERO).await;
+            let given = self.reader.next(most, patience).await;
             if answers { given } else { Err(Failure::Unanswered) }
         })
     }

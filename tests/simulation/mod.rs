@@ -10,7 +10,7 @@
 //! same state by themselves.
 
 mod check;
-mod link;
+pub(crate) mod link;
 mod moves;
 mod node;
 mod work;

@@ -1,8 +1,11 @@
 //! A hub and its links in memory: for offices of one process and for simulations.
 //!
 //! It keeps what the hub on NATS keeps and refuses what that one refuses; both
-//! pass one suite. What a reader would get wrong: it can also lose its tail, be
-//! wiped or be put back, because the real one can.
+//! pass one suite (`tests/conformance`). What a reader would get wrong: it can also
+//! lose its tail, be wiped or be put back, because the real one can. Where it differs
+//! it is harsher or says less: readers stay ahead of a tail that was lost, which
+//! nats-server pulls back; and a link is nobody's, where NATS lets an office ask and
+//! read as itself alone.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +20,8 @@ use tokio::sync::Notify;
 use crate::{
     ingest::Ingest,
     link::{
-        Delivery, Failure, Going, Hub, Link, Outgoing, Published, Reader, ReaderSpec, Stored,
-        Stream, covers,
+        Delivery, Failure, Going, Hub, LARGEST, Link, Outgoing, Published, Reader, ReaderSpec,
+        Stored, Stream, covers,
     },
 };
 
@@ -33,8 +36,13 @@ pub struct Memory {
 #[derive(Clone, Default)]
 pub struct State {
     streams: BTreeMap<Stream, Vec<Stored>>,
-    readers: BTreeMap<String, Durable>,
+    readers: BTreeMap<(Stream, String), Durable>,
+    /// How often it was put back: then readers begin at their floors again.
+    life: u64,
 }
+
+/// The most messages of one batch.
+const MOST: usize = 1000;
 
 #[derive(Clone)]
 struct Durable {
@@ -79,7 +87,8 @@ impl Memory {
 
     /// Becomes what it was.
     pub fn put_back(&self, state: State) {
-        *self.state() = state;
+        let mut now = self.state();
+        *now = State { life: now.life + 1, ..state };
     }
 
     /// How many messages a stream holds.
@@ -133,6 +142,10 @@ impl Hub for Memory {
                 Some("safe") => Stream::Safe,
                 _ => return Err(Failure::other("no stream takes this subject")),
             };
+            let large = |message: &Outgoing| message.payload.len() > LARGEST;
+            if messages.len() > MOST || messages.iter().any(large) {
+                return Err(Failure::other("a message or a batch that is too large"));
+            }
             let mut state = self.state();
             let last = state.last(stream, filter).map_or(0, |last| last.sequence);
             if last != after {
@@ -163,12 +176,22 @@ impl Hub for Memory {
     fn make_reader(&self, spec: ReaderSpec) -> Going<'_, ()> {
         Box::pin(async move {
             let mut state = self.state();
-            let known = state.readers.get(&spec.name);
+            let name = (spec.stream, spec.name.clone());
+            let known = state.readers.get(&name);
             if known.is_some() && spec.fixed {
                 return Ok(());
             }
+            let mut pairs = spec
+                .filters
+                .iter()
+                .flat_map(|one| spec.filters.iter().map(move |other| (one, other)));
+            if spec.stream == Stream::Safe
+                || pairs.any(|(one, other)| one != other && covers(one, other))
+            {
+                return Err(Failure::other("no reader may be like this"));
+            }
             let floor = known.map_or_else(|| spec.from.unwrap_or(1), |known| known.floor);
-            state.readers.insert(spec.name.clone(), Durable { spec, floor });
+            state.readers.insert(name, Durable { spec, floor });
             Ok(())
         })
     }
@@ -189,11 +212,11 @@ impl Link for MemoryLink {
         })
     }
 
-    fn reader<'a>(&'a self, _: Stream, name: &'a str) -> Going<'a, Box<dyn Reader>> {
+    fn reader<'a>(&'a self, stream: Stream, name: &'a str) -> Going<'a, Box<dyn Reader>> {
         Box::pin(async move {
-            let floor = self.hub.state().readers.get(name).map(|durable| durable.floor);
-            let next = floor.ok_or_else(|| Failure::other("there is no such reader"))?;
-            let reader = MemoryReader { hub: self.hub.clone(), name: name.to_owned(), next };
+            let name = (stream, name.to_owned());
+            let mut reader = MemoryReader { hub: self.hub.clone(), name, next: 0, life: 0 };
+            reader.set(None)?;
             Ok(Box::new(reader) as Box<dyn Reader>)
         })
     }
@@ -201,13 +224,18 @@ impl Link for MemoryLink {
 
 struct MemoryReader {
     hub: Memory,
-    name: String,
+    name: (Stream, String),
     /// The first sequence that was not given yet.
     next: u64,
+    /// The hub's life in which that is so.
+    life: u64,
 }
 
 impl MemoryReader {
     fn take(&mut self, most: usize) -> Result<Vec<Delivery>, Failure> {
+        if self.hub.state().life != self.life {
+            self.set(None)?;
+        }
         let mut state = self.hub.state();
         let durable = state.readers.get(&self.name);
         let spec = durable.map(|durable| durable.spec.clone());
@@ -233,10 +261,11 @@ impl MemoryReader {
 
     fn set(&mut self, floor: Option<u64>) -> Result<(), Failure> {
         let mut state = self.hub.state();
+        let life = state.life;
         let durable = state.readers.get_mut(&self.name);
         let durable = durable.ok_or_else(|| Failure::other("there is no such reader"))?;
         durable.floor = floor.unwrap_or(durable.floor);
-        self.next = durable.floor;
+        (self.next, self.life) = (durable.floor, life);
         Ok(())
     }
 }
