@@ -30,6 +30,17 @@ pub struct Tally {
     pub healed: std::time::Duration,
 }
 
+impl Tally {
+    /// Takes another's counts in.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.tried += other.tried;
+        self.acknowledged += other.acknowledged;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.reordered += other.reordered;
+    }
+}
+
 /// One office's events in its local order.
 pub(crate) struct Events {
     pub(crate) id: OfficeId,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use super::{
     check::{self, Tally},
     faults::Fault,
     ledger::{Clerk, Ledger, Record},
-    offices::Offices,
+    offices::{Layout, Offices},
     workload,
 };
 use crate::chance::Chance;
@@ -32,9 +31,9 @@ pub(crate) struct Field {
 const LONGEST: Duration = Duration::from_secs(150);
 
 impl Field {
-    pub(crate) async fn open(seed: u64, postgres: Option<String>, previous: Option<&Path>) -> Self {
+    pub(crate) async fn open(seed: u64, layout: Layout) -> Self {
         let chance = Chance::new(seed);
-        let offices = Offices::found(&chance, postgres, previous).await;
+        let offices = Offices::found(&chance, layout).await;
         let ledger = Arc::new(Ledger::default());
         ledger.during("(start)");
         let clerk = |code: &'static str| Clerk {
@@ -142,11 +141,16 @@ impl Field {
         Ok(link)
     }
 
+    /// Ends the work; the gate must be closed, so that nobody is in the middle of something.
+    pub(crate) fn stop(&mut self) {
+        self.work.abort_all();
+    }
+
     /// Ends the work, checks everything and removes the field if all was well.
     pub(crate) async fn close(mut self) -> (BTreeMap<&'static str, Tally>, Vec<String>) {
         let ledger = self.ledger.clone();
         let closed = ledger.gate.write().await;
-        self.work.abort_all();
+        self.stop();
         if let Err(why) = self.settle().await {
             self.ledger.wrong(format!("at the end: {why}"));
         }

@@ -7,7 +7,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use tests::nemesis::{Fault, Outcome, Plan, mixed, run, term};
+use tests::nemesis::{Fault, Outcome, Plan, mixed, run, term, two_cities};
 
 /// Faults against a real small city.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ struct Arguments {
     /// How many processes of the term are killed.
     #[arg(long, default_value = "20")]
     kills: u64,
+    /// Instead: two cities with offices on NATS and on files, whose discs get mixed up.
+    #[arg(long)]
+    cities: bool,
     /// Instead: the previous version's programs below a city of this version.
     #[arg(long)]
     previous: Option<PathBuf>,
@@ -66,6 +69,9 @@ async fn main() -> ExitCode {
         return report(&mixed(seed, &previous, say).await);
     }
     let time = Duration::from_secs(arguments.minutes * 60);
+    if arguments.cities {
+        return report(&two_cities(seed, time.max(Duration::from_secs(8)), say).await);
+    }
     report(&run(Plan { seed, faults, time, postgres }, say).await)
 }
 

@@ -3,12 +3,13 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Outcome, field::Field};
+use super::{Outcome, field::Field, offices::Layout};
 
 /// Runs a city of this version with everybody else on `previous`, then upgrades
 /// district by district, the townships last.
 pub async fn mixed(seed: u64, previous: &Path, tell: impl Fn(&str)) -> Outcome {
-    let mut field = Field::open(seed, None, Some(previous)).await;
+    let layout = Layout { previous: Some(previous.to_owned()), ..Layout::default() };
+    let mut field = Field::open(seed, layout).await;
     tell(&format!("seed {seed}: {}", field.offices.folder.display()));
     field.ledger.during("(all behind)");
     tell("everybody but the city runs the previous version");

@@ -4,7 +4,9 @@
 //! strikes where, not how the machine schedules it. A failed run names its seed and
 //! keeps its folder with every log; run it again with the seed, more than once.
 
+mod carrier;
 mod check;
+mod cities;
 mod faults;
 mod field;
 mod hub;
@@ -21,9 +23,11 @@ use std::{
 };
 
 pub use check::Tally;
+pub use cities::two_cities;
 pub use faults::Fault;
 use field::Field;
 pub use mixed::mixed;
+use offices::Layout;
 pub(crate) use offices::copy;
 pub use term::term;
 
@@ -81,7 +85,8 @@ impl Outcome {
 /// Runs a plan; `tell` hears what happens.
 pub async fn run(plan: Plan, tell: impl Fn(&str)) -> Outcome {
     let began = Instant::now();
-    let mut field = Field::open(plan.seed, plan.postgres.clone(), None).await;
+    let layout = Layout { postgres: plan.postgres.clone(), ..Layout::default() };
+    let mut field = Field::open(plan.seed, layout).await;
     tell(&format!("seed {}: {}", plan.seed, field.offices.folder.display()));
     let mut struck: BTreeMap<&'static str, Tally> = BTreeMap::new();
     let mut stuck = false;

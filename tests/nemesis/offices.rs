@@ -1,4 +1,4 @@
-//! A city of processes: one hub, one city, two districts, three townships.
+//! A city of processes: one hub, one city, two districts, some townships.
 //!
 //! Every office is its own process behind its own proxy, so that any of them can
 //! be killed with -9, copied, put back or started twice.
@@ -25,13 +25,15 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 use web::client::Client;
 
-use super::hub::Hub;
+use super::{carrier::Carrier, hub::Hub};
 use crate::{chance::Chance, proxy::Proxy};
 
 /// 商洛市
 pub(crate) const CITY: &str = "611000";
 /// Code, parent, tier.
-const TREE: [(&str, &str, &str); 6] = [
+pub(crate) type Place = (&'static str, &'static str, &'static str);
+/// What every run has.
+const TREE: [Place; 6] = [
     (CITY, "", "city"),
     ("611002", CITY, "district"),
     ("611024", CITY, "district"),
@@ -39,6 +41,37 @@ const TREE: [(&str, &str, &str); 6] = [
     ("611024106", "611024", "township"),
     ("611024107", "611024", "township"),
 ];
+/// One township more.
+const LARGER: [Place; 7] =
+    [TREE[0], TREE[1], TREE[2], TREE[3], TREE[4], TREE[5], ("611002102", "611002", "township")];
+
+/// What a city is made of.
+#[derive(Clone)]
+pub(crate) struct Layout {
+    pub(crate) tree: &'static [Place],
+    /// Who never touches the hub; the carrier goes for them.
+    pub(crate) by_files: &'static [&'static str],
+    pub(crate) carrier: Option<Carrier>,
+    /// The server whose schemas are the stores; without it they are SQLite.
+    pub(crate) postgres: Option<String>,
+    /// With a folder of programs of the previous version, all but the city run those:
+    /// a store that a newer version opened is none of theirs any more.
+    pub(crate) previous: Option<PathBuf>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { tree: &TREE, by_files: &[], carrier: None, postgres: None, previous: None }
+    }
+}
+
+impl Layout {
+    /// A city of which one township and one whole branch go by files.
+    pub(crate) fn mixed(carrier: Carrier) -> Self {
+        let by_files = &["611002102", "611024", "611024106", "611024107"];
+        Self { tree: &LARGER, by_files, carrier: Some(carrier), ..Self::default() }
+    }
+}
 
 /// One office.
 pub(crate) struct Seat {
@@ -56,7 +89,7 @@ pub(crate) struct Offices {
     pub(crate) hub: Hub,
     pub(crate) seats: BTreeMap<&'static str, Seat>,
     pub(crate) client: Client,
-    postgres: Option<String>,
+    layout: Layout,
 }
 
 /// A port below those that outgoing connections get: an office that is down for a
@@ -142,14 +175,8 @@ pub(crate) fn serve(program: &Path, config: &Path, log: &Path) -> Child {
 }
 
 impl Offices {
-    /// Founds the city, enrols everybody and waits until all serve. With a folder of
-    /// programs of the `previous` version, all but the city run those: a store that a
-    /// newer version opened is none of theirs any more.
-    pub(crate) async fn found(
-        chance: &Chance,
-        postgres: Option<String>,
-        previous: Option<&Path>,
-    ) -> Self {
+    /// Founds the city, enrols everybody and waits until all serve.
+    pub(crate) async fn found(chance: &Chance, layout: Layout) -> Self {
         let folder = std::env::temp_dir().join(format!(
             "liandong-nemesis-{}-{:x}",
             std::process::id(),
@@ -158,8 +185,12 @@ impl Offices {
         fs::create_dir_all(&folder).unwrap();
         let hub = Hub::new(&folder, port());
         let client = Client::default();
-        let mut all = Self { folder, hub, seats: BTreeMap::new(), client, postgres };
-        for (code, parent, tier) in TREE {
+        let (tree, previous) = (layout.tree, layout.previous.clone());
+        let mut all = Self { folder, hub, seats: BTreeMap::new(), client, layout };
+        if let Some(carrier) = &all.layout.carrier {
+            carrier.serves(&all.folder.join("files"));
+        }
+        for &(code, parent, tier) in tree {
             let token =
                 if tier == "city" { None } else { Some(all.invite(code, parent, tier).await) };
             let link = Proxy::seeded(all.hub.port, chance.next()).await;
@@ -171,7 +202,8 @@ impl Offices {
                 all.hub.start();
             }
             all.seats.insert(code, Seat { code, parent, tier, config, link, child: None });
-            let previous = previous.filter(|_| tier != "city").map(|folder| folder.join(tier));
+            let previous = previous.as_ref().filter(|_| tier != "city");
+            let previous = previous.map(|folder| folder.join(tier));
             let program = previous.unwrap_or_else(|| all.seats[code].program());
             all.start_as(code, &program).await;
         }
@@ -188,9 +220,11 @@ impl Offices {
             data: self.folder.join("data").join(code),
             keys: self.folder.join("keys").join(code),
             city: format!("http://{city}"),
-            postgres: self.postgres.clone(),
-            files: None,
-            files_journey: None,
+            postgres: self.layout.postgres.clone(),
+            files: (self.layout.by_files.contains(&code)
+                || tier == "city" && !self.layout.by_files.is_empty())
+            .then(|| self.folder.join("files").join(code)),
+            files_journey: Some(2),
             token,
             founding: (tier == "city").then(founding),
             hub: Some(format!("nats://127.0.0.1:{}", link.port)),
@@ -278,7 +312,7 @@ impl Offices {
         for seat in self.seats.values_mut() {
             seat.kill().await;
         }
-        if let Some(url) = &self.postgres {
+        if let Some(url) = &self.layout.postgres {
             for seat in self.seats.values() {
                 let schema = format!("office_{}", seat.id());
                 let engine = event_store::Engine::Postgres { url: url.clone(), schema };

@@ -9,6 +9,7 @@
 
 mod access;
 mod backups;
+mod cities;
 mod conformance;
 mod faults;
 mod figures;
