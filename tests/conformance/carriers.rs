@@ -109,7 +109,7 @@ impl OverNats {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let (keys, listen) = (HubKeys::generate(), format!("127.0.0.1:{port}"));
         let jets = folder.join("store").display().to_string();
-        let place = HubPlace { name: "conformance", listen: &listen, store: &jets };
+        let place = HubPlace { name: "conformance", listen: &listen, store: &jets, routes: &[] };
         fs::write(folder.join("conf"), provision::hub_config(&keys, &place, &[], 1).unwrap())
             .unwrap();
         let server = Mutex::new(Some(serve(&folder)));

@@ -137,6 +137,7 @@ fn spec(name: &str, filters: &[&str]) -> ReaderSpec {
         filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
         from: None,
         fixed: false,
+        everywhere: false,
     }
 }
 

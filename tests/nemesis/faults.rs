@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use kernel::{entry, sign::EventKey};
-use messaging::{link::Link, relay::Answer};
+use messaging::{
+    link::{Link, Stream},
+    relay::Answer,
+};
 use serde_json::json;
 
 use super::{
@@ -25,6 +28,8 @@ pub enum Fault {
     Kill,
     /// The hub is killed with -9, again and again.
     KillHub,
+    /// Of a hub of three the leader is killed with -9, again and again.
+    Leader,
     /// The hub's store is deleted under load.
     WipeHub,
     /// The hub's store is deleted while nobody has anything to say.
@@ -35,6 +40,8 @@ pub enum Fault {
     FlipHub,
     /// Bits flip in the hub's block files while a reader is away that needs them.
     FlipAway,
+    /// A bit flips in a closed block, in the middle of what a reader that is away needs.
+    Hole,
     /// Links are cut.
     Cut,
     /// Answers from the hub vanish, at offices and at ingest.
@@ -91,11 +98,13 @@ impl Fault {
             Self::None => "none",
             Self::Kill => "kill",
             Self::KillHub => "kill-hub",
+            Self::Leader => "leader",
             Self::WipeHub => "wipe-hub",
             Self::Silent => "silent",
             Self::RestoreHub => "restore-hub",
             Self::FlipHub => "flip-hub",
             Self::FlipAway => "flip-away",
+            Self::Hole => "hole",
             Self::Cut => "cut",
             Self::LostAnswers => "lost-answers",
             Self::LostWords => "lost-words",
@@ -124,10 +133,12 @@ impl Fault {
             Self::None => field.work_for(1_500).await,
             Self::Kill => field.kill().await,
             Self::KillHub => field.kill_hub().await,
+            Self::Leader => field.kill_leaders().await?,
             Self::WipeHub | Self::Silent => field.wipe_hub().await,
             Self::RestoreHub => field.restore_hub().await,
             Self::FlipHub => field.flip_hub().await,
             Self::FlipAway => field.flip_away().await,
+            Self::Hole => field.hole().await?,
             Self::Cut => field.weather(&[Weather::Cut], 1_500).await,
             Self::LostAnswers => field.weather(&[Weather::Swallow(Way::ToOffice)], 1_500).await,
             Self::LostWords => field.weather(&[Weather::Swallow(Way::ToHub)], 1_500).await,
@@ -147,7 +158,7 @@ impl Fault {
 }
 
 impl Field {
-    async fn work_for(&self, milliseconds: u64) {
+    pub(crate) async fn work_for(&self, milliseconds: u64) {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
 
@@ -170,7 +181,25 @@ impl Field {
         }
     }
 
-    async fn wipe_hub(&mut self) {
+    /// The leader of a stream goes, the others choose another, it comes back. What it
+    /// led may be led by the next one that goes before it has caught up.
+    async fn kill_leaders(&mut self) -> Result<(), String> {
+        let keys = self.offices.seats[CITY].config.keys.clone();
+        for at in 0..2 {
+            let streams = [Stream::History, Stream::Safe, Stream::Attest];
+            let stream = if at == 0 { Stream::History } else { *self.chance.pick(&streams) };
+            let killed = self.offices.hub.kill_leader(&keys, stream).await;
+            if killed.is_none() && at == 0 {
+                return Err(format!("{stream:?} has no leader: is the hub a cluster?"));
+            }
+            self.work_for(800 + self.chance.below(2_500)).await;
+            self.offices.hub.start();
+            self.work_for(300 + self.chance.below(2_500)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn wipe_hub(&mut self) {
         self.offices.hub.kill().await;
         self.offices.hub.wipe();
         self.offices.hub.start();
@@ -340,7 +369,7 @@ impl Field {
         let mut config = seat.config.clone();
         config.listen = format!("127.0.0.1:{}", port());
         (config.data, config.keys) = (twin.join("data"), twin.join("keys"));
-        let link = crate::proxy::Proxy::to(self.offices.hub.port).await;
+        let link = crate::proxy::Proxy::to(self.offices.hub.port()).await;
         link.cut();
         config.hub = Some(format!("nats://127.0.0.1:{}", link.port));
         let file = twin.join("twin.json");

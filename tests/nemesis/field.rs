@@ -24,6 +24,8 @@ pub(crate) struct Field {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clerks: Vec<Clerk>,
     pub(crate) chance: Chance,
+    /// What a fault found out.
+    pub(crate) found: Vec<String>,
     work: JoinSet<()>,
 }
 
@@ -47,7 +49,7 @@ impl Field {
         };
         let clerks: Vec<Clerk> = offices.codes().into_iter().map(clerk).collect();
         let work = workload::start(&offices, &clerks, &chance).await;
-        Self { offices, ledger, clerks, chance, work }
+        Self { offices, ledger, clerks, chance, found: Vec::new(), work }
     }
 
     /// Lets a fault strike under load, ends it, and waits until everybody holds
@@ -87,7 +89,7 @@ impl Field {
         }
     }
 
-    async fn unsettled(&self) -> Option<String> {
+    pub(crate) async fn unsettled(&self) -> Option<String> {
         for clerk in &self.clerks {
             let code = clerk.code;
             let Some(ready) = clerk.get("SYS", "/health/ready").await else {

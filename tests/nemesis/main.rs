@@ -21,7 +21,8 @@ struct Arguments {
     /// Where the offices keep their logs.
     #[arg(long, default_value = "sqlite")]
     engine: Engine,
-    /// Which faults; without it all but `twin` and `restored`.
+    /// Which faults; without it all that must heal with a hub of one server. With `leader`
+    /// the hub has three and no proxies before them: bad links do not go with it.
     #[arg(long, value_delimiter = ',')]
     faults: Vec<Fault>,
     /// Instead: play a part of the term (`1/20`) while its processes are killed.

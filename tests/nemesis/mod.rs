@@ -9,6 +9,7 @@ mod check;
 mod cities;
 mod faults;
 mod field;
+mod hole;
 mod hub;
 mod ledger;
 mod mixed;
@@ -85,7 +86,9 @@ impl Outcome {
 /// Runs a plan; `tell` hears what happens.
 pub async fn run(plan: Plan, tell: impl Fn(&str)) -> Outcome {
     let began = Instant::now();
-    let layout = Layout { postgres: plan.postgres.clone(), ..Layout::default() };
+    // A hub of three for whoever kills its leader, and for all that come after.
+    let servers = if plan.faults.contains(&Fault::Leader) { 3 } else { 1 };
+    let layout = Layout { servers, postgres: plan.postgres.clone(), ..Layout::default() };
     let mut field = Field::open(plan.seed, layout).await;
     tell(&format!("seed {}: {}", plan.seed, field.offices.folder.display()));
     let mut struck: BTreeMap<&'static str, Tally> = BTreeMap::new();
@@ -99,7 +102,9 @@ pub async fn run(plan: Plan, tell: impl Fn(&str)) -> Outcome {
             }
             let tally = struck.entry(fault.name()).or_default();
             tally.struck += 1;
-            match field.endure(fault).await {
+            let endured = field.endure(fault).await;
+            field.found.drain(..).for_each(|what| tell(&format!("{}: {what}", fault.name())));
+            match endured {
                 Ok(healed) => {
                     tally.healed = tally.healed.max(healed);
                     tell(&format!("{}: healed in {:.1} s", fault.name(), healed.as_secs_f64()));

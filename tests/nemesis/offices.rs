@@ -17,10 +17,7 @@ use std::{
 };
 
 use deploy::api::Api;
-use desks::{
-    founding,
-    joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig},
-};
+use desks::joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig};
 use serde_json::json;
 use tokio::process::{Child, Command};
 use web::client::Client;
@@ -52,6 +49,8 @@ pub(crate) struct Layout {
     /// Who never touches the hub; the carrier goes for them.
     pub(crate) by_files: &'static [&'static str],
     pub(crate) carrier: Option<Carrier>,
+    /// How many servers the hub has: 1 or 3.
+    pub(crate) servers: usize,
     /// The server whose schemas are the stores; without it they are SQLite.
     pub(crate) postgres: Option<String>,
     /// With a folder of programs of the previous version, all but the city run those:
@@ -61,7 +60,14 @@ pub(crate) struct Layout {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { tree: &TREE, by_files: &[], carrier: None, postgres: None, previous: None }
+        Self {
+            tree: &TREE,
+            by_files: &[],
+            carrier: None,
+            servers: 1,
+            postgres: None,
+            previous: None,
+        }
     }
 }
 
@@ -183,7 +189,7 @@ impl Offices {
             chance.next()
         ));
         fs::create_dir_all(&folder).unwrap();
-        let hub = Hub::new(&folder, port());
+        let hub = Hub::new(&folder, layout.servers);
         let client = Client::default();
         let (tree, previous) = (layout.tree, layout.previous.clone());
         let mut all = Self { folder, hub, seats: BTreeMap::new(), client, layout };
@@ -193,12 +199,10 @@ impl Offices {
         for &(code, parent, tier) in tree {
             let token =
                 if tier == "city" { None } else { Some(all.invite(code, parent, tier).await) };
-            let link = Proxy::seeded(all.hub.port, chance.next()).await;
+            let link = Proxy::seeded(all.hub.port(), chance.next()).await;
             let config = all.config(code, tier, &link, token);
             if tier == "city" {
-                let store = all.hub.store.display().to_string();
-                let listen = format!("127.0.0.1:{}", all.hub.port);
-                all.hub.configure(&founding::provision(&config, &listen, &store).unwrap());
+                all.hub.configure(&config);
                 all.hub.start();
             }
             all.seats.insert(code, Seat { code, parent, tier, config, link, child: None });
@@ -213,6 +217,9 @@ impl Offices {
     fn config(&self, code: &str, tier: &str, link: &Proxy, token: Option<String>) -> OfficeConfig {
         let listen = format!("127.0.0.1:{}", port());
         let city = self.seats.get(CITY).map_or_else(|| listen.clone(), |c| c.config.listen.clone());
+        // Offices of a cluster know all its servers, so no proxy stands between.
+        let one = || format!("nats://127.0.0.1:{}", link.port);
+        let hub = if self.hub.is_cluster() { self.hub.url() } else { one() };
         let founding =
             || Founding { code: code.to_owned(), name: "商洛市".to_owned(), demo: true };
         OfficeConfig {
@@ -227,7 +234,7 @@ impl Offices {
             files_journey: Some(2),
             token,
             founding: (tier == "city").then(founding),
-            hub: Some(format!("nats://127.0.0.1:{}", link.port)),
+            hub: Some(hub),
             clock: Some("2024-01-08T01:00:00Z".to_owned()),
             people: people(tier),
         }

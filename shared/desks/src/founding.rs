@@ -17,7 +17,7 @@ use messaging::{
     link::{Failure, Link},
     nats::{
         connection::Connection,
-        history::create_streams,
+        history::{create_streams, replicas},
         provision::{self, HubKeys, HubPlace},
     },
     papers::Papers,
@@ -92,6 +92,11 @@ pub fn membership(config: &OfficeConfig, keys: &Keys) -> Result<Membership, Stri
 /// Makes the hub's keys, users and configuration. Run before nats-server starts;
 /// again it writes the same with another address.
 pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<String, String> {
+    provision_one(config, &HubPlace { name: "liandong-hub", listen, store, routes: &[] })
+}
+
+/// The same for one server of a cluster.
+pub fn provision_one(config: &OfficeConfig, place: &HubPlace<'_>) -> Result<String, String> {
     let text = |error: std::io::Error| error.to_string();
     let failed = |error: Failure| error.to_string();
     let keys = Keys::at(&config.keys).map_err(text)?;
@@ -113,8 +118,7 @@ pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<Str
         keys.write_json("hub.json", &(hub.kept().map_err(failed)?, at)).map_err(text)?;
         (hub, at)
     };
-    let place = HubPlace { name: "liandong-hub", listen, store };
-    provision::hub_config(&hub, &place, &[], at).map_err(failed)
+    provision::hub_config(&hub, place, &[], at).map_err(failed)
 }
 
 /// `CityFounded`, once: the genesis that every enrolment token pins.
@@ -165,7 +169,7 @@ pub async fn seat(
         .await
         .map_err(failed)?;
     provisioner.ready().await.map_err(failed)?;
-    create_streams(&provisioner, 1).await.map_err(failed)?;
+    create_streams(&provisioner, replicas(&opened.hub)).await.map_err(failed)?;
     let link =
         Connection::open(&opened.hub, "ingest", &creds("ingest.creds")?).await.map_err(failed)?;
     let papers = opened.config.data.join("hub");

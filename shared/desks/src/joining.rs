@@ -40,7 +40,8 @@ pub struct OfficeConfig {
     /// At the city's first start: what it is.
     #[serde(default)]
     pub founding: Option<Founding>,
-    /// The hub's address, if it is not the one given at enrolment.
+    /// The hub's address, if it is not the one given at enrolment; of a cluster all
+    /// three, with commas between them. The city's then keep everything three times.
     #[serde(default)]
     pub hub: Option<String>,
     /// The folder of the link by files: `out` is carried away, `in` is brought. At the

@@ -125,6 +125,8 @@ pub struct ReaderSpec {
     pub from: Option<u64>,
     /// Whether one that is there stays as it is.
     pub fixed: bool,
+    /// Whether every server of a cluster keeps it, and not one alone.
+    pub everywhere: bool,
 }
 
 /// The hub's end, for ingest and enrolment alone.

@@ -1,7 +1,8 @@
 //! Which readers an office has at the hub, and what each is given.
 //!
 //! `<o>` reads what is addressed to the office, `<o>_d` what its parent (and, for
-//! districts, their peers) say to all below, `<o>_a` the notes that concern it.
+//! districts, their peers) say to all below, `<o>_a` the notes that concern it. Of
+//! thousands of townships one server of a cluster each keeps the readers.
 
 use domain::directory::Seat;
 use kernel::{OfficeId, id::Tier};
@@ -21,16 +22,17 @@ pub fn of_history(place: &Seat, city: &OfficeId, start: Option<u64>) -> Vec<Read
         Tier::City => filters.push("ev.*.peers.>".to_owned()),
         _ => filters.push(format!("ev.{city}.all.>")),
     }
-    let stream = Stream::History;
-    let mut readers =
-        vec![ReaderSpec { stream, name: office.to_string(), filters, from: None, fixed: false }];
+    let (stream, everywhere) = (Stream::History, place.tier != Tier::Township);
+    let (name, from) = (office.to_string(), None);
+    let mut readers = vec![ReaderSpec { stream, name, filters, from, fixed: false, everywhere }];
     if let Some(parent) = &place.parent {
         let mut filters = vec![format!("ev.{parent}.down-{parent}.>")];
         if place.tier == Tier::District {
             filters.push("ev.*.peers.>".to_owned());
         }
         let name = format!("{office}_d");
-        readers.push(ReaderSpec { stream, name, filters, from: start, fixed: true });
+        let from = start;
+        readers.push(ReaderSpec { stream, name, filters, from, fixed: true, everywhere });
     }
     readers
 }
@@ -54,5 +56,6 @@ pub fn of_notes(place: &Seat, city: &OfficeId, below: &[OfficeId]) -> ReaderSpec
         concern.extend(below.iter().map(|child| format!("at.hb.{child}")));
     }
     let (stream, name) = (Stream::Attest, format!("{office}_a"));
-    ReaderSpec { stream, name, filters: concern, from: None, fixed: false }
+    let everywhere = place.tier != Tier::Township;
+    ReaderSpec { stream, name, filters: concern, from: None, fixed: false, everywhere }
 }

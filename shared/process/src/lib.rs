@@ -14,7 +14,7 @@ use desks::{
 };
 use event_store::{Backfilled, Readers};
 use kernel::Refusal;
-use messaging::keys::Keys;
+use messaging::{keys::Keys, nats::provision::HubPlace};
 use tokio::sync::watch;
 use web::client::Client;
 
@@ -48,6 +48,12 @@ enum What {
         /// The hub's store folder.
         #[arg(long)]
         store: String,
+        /// The server's name; in a cluster each has its own.
+        #[arg(long, default_value = "liandong-hub")]
+        name: String,
+        /// Where the servers of a cluster hear each other, `host:port`, this one's first.
+        #[arg(long, value_delimiter = ',')]
+        routes: Vec<String>,
     },
     /// Compare every view with a fresh fold; 1 if one differs. The service must not run.
     CheckViews,
@@ -131,10 +137,12 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
             let around = watching::Around { metrics: arguments.metrics, traces: arguments.traces };
             serve(service, configs, around).await
         }
-        What::Provision { listen, store } => {
+        What::Provision { listen, store, name, routes } => {
             let first =
                 configs.first().ok_or_else(|| Failed(2, "no office is configured".into()))?;
-            let text = founding::provision(first, &listen, &store)?;
+            let (name, listen, store, routes) = (&*name, &*listen, &*store, &*routes);
+            let place = HubPlace { name, listen, store, routes };
+            let text = founding::provision_one(first, &place)?;
             write_out(&text);
             Ok(())
         }

@@ -20,10 +20,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Returns at once, connected or not; the client goes on trying for ever.
+    /// Returns at once, connected or not; the client goes on trying for ever. `url` is
+    /// one address or several of one hub, with commas between them.
     pub async fn open(url: &str, name: &str, creds: &str) -> Result<Self, Failure> {
         let (lives, life) = watch::channel(0_u64);
         let (refusals, refused) = watch::channel(None);
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
         let client = ConnectOptions::with_credentials(creds)?
             .name(name)
             .custom_inbox_prefix(format!("_INBOX_{name}"))
@@ -46,7 +48,7 @@ impl Connection {
                 }
                 std::future::ready(())
             })
-            .connect(url)
+            .connect(servers.as_slice())
             .await
             .map_err(Failure::other)?;
         Ok(Self { client, life, refused })

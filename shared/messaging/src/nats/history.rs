@@ -32,7 +32,12 @@ fn append_only(name: &str, subjects: &[&str], replicas: usize) -> stream::Config
         max_consumers: MOST_CONSUMERS,
         max_message_size: LARGEST_MESSAGE,
         duplicate_window: Duration::from_mins(2),
-        compression: Some(stream::Compression::S2),
+        // Not in a cluster: a server that was killed does not always read its blocks again.
+        compression: Some(if replicas == 1 {
+            stream::Compression::S2
+        } else {
+            stream::Compression::None
+        }),
         ..stream::Config::default()
     }
 }
@@ -51,6 +56,11 @@ pub fn streams(replicas: usize) -> [stream::Config; 3] {
         append_only("SAFE", &["safe.>"], replicas),
         attest,
     ]
+}
+
+/// How many servers keep the streams of a hub with these addresses.
+pub fn replicas(addresses: &str) -> usize {
+    if addresses.split(',').count() < 3 { 1 } else { 3 }
 }
 
 /// Creates what is missing; an existing stream with other settings is an error (10058), never silently changed.
@@ -73,7 +83,8 @@ fn reader(spec: ReaderSpec) -> pull::Config {
         max_waiting: 8,
         max_batch: 500,
         max_expires: Duration::from_mins(1),
-        num_replicas: 1,
+        // Nothing said: as many as the stream has.
+        num_replicas: usize::from(!spec.everywhere),
         filter_subjects: spec.filters,
         ..pull::Config::default()
     }

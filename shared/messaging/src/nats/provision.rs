@@ -212,6 +212,25 @@ pub struct HubPlace<'a> {
     pub listen: &'a str,
     /// The store's folder.
     pub store: &'a str,
+    /// Where the servers of a cluster hear each other, `host:port`, this one's first;
+    /// nothing for a server alone.
+    pub routes: &'a [String],
+}
+
+/// The part of a cluster. Whoever knows the password may join as a server, so it is
+/// made of the history's seed; offices are told all addresses, never by the servers.
+fn cluster(keys: &HubKeys, routes: &[String]) -> Result<String, Failure> {
+    let Some(own) = routes.first() else { return Ok(String::new()) };
+    let seed = keys.history.seed()?;
+    let secret = digest(&SHA512_256, format!("liandong cluster v1\n{seed}").as_bytes());
+    let secret = BASE32_NOPAD.encode(&secret.as_ref()[..20]);
+    let urls: Vec<String> =
+        routes.iter().map(|route| format!("\"nats-route://hub:{secret}@{route}\"")).collect();
+    let urls = urls.join(", ");
+    Ok(format!(
+        "cluster {{ name: \"liandong\", listen: {own:?}, no_advertise: true, routes: [{urls}],\n\
+         \x20 authorization {{ user: \"hub\", password: {secret:?}, timeout: 5 }} }}\n"
+    ))
 }
 
 /// The whole configuration file. `revoked` lists public keys of office users that may no longer connect.
@@ -257,9 +276,10 @@ pub fn hub_config(
                               "template": office_template()}],
         }),
     )?;
-    let HubPlace { name, listen, store } = place;
+    let HubPlace { name, listen, store, .. } = place;
+    let cluster = cluster(keys, place.routes)?;
     Ok(format!(
-        "server_name: {name:?}\nlisten: {listen:?}\nmax_payload: 512K\nmax_connections: 10000\n\
+        "server_name: {name:?}\nlisten: {listen:?}\n{cluster}max_payload: 512K\nmax_connections: 10000\n\
          ping_interval: \"20s\"\nping_max: 3\nwrite_deadline: \"10s\"\n\
          jetstream {{ store_dir: {store:?}, sync_interval: always, max_mem: 64M, max_file: 1T }}\n\
          operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{\n\
