@@ -34,6 +34,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "filing" => again::<domain::filing::Filing>(data),
         "filing-review" => again::<domain::filing_review::FilingReview>(data),
         "finding" => again::<domain::finding::Finding>(data),
+        "history" => again::<domain::history::History>(data),
         "intake" => again::<event_store::intake::Intake>(data),
         "office" => again::<domain::office::Standing>(data),
         "organization" => again::<domain::organization::Organization>(data),

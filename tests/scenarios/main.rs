@@ -16,6 +16,7 @@ mod figures;
 mod filings;
 mod ingest;
 mod keys;
+mod late;
 mod links;
 mod nemesis;
 mod operations;

@@ -13,6 +13,7 @@ pub mod figures;
 pub mod filings;
 pub mod findings;
 pub mod founding;
+pub mod history;
 pub mod joining;
 pub mod keys;
 pub mod listing;

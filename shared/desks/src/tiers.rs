@@ -11,8 +11,8 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, divisions, feed, filings, findings, keys, operations, organizations, papers, people,
-    rectifications, results, reviews, rounds, sign_in, targets,
+    about, divisions, feed, filings, findings, history, keys, operations, organizations, papers,
+    people, rectifications, results, reviews, rounds, sign_in, targets,
 };
 
 /// The views of every office.
@@ -38,6 +38,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(people::routes());
     routes.extend(keys::routes());
+    routes.extend(history::routes());
     routes.extend(feed::routes());
     routes.extend(papers::routes());
     routes.extend(divisions::routes());

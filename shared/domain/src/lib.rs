@@ -12,6 +12,7 @@ pub mod figures;
 pub mod filing;
 pub mod filing_review;
 pub mod finding;
+pub mod history;
 pub mod material;
 pub mod office;
 pub mod organization;

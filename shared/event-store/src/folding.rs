@@ -36,6 +36,15 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// The same for another office's fact, and then for the earlier ones that it carries.
+    pub(crate) async fn fold_with_carried(&mut self, fact: &Fact) -> Result<(), FoldOrStore> {
+        self.fold(fact).await?;
+        for carried in fact.carried() {
+            self.fold(&carried).await?;
+        }
+        Ok(())
+    }
+
     /// One view row, as the batch so far has it.
     pub async fn row<T: DeserializeOwned>(
         &mut self,

@@ -123,7 +123,7 @@ impl Unit<'_> {
             return Ok(false);
         }
         self.push();
-        match self.fold(fact).await {
+        match self.fold_with_carried(fact).await {
             Ok(()) => {
                 self.accept();
                 Ok(true)

@@ -91,7 +91,7 @@ impl Unit<'_> {
     /// Folds a fact; `false` if a fold does not understand it.
     async fn fold_back(&mut self, fact: &Fact) -> Result<bool, Stop> {
         self.push();
-        match self.fold(fact).await {
+        match self.fold_back_all(fact).await {
             Ok(()) => {
                 self.accept();
                 Ok(true)
@@ -102,6 +102,15 @@ impl Unit<'_> {
                 Ok(false)
             }
             Err(FoldOrStore::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Of another office's fact what it carries, too.
+    async fn fold_back_all(&mut self, fact: &Fact) -> Result<(), FoldOrStore> {
+        if fact.at.origin == self.setting.office {
+            self.fold(fact).await
+        } else {
+            self.fold_with_carried(fact).await
         }
     }
 

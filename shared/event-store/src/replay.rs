@@ -92,9 +92,15 @@ async fn woven(conn: &mut Conn, own: &[Row], received: &[Row]) -> Result<Vec<Fac
     Ok(facts)
 }
 
-/// The fact of a received entry, if it was folded behind the marker that took it in.
-fn taken_in_here(row: &Row) -> Result<Option<Fact>, StoreError> {
-    if row.int(2)? == 1 { fact_of(row, 3).map(Some) } else { Ok(None) }
+/// The fact of a received entry with those it carries, if it was folded behind the marker
+/// that took it in.
+fn taken_in_here(row: &Row) -> Result<Vec<Fact>, StoreError> {
+    if row.int(2)? == 1 { Ok(with_carried(fact_of(row, 3)?)) } else { Ok(Vec::new()) }
+}
+
+fn with_carried(fact: Fact) -> Vec<Fact> {
+    let carried = fact.carried();
+    std::iter::once(fact).chain(carried).collect()
 }
 
 /// What a `Folded` marker folded late.
@@ -107,7 +113,7 @@ async fn made_up(conn: &mut Conn, marker: &Fact) -> Result<Vec<Fact>, StoreError
         let sql = "SELECT entry FROM received WHERE origin = $1 AND epoch = $2 AND sequence = $3";
         let args = vec![at.origin.as_str().into(), i64::from(at.epoch).into(), at.sequence.into()];
         for row in conn.rows(sql, args).await? {
-            facts.push(fact_of(&row, 0)?);
+            facts.extend(with_carried(fact_of(&row, 0)?));
         }
     }
     Ok(facts)

@@ -340,6 +340,11 @@ impl<'w> Unit<'w> {
         Ok(())
     }
 
+    /// The committed entries of an own stream, exact bytes, in order.
+    pub async fn own_stream(&mut self, stream: &str) -> Result<Vec<Vec<u8>>, Stop> {
+        Ok(log::stream(self.conn, stream).await?)
+    }
+
     /// How far a lane goes, own or read.
     pub fn lane(&self, lane: &str) -> Option<LaneHead> {
         let in_batch = self.stack.iter().rev().find_map(|delta| delta.lanes.get(lane));

@@ -6,6 +6,7 @@
 
 pub mod audience;
 pub mod binding;
+pub mod carried;
 pub mod clock;
 pub mod decider;
 pub mod entropy;

@@ -274,6 +274,9 @@ impl Sorting<'_> {
                 return Ok(class(if taken { "not-an-entry" } else { "unknown-key" }));
             }
             _ if !signed => return Ok(Class::Skip("not-an-entry")),
+            Signer::Row(row) if !fact.carries_its_own(|sequence| row.at(sequence).key) => {
+                return Ok(Class::Evidence("carries-others"));
+            }
             Signer::Row(row) => {
                 if let Some(code) = misplaced(unit, row.at(fact.at.sequence), entry) {
                     return Ok(Class::Evidence(code));

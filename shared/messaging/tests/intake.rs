@@ -1,6 +1,7 @@
 //! The classes of intake, on both engines: what is dropped, held, kept, folded.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+use base64::Engine;
 use std::sync::Arc;
 
 use domain::directory::{Event as Directory, Member, Seat};
@@ -188,6 +189,15 @@ async fn what_is_authentic_but_not_allowed_is_kept_as_evidence(store: TestStore)
     );
     scene.take(&[&draft, &elsewhere]).await;
     assert_eq!((scene.rows("evidence").await, scene.rows("received").await), (2, 2));
+    // An office hands its own past on, nobody else's.
+    let inside = base64::engine::general_purpose::STANDARD.encode(&scene.founding);
+    let to = Audience::To(office_id("dddddddd"));
+    let body = serde_json::json!({"event": "shared", "to": "dddddddd", "stream": "round/x",
+        "last": 1, "entries": [inside]});
+    let carrier = signed(fact(PEER, 4, 1, to, "history.shared.v1"), &body, &key(2));
+    scene.take(&[&carrier]).await;
+    assert_eq!(scene.counted("carries-others"), 1);
+    assert_eq!((scene.rows("evidence").await, scene.rows("received").await), (3, 2));
     // Two different entries at one place: the second is evidence of a fork.
     let first = from_peer(3, 1, "finding.closed-out.v1", &key(2));
     let mut other = fact(PEER, 3, 1, Audience::To(office_id("dddddddd")), "finding.closed-out.v1");
