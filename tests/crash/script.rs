@@ -242,7 +242,7 @@ pub async fn note_sent(office: &Office, keys: &Keys) -> Result<u64, String> {
     let mut reader = office.reader().await.map_err(|error| error.to_string())?;
     let own = log::own_at(&mut reader, sequence).await.map_err(|error| error.to_string())?;
     let own = own.ok_or_else(|| format!("no entry at {sequence}"))?;
-    let sent = SentUpTo { epoch: 1, sequence, hash: own.hash };
+    let sent = SentUpTo { epoch: 1, sequence, hash: own.hash, key: None };
     keys.write_json("sent-up-to", &sent).map_err(|error| error.to_string())?;
     Ok(sequence)
 }

@@ -12,16 +12,24 @@ use crate::faults::lanes_are_dense;
 const OTHERS: [&str; 2] = ["611002", "611021"];
 
 async fn file(town: &Town, number: u32) -> Result<(), String> {
+    file_of(town, TOWN, number).await
+}
+
+async fn file_of(town: &Town, code: &str, number: u32) -> Result<(), String> {
     let body = json!({"set": "staff", "period": format!("2024-{number}"), "due": "2024-06-30"});
-    let key = format!("filing-{number}");
-    town.api(TOWN).post("COM", "/api/filings", &key, None, &body).await.map(drop)
+    let (role, key) = (if code == TOWN { "COM" } else { "FILE" }, format!("filing-{number}"));
+    town.api(code).post(role, "/api/filings", &key, None, &body).await.map(drop)
 }
 
 /// How many of the township's filings the district has heard of.
 async fn heard(town: &Town) -> usize {
-    let all = town.entries(DISTRICT).await;
+    heard_by(town, DISTRICT, TOWN).await
+}
+
+async fn heard_by(town: &Town, at: &str, of: &str) -> usize {
+    let all = town.entries(at).await;
     lanes_are_dense(&all);
-    let from = town.id(TOWN);
+    let from = town.id(of);
     let expected =
         |item: &&Value| item["origin"] == from && item["type"] == "cn.liandong.filing.expected.v1";
     all.iter().filter(expected).count()
@@ -161,6 +169,8 @@ async fn a_hub_that_lost_everything_takes_logs_of_several_keys_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_lost_together_with_the_hub_s_tail_goes_on_in_a_new_life() {
     let mut town = Town::start().await;
+    // Its key is not its first one.
+    key_changes(&town, TOWN, "earlier").await;
     file(&town, 1).await.unwrap();
     until_heard(&town, 1).await;
     quiet(&town, TOWN).await;
@@ -216,6 +226,55 @@ async fn a_log_lost_together_with_the_hub_s_tail_goes_on_in_a_new_life() {
     assert_eq!(town.entries(TOWN).await[..before.len()], before[..]);
     until_heard(&town, 6).await;
     for code in [TOWN, DISTRICT, CITY] {
+        town.stop_office(code).await;
+        assert!(town.views_agree(code).await);
+    }
+}
+
+/// The city opens the life itself, and reads the lane that goes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_city_too_takes_a_new_life_from_where_it_begins() {
+    let mut town = Town::start().await;
+    let until_city_heard = async |town: &Town, count: usize| {
+        town.until("the city hears of the filings", || async {
+            heard_by(town, CITY, DISTRICT).await == count
+        })
+        .await;
+    };
+    file_of(&town, DISTRICT, 1).await.unwrap();
+    until_city_heard(&town, 1).await;
+    quiet(&town, DISTRICT).await;
+    town.kill_hub().await;
+    let (store, copy) = (town.folder.join("nats"), town.folder.join("nats-before"));
+    crate::restored::copy(&store, &copy);
+    town.start_hub();
+    for number in 2..5 {
+        file_of(&town, DISTRICT, number).await.unwrap();
+    }
+    until_city_heard(&town, 4).await;
+    let office = town.id(DISTRICT);
+    town.stop_office(DISTRICT).await;
+    town.kill_hub().await;
+    fs::remove_dir_all(&store).unwrap();
+    crate::restored::copy(&copy, &store);
+    fs::remove_dir_all(town.data(DISTRICT)).unwrap();
+    town.start_hub();
+    town.renew(DISTRICT, &office, "renewal").await;
+    town.start_office(DISTRICT).await;
+    for number in 5..7 {
+        town.until("a new life has begun", || async {
+            file_of(&town, DISTRICT, number).await.is_ok()
+        })
+        .await;
+    }
+    until_city_heard(&town, 6).await;
+    town.until("the city has receipted all of it", || async {
+        let all = town.api(DISTRICT).get("SYS", "/api/neighbours").await.unwrap();
+        let city = town.id(CITY);
+        all.as_array().unwrap().iter().any(|n| n["office"] == city && n["not_received"] == 0)
+    })
+    .await;
+    for code in [DISTRICT, CITY] {
         town.stop_office(code).await;
         assert!(town.views_agree(code).await);
     }

@@ -12,13 +12,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use domain::directory::{Baseline, Closed, Command as Ask, Directory, Seat as OfficeSeat};
+use domain::directory::{Baseline, Closed, Command as Ask, Directory, Member, Seat as OfficeSeat};
 use event_store::{Unit, act};
 use kernel::{
     Code, OfficeId, Refusal, Timestamp,
     clock::wall,
     id::Tier,
-    sign::{Hash, PublicKey},
+    sign::{Hash, PublicKey, Signature},
 };
 use messaging::{
     directory::{DIRECTORY, Entry, Pin},
@@ -57,6 +57,10 @@ pub struct Application {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     pub closed: Option<Closed>,
+    /// From the same: that it asks for it, signed by its key for everybody to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub asked: Option<Signature>,
     /// The event key's signature over all of this, in base64: whoever has a spent
     /// token and reads the directory still can't ask for the office's access.
     pub signature: String,
@@ -251,7 +255,7 @@ pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admit
         seat.office.reader().await?.view(ENROLLED, &hash.to_string()).await?;
     let key = application.key;
     let asked = match known {
-        Some(Spent::Enrolled(member, baselines)) if member.key == key => {
+        Some(Spent::Enrolled(member, baselines)) if signs_now(seat, &member, key).await? => {
             admission.create_readers(&member.seat, None).await.map_err(hub)?;
             return admitted(admission, &application, member.seat, baselines, None);
         }
@@ -284,6 +288,13 @@ pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admit
             admitted(admission, &application, place, baselines, Some(*life))
         }
     }
+}
+
+/// Whether the key is the one with which the office enrolled, and still the one it has.
+async fn signs_now(seat: &Seat, member: &Member, key: PublicKey) -> Result<bool, Problem> {
+    let office = member.seat.office.as_str();
+    let row: Option<Entry> = seat.office.reader().await?.view(DIRECTORY, office).await?;
+    Ok(member.key == key && row.is_some_and(|row| row.member.key == key))
 }
 
 /// What an admitted office gets.

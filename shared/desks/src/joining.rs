@@ -3,10 +3,13 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use domain::directory::{Baseline, Closed, Seat as OfficeSeat};
+use domain::directory::{Baseline, Closed, Seat as OfficeSeat, asked_words};
 use event_store::{Engine, Readers, log};
 use hyper::Method;
-use kernel::{Entropy, OfficeId, sign::Hash};
+use kernel::{
+    Entropy, OfficeId,
+    sign::{Hash, Signature},
+};
 use messaging::{
     directory::Pin,
     files::{JOURNEY, Tray},
@@ -212,7 +215,12 @@ async fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin),
         keys.write_json("hub-user.json", &new).map_err(text)?;
         new
     };
-    let key = keys.event_key(&Entropy::System).map_err(text)?;
+    // An office that goes on applies with the key that signed last, if it is still here.
+    let key = keys.ring(&Entropy::System).map_err(text)?.now();
+    let asked = read.seat.as_ref().map(|seat| {
+        let token = Hash::of(&[read.secret.as_bytes()]);
+        Signature(key.sign(&asked_words(&seat.office, &key.public(), &token)))
+    });
     let mut application = Application {
         token: token.to_owned(),
         key: key.public(),
@@ -222,6 +230,7 @@ async fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin),
             Some(seat) => own_end(config, seat).await?,
             None => None,
         },
+        asked,
         signature: String::new(),
     };
     application.signature = BASE64.encode(key.sign(&application.words()));

@@ -175,21 +175,24 @@ async fn change(command: Command<Nothing>) -> Result<Response, Problem> {
     let seat = command.seat().clone();
     let key = seat.keys.new_event_key(&Entropy::System)?;
     let office = seat.office.setting().office.clone();
-    let (public, proof) = (key.public(), key.sign(&offer_words(&office, &key.public())));
+    let (public, epoch) = (key.public(), seat.office.life().epoch);
+    let words = offer_words(&office, epoch, &public);
+    let proof = key.sign(&words);
     seat.office.setting().key.add(key);
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, proof) = (unit.setting().office.to_string(), Signature(proof.clone()));
+        let by = Signature(unit.setting().key.now().sign(&words));
         Box::pin(async move {
             let city = unit.setting().city.clone();
             let shown = json!({"key": public, "fingerprint": fingerprint(&public)});
             if unit.setting().office == city {
                 // The row itself is still signed by the old key.
                 let from = unit.sequence() + 2;
-                let ask = Ask::TurnSelf { city, key: public, from };
+                let ask = Ask::TurnSelf { city, key: public, from, by };
                 let done = unit.execute::<Directory>(&id, ask).await?;
                 return Ok(answer(&id, &done, shown));
             }
-            let ask = Own::Offer { city, key: public, proof };
+            let ask = Own::Offer { city, key: public, epoch, proof, by };
             let done = unit.execute::<Standing>(&id, ask).await?;
             Ok(answer(&id, &done, shown))
         })

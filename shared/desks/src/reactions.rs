@@ -67,9 +67,9 @@ fn note_turned(fact: &Fact, setting: &Setting) -> Option<Act> {
     if fact.family() != Standing::FAMILY || setting.tier != Tier::City {
         return None;
     }
-    let office::Event::KeyTurned { key, .. } = fact.read().ok()? else { return None };
+    let office::Event::KeyTurned { key, by, .. } = fact.read().ok()? else { return None };
     let (office, from) = (fact.at.origin.clone(), fact.original().sequence + 1);
-    let ask = directory::Command::NoteTurn { office, key, from };
+    let ask = directory::Command::NoteTurn { office, key, from, by };
     Some(execute::<Directory>(setting.office.to_string(), ask))
 }
 

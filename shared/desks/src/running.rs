@@ -56,7 +56,10 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     lives::begin(&office, &keys).await?;
     if !office.has_key() {
         tracing::error!(office = %membership.seat.office, "the key that signs this log is not in the key folder: the office does not record");
-        office.refuse(Some(Code::KeyLost));
+        // With a later life opened, the log is fetched back up to where that one begins.
+        let next = lives::next(&keys).map_err(|error| error.to_string())?;
+        let later = next.is_some_and(|next| next.opening.member.epoch > office.life().epoch);
+        office.refuse(Some(if later { Code::LogBehind } else { Code::KeyLost }));
     } else if fit::unsure(&office, &keys).await.map_err(|error| error.to_string())? {
         tracing::error!(office = %membership.seat.office, "the log may be behind what was sent: the office does not record");
         office.refuse(Some(Code::LogBehind));

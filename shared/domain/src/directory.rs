@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use kernel::{
     Aggregate, Code, Context, Lane, OfficeId, Refusal, Timestamp,
     id::Tier,
-    sign::{Hash, PublicKey},
+    sign::{Hash, PublicKey, Signature},
 };
 use serde::{Deserialize, Serialize};
 
-pub use lives::{Closed, Consent, Opening, needed, proven, words};
+pub use lives::{Closed, Consent, Opening, asked_words, needed, proven, words};
 
 /// How far a lane went when a reader joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub struct Directory {
     invitations: BTreeMap<Hash, (Seat, Timestamp)>,
     /// Keys that offices were asked to turn to.
     called: BTreeMap<OfficeId, PublicKey>,
+    /// Every key that an office ever had.
+    used: Vec<PublicKey>,
     /// New lives that wait for consent, with those given.
     proposed: BTreeMap<OfficeId, (Opening, Vec<Consent>)>,
 }
@@ -133,6 +135,8 @@ pub enum Command {
         key: PublicKey,
         /// The first sequence that it signs.
         from: u64,
+        /// The word of the key before: [`crate::office::offer_words`].
+        by: Signature,
     },
     /// The city itself turns to another key.
     TurnSelf {
@@ -142,6 +146,8 @@ pub enum Command {
         key: PublicKey,
         /// The first sequence that it signs.
         from: u64,
+        /// The word of the key before.
+        by: Signature,
     },
     /// An office asks for a new life of its log.
     Reopen {
@@ -155,6 +161,8 @@ pub enum Command {
         demo: bool,
         /// Where the life before ends.
         closed: Closed,
+        /// The key's word that the office asks for it.
+        asked: Signature,
     },
     /// A district consents to a new life with another key.
     Consent {
@@ -207,6 +215,8 @@ pub enum Event {
     Turned {
         /// The office.
         member: Member,
+        /// The word of the key before.
+        by: Signature,
     },
     /// An office asked for a new life with another key.
     EpochProposed {
@@ -266,20 +276,24 @@ impl Aggregate for Directory {
             }
             (true, Command::Renew { office, token, expires }) => {
                 let seat = self.member(&office)?.seat.clone();
+                if seat.tier == Tier::City {
+                    return Err(Code::NotAllowed.into());
+                }
                 Ok(vec![Event::Invited { seat, token, expires }])
             }
             (true, Command::CallTurn { office, key }) => self.call_turn(office, key),
-            (true, Command::NoteTurn { office, key, from }) => {
+            (true, Command::NoteTurn { office, key, from, by }) => {
                 let called = self.called.get(&office) == Some(&key);
-                if called { self.turned(&office, key, from) } else { Err(Code::WrongState.into()) }
+                let turned = || self.turned(&office, key, from, by);
+                if called { turned() } else { Err(Code::WrongState.into()) }
             }
-            (true, Command::TurnSelf { city, key, from }) => {
+            (true, Command::TurnSelf { city, key, from, by }) => {
                 self.unused(&key)?;
-                self.turned(&city, key, from)
+                self.turned(&city, key, from, by)
             }
-            (true, Command::Reopen { token, at, key, demo, closed }) => {
+            (true, Command::Reopen { token, at, key, demo, closed, asked }) => {
                 let seat = self.token(&token, at, demo)?;
-                self.reopen(&seat.office, token, key, closed)
+                self.reopen(&seat.office, token, key, closed, asked)
             }
             (true, Command::Consent { office, epoch, consent }) => {
                 self.consent(&office, epoch, consent)
@@ -292,6 +306,7 @@ impl Aggregate for Directory {
             Event::Founded { city, demo } => {
                 self.founded = true;
                 self.demo = *demo;
+                self.used.push(city.key);
                 self.members.insert(city.seat.office.clone(), city.clone());
             }
             Event::Invited { seat, token, expires } => {
@@ -299,13 +314,15 @@ impl Aggregate for Directory {
             }
             Event::Enrolled { member, token, .. } => {
                 self.invitations.remove(token);
+                self.used.push(member.key);
                 self.members.insert(member.seat.office.clone(), member.clone());
             }
             Event::TurnCalled { office, key } => {
                 self.called.insert(office.clone(), *key);
             }
-            Event::Turned { member } => {
+            Event::Turned { member, .. } => {
                 self.called.remove(&member.seat.office);
+                self.used.push(member.key);
                 self.members.insert(member.seat.office.clone(), member.clone());
             }
             Event::EpochProposed { opening } => {
@@ -315,6 +332,7 @@ impl Aggregate for Directory {
             }
             Event::EpochConsented { office, consent, .. } => {
                 if let Some((_, consents)) = self.proposed.get_mut(office) {
+                    consents.retain(|known| known.by != consent.by);
                     consents.push(consent.clone());
                 }
             }
@@ -323,6 +341,7 @@ impl Aggregate for Directory {
                 self.invitations.remove(&opening.token);
                 self.proposed.remove(office);
                 self.called.remove(office);
+                self.used.push(opening.member.key);
                 self.members.insert(office.clone(), opening.member.clone());
             }
         }

@@ -15,8 +15,8 @@ use crate::directory::{Closed, Consent};
 /// What the rules need to know.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    offered: Option<PublicKey>,
-    consents: Vec<(OfficeId, u32)>,
+    offered: Option<(PublicKey, Signature)>,
+    consents: Vec<(OfficeId, u32, Signature)>,
 }
 
 /// What may be asked.
@@ -28,8 +28,12 @@ pub enum Command {
         city: OfficeId,
         /// The key.
         key: PublicKey,
+        /// The life of the office's log.
+        epoch: u32,
         /// The new key's signature over [`offer_words`]: whoever offers it has it.
         proof: Signature,
+        /// The signature of the key before over the same words.
+        by: Signature,
     },
     /// Turns to the offered key: this is the last entry of the one before.
     Turn {
@@ -70,6 +74,8 @@ pub enum Event {
         key: PublicKey,
         /// The new key's own signature.
         proof: Signature,
+        /// The signature of the key before.
+        by: Signature,
     },
     /// The next entry is signed by this key.
     KeyTurned {
@@ -77,6 +83,9 @@ pub enum Event {
         city: OfficeId,
         /// The key.
         key: PublicKey,
+        /// The signature of the key before over [`offer_words`], for every reader to hold
+        /// the city's word against.
+        by: Signature,
     },
     /// The first entry of a new life.
     EpochBegun {
@@ -98,9 +107,9 @@ pub enum Event {
     },
 }
 
-/// What the new key signs when it is offered.
-pub fn offer_words(office: &OfficeId, key: &PublicKey) -> Vec<u8> {
-    format!("liandong key v1\n{office}\n{key:?}").into_bytes()
+/// What the new key and the one before sign when the new one is offered.
+pub fn offer_words(office: &OfficeId, epoch: u32, key: &PublicKey) -> Vec<u8> {
+    format!("liandong key v1\n{office}\n{epoch}\n{key:?}").into_bytes()
 }
 
 /// The key that signs from the next entry on, if this own fact turns to one.
@@ -113,7 +122,7 @@ pub fn turns(fact: &Fact) -> Option<PublicKey> {
         },
         // The city issues the directory itself, and turns with its own row of it.
         "cn.liandong.directory.turned.v1" => match fact.read().ok()? {
-            directory::Event::Turned { member } if member.seat.office == fact.at.origin => {
+            directory::Event::Turned { member, .. } if member.seat.office == fact.at.origin => {
                 Some(member.key)
             }
             _ => None,
@@ -147,21 +156,24 @@ impl Aggregate for Standing {
 
     fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Offer { city, key, proof } => {
-                if !key.verifies(&offer_words(&context.office, &key), &proof.0) {
+            Command::Offer { city, key, epoch, proof, by } => {
+                if !key.verifies(&offer_words(&context.office, epoch, &key), &proof.0) {
                     return Err(Refusal::new(Code::BadField).detail("proof"));
                 }
-                let again = self.offered == Some(key);
-                Ok(if again { vec![] } else { vec![Event::KeyOffered { city, key, proof }] })
+                let again = self.offered.as_ref().is_some_and(|(offered, _)| *offered == key);
+                Ok(if again { vec![] } else { vec![Event::KeyOffered { city, key, proof, by }] })
             }
-            Command::Turn { city, key } => match self.offered {
-                Some(offered) if offered == key => Ok(vec![Event::KeyTurned { city, key }]),
+            Command::Turn { city, key } => match &self.offered {
+                Some((offered, by)) if *offered == key => {
+                    Ok(vec![Event::KeyTurned { city, key, by: by.clone() }])
+                }
                 // Turned already, or never offered: a call for another key moves nothing.
                 _ => Ok(vec![]),
             },
             Command::Begin { epoch, closed } => Ok(vec![Event::EpochBegun { epoch, closed }]),
             Command::Consent { city, office, epoch, consent } => {
-                if self.consents.contains(&(office.clone(), epoch)) {
+                let word = (office.clone(), epoch, consent.signature.clone());
+                if self.consents.contains(&word) {
                     return Ok(vec![]);
                 }
                 Ok(vec![Event::EpochConsented { city, office, epoch, consent }])
@@ -171,10 +183,10 @@ impl Aggregate for Standing {
 
     fn evolve(&mut self, event: &Event) {
         match event {
-            Event::KeyOffered { key, .. } => self.offered = Some(*key),
+            Event::KeyOffered { key, by, .. } => self.offered = Some((*key, by.clone())),
             Event::KeyTurned { .. } | Event::EpochBegun { .. } => self.offered = None,
-            Event::EpochConsented { office, epoch, .. } => {
-                self.consents.push((office.clone(), *epoch));
+            Event::EpochConsented { office, epoch, consent, .. } => {
+                self.consents.push((office.clone(), *epoch, consent.signature.clone()));
             }
         }
     }
@@ -190,8 +202,9 @@ mod tests {
         let (key, signer) = (EventKey::from_seed(&[5; 32]), EventKey::from_seed(&[signer; 32]));
         let key = key.unwrap().public();
         // The testkit decides as the district `dddddddd`.
-        let proof = Signature(signer.unwrap().sign(&offer_words(&office_id("dddddddd"), &key)));
-        Command::Offer { city: office_id("cccccccc"), key, proof }
+        let words = offer_words(&office_id("dddddddd"), 1, &key);
+        let (proof, by) = (Signature(signer.unwrap().sign(&words)), Signature(vec![1]));
+        Command::Offer { city: office_id("cccccccc"), key, epoch: 1, proof, by }
     }
 
     fn key() -> PublicKey {
@@ -201,8 +214,8 @@ mod tests {
     #[test]
     fn a_key_is_offered_by_whoever_has_it() {
         given::<Standing>([]).when(offer(6)).then_refused(Code::BadField);
-        let Command::Offer { city, key, proof } = offer(5) else { panic!() };
-        let offered = Event::KeyOffered { city, key, proof };
+        let Command::Offer { city, key, proof, by, .. } = offer(5) else { panic!() };
+        let offered = Event::KeyOffered { city, key, proof, by };
         given::<Standing>([]).when(offer(5)).then([offered.clone()]);
         given::<Standing>([offered]).when(offer(5)).then([]);
     }
@@ -212,9 +225,9 @@ mod tests {
         let city = office_id("cccccccc");
         let turn = || Command::Turn { city: office_id("cccccccc"), key: key() };
         given::<Standing>([]).when(turn()).then([]);
-        let Command::Offer { proof, .. } = offer(5) else { panic!() };
-        let offered = Event::KeyOffered { city: city.clone(), key: key(), proof };
-        let turned = Event::KeyTurned { city, key: key() };
+        let Command::Offer { proof, by, .. } = offer(5) else { panic!() };
+        let offered = Event::KeyOffered { city: city.clone(), key: key(), proof, by: by.clone() };
+        let turned = Event::KeyTurned { city, key: key(), by };
         given::<Standing>([offered.clone()]).when(turn()).then([turned.clone()]);
         given::<Standing>([offered, turned]).when(turn()).then([]);
     }

@@ -219,26 +219,22 @@ pub(crate) async fn received_hash(
     rows.first().map(|row| to_hash(&row.blob(0)?)).transpose()
 }
 
-/// Of one lane of another office: the last received entry up to a sequence of its log,
-/// and the first beyond; each with its counter and hash.
+/// Received entries of one lane before a position, the newest first, each with its
+/// position, counter and hash.
 pub(crate) async fn received_lane(
     conn: &mut Conn,
     origin: &OfficeId,
     lane: &str,
-    last: u64,
-) -> Result<Vec<(EntryRef, u64, Hash)>, StoreError> {
-    let within = "SELECT epoch, sequence, counter, hash FROM received WHERE origin = $1 \
-                  AND lane = $2 AND sequence <= $3 ORDER BY epoch DESC, sequence DESC LIMIT 1";
-    let beyond = "SELECT epoch, sequence, counter, hash FROM received WHERE origin = $1 \
-                  AND lane = $2 AND sequence > $3 ORDER BY epoch, sequence LIMIT 1";
+    before: i64,
+) -> Result<Vec<(i64, EntryRef, u64, Hash)>, StoreError> {
+    let sql = "SELECT position, epoch, sequence, counter, hash FROM received \
+               WHERE origin = $1 AND lane = $2 AND position < $3 ORDER BY position DESC LIMIT 200";
+    let args = vec![origin.as_str().into(), lane.into(), before.into()];
     let mut found = Vec::new();
-    for sql in [within, beyond] {
-        let args = vec![origin.as_str().into(), lane.into(), last.into()];
-        for row in conn.rows(sql, args).await? {
-            let epoch = u32::try_from(row.int(0)?).unwrap_or(1);
-            let at = EntryRef { origin: origin.clone(), epoch, sequence: row.count(1)? };
-            found.push((at, row.count(2)?, to_hash(&row.blob(3)?)?));
-        }
+    for row in conn.rows(sql, args).await? {
+        let epoch = u32::try_from(row.int(1)?).unwrap_or(1);
+        let at = EntryRef { origin: origin.clone(), epoch, sequence: row.count(2)? };
+        found.push((row.int(0)?, at, row.count(3)?, to_hash(&row.blob(4)?)?));
     }
     Ok(found)
 }

@@ -48,7 +48,7 @@ impl Unit<'_> {
     /// Puts the next own entry back; the caller has proved whose it is.
     pub async fn put_back(&mut self, entry: Incoming) -> Result<(), Stop> {
         let (fact, head) = (entry.fact.clone(), self.top().head);
-        let goes_on = fact.at.epoch == head.epoch || fact.at.epoch == head.epoch + 1;
+        let goes_on = fact.at.epoch >= head.epoch;
         if fact.at.sequence != head.sequence + 1 || !goes_on {
             let why = format!("{} does not follow {}", fact.at, head.sequence);
             return Err(StoreError::Unfit(why).into());

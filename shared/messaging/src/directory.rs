@@ -2,7 +2,7 @@
 
 use domain::{
     directory::{Consent, Event, Member, Opening, proven},
-    office::Event as Own,
+    office::{Event as Own, offer_words},
 };
 use event_store::{FoldError, Rows, Unit, View};
 use kernel::{
@@ -38,9 +38,9 @@ pub struct Entry {
     /// A new life that waits for the districts' consent, with those given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<(Opening, Vec<Consent>)>,
-    /// At the city: how many districts are enrolled.
-    #[serde(default)]
-    pub districts: usize,
+    /// At the city: how many districts are enrolled. Rows of an older fold do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub districts: Option<usize>,
 }
 
 /// A life that was opened, or that the city said was.
@@ -59,7 +59,8 @@ impl Entry {
     pub(crate) fn new(member: Member, demo: bool) -> Self {
         let (before, opened) = (Vec::new(), Vec::new());
         let (offered, called, proposed) = (None, None, None);
-        Self { member, demo, before, opened, offered, called, proposed, districts: 0 }
+        let districts = (member.seat.tier == Tier::City).then_some(0);
+        Self { member, demo, before, opened, offered, called, proposed, districts }
     }
 
     fn becomes(&mut self, member: Member) {
@@ -143,20 +144,41 @@ fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         Event::Invited { .. } => Ok(()),
         Event::Founded { city, demo } => {
             let key = city.seat.office.to_string();
-            rows.put(DIRECTORY, &key, &Entry::new(city, demo))
+            // A second founding changes nothing.
+            match rows.get::<Entry>(DIRECTORY, &key)? {
+                Some(_) => Ok(()),
+                None => rows.put(DIRECTORY, &key, &Entry::new(city, demo)),
+            }
         }
         Event::Enrolled { member, .. } => {
             let city: Option<Entry> = rows.get(DIRECTORY, fact.at.origin.as_str())?;
             let demo = city.is_some_and(|city| city.demo);
             let district = member.seat.tier == Tier::District;
             let key = member.seat.office.to_string();
+            // Who is enrolled gets another key by turning or by a new life, in no other way.
+            if rows.get::<Entry>(DIRECTORY, &key)?.is_some() {
+                return Ok(());
+            }
             rows.put(DIRECTORY, &key, &Entry::new(member, demo))?;
-            change(rows, &fact.at.origin, |city| city.districts += usize::from(district))
+            change(rows, &fact.at.origin, |city| {
+                city.districts = city.districts.map(|count| count + usize::from(district));
+            })
         }
         Event::TurnCalled { office, key } => change(rows, &office, |row| row.called = Some(key)),
-        Event::Turned { member } => {
+        Event::Turned { member, by } => {
             let office = member.seat.office.clone();
-            change(rows, &office, |row| row.becomes(member))
+            change(rows, &office, |row| {
+                let before = &row.member;
+                let words = offer_words(&office, before.epoch, &member.key);
+                let follows = member.seat == before.seat
+                    && member.epoch == before.epoch
+                    && member.key_from > before.key_from;
+                if follows && before.key.verifies(&words, &by.0) {
+                    row.becomes(member);
+                } else {
+                    tracing::error!(%office, "a key that the one before has not signed is not believed");
+                }
+            })
         }
         Event::EpochProposed { opening } => {
             let office = opening.member.seat.office.clone();
@@ -164,6 +186,7 @@ fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         }
         Event::EpochConsented { office, consent, .. } => change(rows, &office, |row| {
             if let Some((_, consents)) = &mut row.proposed {
+                consents.retain(|known| known.by != consent.by);
                 consents.push(consent);
             }
         }),
@@ -188,7 +211,8 @@ fn open(
     }
     change(rows, &office, |row| {
         let itself = usize::from(row.member.seat.tier == Tier::District);
-        let others = city.map_or(0, |city| city.districts).saturating_sub(itself);
+        let others = city.and_then(|city| city.districts);
+        let others = others.map(|count| count.saturating_sub(itself));
         let key_of = |by: &OfficeId| keys.iter().find(|(id, _)| id == by).map(|(_, key)| key);
         let proven = proven(&row.member, &opening, consents, others, key_of);
         row.proposed = None;

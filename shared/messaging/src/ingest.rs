@@ -8,12 +8,7 @@
 mod back;
 mod check;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use domain::directory::{Member, Seat};
 use event_store::{Office, Setting, StoreError};
@@ -54,7 +49,6 @@ pub struct Ingest {
     office: Office,
     hub: Arc<dyn Hub>,
     grants: Grants,
-    members: RwLock<BTreeMap<OfficeId, Arc<Entry>>>,
     desks: Mutex<BTreeMap<OfficeId, Arc<Mutex<Desk>>>>,
     /// Accepted and refused, by code.
     pub counters: Counters,
@@ -72,7 +66,6 @@ impl Ingest {
             office,
             hub,
             grants: Grants::at(papers),
-            members: RwLock::default(),
             desks: Mutex::default(),
             counters: Counters::default(),
         }
@@ -81,20 +74,26 @@ impl Ingest {
     /// Answers one request of `office`, whose name is the subject's: the hub lets
     /// nobody else publish there.
     pub async fn answer(&self, office: &OfficeId, body: &[u8]) -> Answer {
-        let desk = {
-            let mut desks = self.desks.lock().await;
-            let new = || {
-                Arc::new(Mutex::new(Desk { held: None, tokens: QUOTA.1, filled: Instant::now() }))
-            };
-            desks.entry(office.clone()).or_insert_with(new).clone()
-        };
-        let mut desk = desk.lock().await;
+        let mut desk = self.desk(office).await.lock_owned().await;
         let outcome = self.serve(&mut desk, office, body).await;
         outcome.unwrap_or_else(|error| {
             tracing::warn!(%office, error = %error, "ingest could not reach the hub's streams");
             desk.held = None;
             answer("retry", "hub-away", Held::default())
         })
+    }
+
+    async fn desk(&self, office: &OfficeId) -> Arc<Mutex<Desk>> {
+        let mut desks = self.desks.lock().await;
+        let new =
+            || Arc::new(Mutex::new(Desk { held: None, tokens: QUOTA.1, filled: Instant::now() }));
+        desks.entry(office.clone()).or_insert_with(new).clone()
+    }
+
+    /// Takes nothing of an office as long as what is returned lives: what the hub holds of
+    /// its log stays as it is.
+    pub async fn still(&self, office: &OfficeId) -> impl Send + use<> {
+        self.desk(office).await.lock_owned().await
     }
 
     async fn serve(
@@ -106,7 +105,7 @@ impl Ingest {
         let Some(items) = entry::unframe(body) else {
             return Ok(self.refuse("malformed", desk.held.unwrap_or_default()));
         };
-        let Some(row) = self.row_for(office, &items).await.map_err(Failure::other)? else {
+        let Some(row) = self.row(office).await.map_err(Failure::other)? else {
             // Until the city has its log back it does not know everybody.
             if self.office.refusing() == Some(Code::LogBehind) {
                 self.counters.count("city-behind");
@@ -137,6 +136,11 @@ impl Ingest {
                 self.counters.count(code);
                 return Ok(answer("retry", code, held));
             }
+            // Until the city has its log back it does not know of every turn.
+            Err(_) if self.office.refusing() == Some(Code::LogBehind) => {
+                self.counters.count("city-behind");
+                return Ok(answer("retry", "city-behind", held));
+            }
             Err(code) => return Ok(self.refuse(code, held)),
         };
         let began = Instant::now();
@@ -153,49 +157,22 @@ impl Ingest {
         answer("refused", code, held)
     }
 
-    /// The office's row, read anew if an item names another key than its newest, or
-    /// another life: it may have turned.
-    async fn row_for(
-        &self,
-        office: &OfficeId,
-        items: &[&[u8]],
-    ) -> Result<Option<Arc<Entry>>, StoreError> {
-        let known = {
-            let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-            members.get(office).cloned()
-        };
-        let as_known = |row: &Arc<Entry>| {
-            items.iter().filter_map(|item| entry::open(item).ok()).all(|parts| {
-                let at = place(&parts).map(|(at, _)| at);
-                let same_life = at.is_none_or(|at| at.epoch == row.member.epoch);
-                parts.key_id == row.member.key.id() && same_life
-            })
-        };
-        match known.filter(as_known) {
-            Some(known) => Ok(Some(known)),
-            None => self.row(office).await,
-        }
-    }
-
     /// The office's row of the directory, as the city's own store has it.
-    pub(crate) async fn row(&self, office: &OfficeId) -> Result<Option<Arc<Entry>>, StoreError> {
+    pub(crate) async fn row(&self, office: &OfficeId) -> Result<Option<Entry>, StoreError> {
         let mut reader = self.office.reader().await?;
         let entry: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;
-        let Some(entry) = entry.map(Arc::new) else { return Ok(self.itself(office)) };
-        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        members.insert(office.clone(), entry.clone());
-        Ok(Some(entry))
+        Ok(entry.or_else(|| self.itself(office)))
     }
 
     /// The city itself, before its directory is back in its store.
-    fn itself(&self, office: &OfficeId) -> Option<Arc<Entry>> {
+    fn itself(&self, office: &OfficeId) -> Option<Entry> {
         let setting = self.office.setting();
         (setting.office == *office).then(|| {
             let (code, name) = (String::new(), String::new());
             let seat =
                 Seat { office: office.clone(), tier: setting.tier, parent: None, code, name };
             let (key, epoch) = (setting.key.now().public(), self.office.life().epoch);
-            Arc::new(Entry::new(Member { seat, key, epoch, key_from: 1 }, false))
+            Entry::new(Member { seat, key, epoch, key_from: 1 }, false)
         })
     }
 

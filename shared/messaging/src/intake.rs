@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::directory::{Event as DirectoryEvent, Member, Opening};
+use domain::directory::{Event as DirectoryEvent, Member};
 use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
-use kernel::{Code, Fact, OfficeId, Refusal, entry};
+use kernel::{Code, EntryRef, Fact, OfficeId, Refusal, entry};
 use telemetry::way::{self, Step};
 
 use crate::{
     counters::Counters,
-    directory::{DIRECTORY, Entry, Pin, Signer, signer},
+    directory::{Entry, Pin, Signer, signer},
     ingest::allowed,
     link::{Failure, Link, Reader, Stream},
     recovery::putting_aside,
@@ -119,15 +119,11 @@ pub fn taking_in(bytes: Vec<Vec<u8>>, pin: Arc<Pin>, counters: Arc<Counters>) ->
                 let accepted = sorting.sort(unit, arrived).await?;
                 touched.extend(accepted.iter().filter_map(|entry| enrolled(&entry.fact)));
                 let progress = !accepted.is_empty();
-                let facts: Vec<Fact> =
-                    accepted.iter().map(|entry| entry.fact.clone()).filter(opens_life).collect();
-                unit.receive(accepted).await?;
-                for fact in facts {
-                    if close_life(unit, &fact).await? {
-                        sorting.next.clear();
-                        sorting.count("life-opened");
-                    }
+                for entry in accepted.iter().filter(|entry| opens_life(&entry.fact)) {
+                    tell_of_life(unit, &entry.fact);
+                    sorting.count("life-opened");
                 }
+                unit.receive(accepted).await?;
                 if !progress {
                     break;
                 }
@@ -158,7 +154,7 @@ fn enrolled(fact: &Fact) -> Option<OfficeId> {
         return None;
     }
     match fact.read().ok()? {
-        DirectoryEvent::Enrolled { member, .. } | DirectoryEvent::Turned { member } => {
+        DirectoryEvent::Enrolled { member, .. } | DirectoryEvent::Turned { member, .. } => {
             Some(member.seat.office)
         }
         DirectoryEvent::EpochOpened { opening, .. } => Some(opening.member.seat.office),
@@ -170,30 +166,19 @@ fn opens_life(fact: &Fact) -> bool {
     fact.kind == "cn.liandong.directory.epoch-opened.v1"
 }
 
-/// Lets the lanes of an office go on where its closed life ended, if this fact says so
-/// and is believed.
-pub(crate) async fn close_life(unit: &mut Unit<'_>, fact: &Fact) -> Result<bool, Stop> {
-    if !opens_life(fact) {
-        return Ok(false);
+/// Says to whoever reads the log that an office goes on with a new life of its own.
+fn tell_of_life(unit: &Unit<'_>, fact: &Fact) {
+    if let Ok(DirectoryEvent::EpochOpened { opening, .. }) = fact.read() {
+        let (at, of) = (&unit.setting().office, &opening.member.seat.office);
+        tracing::error!(%at, %of, epoch = opening.member.epoch, "an office's log was lost, or its key: the city has opened a new life of it");
     }
-    let Ok(DirectoryEvent::EpochOpened { opening, .. }) = fact.read() else { return Ok(false) };
-    let Opening { member, closed, .. } = opening;
-    let office = member.seat.office.clone();
-    let row: Option<Entry> = unit.row(DIRECTORY, office.as_str()).await?;
-    if row.is_none_or(|row| row.member != member) {
-        tracing::error!(%office, epoch = member.epoch, "a new life of a log is not proven: too few districts have signed its key");
-        return Ok(false);
-    }
-    let beyond = unit.close_life(&office, member.epoch, closed.sequence).await?;
-    tracing::error!(%office, epoch = member.epoch, lanes_beyond = beyond, "an office's log was lost, or its key: a new life of it has begun");
-    Ok(true)
 }
 
 struct Sorting<'a> {
     pin: &'a Pin,
     counts: BTreeMap<&'static str, u64>,
-    /// The last counter of each lane, with what this pass accepted.
-    next: BTreeMap<String, u64>,
+    /// The life and last counter of each lane, with what this pass accepted.
+    next: BTreeMap<String, (u32, u64)>,
 }
 
 enum Class {
@@ -229,7 +214,8 @@ impl Sorting<'_> {
             match self.class(unit, &entry).await? {
                 Class::Accept => {
                     unit.release(entry.fact.at.clone(), entry.hash);
-                    self.next.insert(entry.fact.lane().to_string(), entry.fact.lane);
+                    let last = (entry.fact.at.epoch, entry.fact.lane);
+                    self.next.insert(entry.fact.lane().to_string(), last);
                     self.count("received");
                     accepted.push(entry);
                 }
@@ -296,8 +282,16 @@ impl Sorting<'_> {
             }
         }
         let lane = fact.lane().to_string();
-        let last = self.next.get(&lane).copied();
-        let last = last.or_else(|| unit.lane(&lane).map(|head| head.counter)).unwrap_or(0);
+        let head = unit.lane(&lane).map(|head| (head.epoch, head.counter));
+        let last = match (self.next.get(&lane).copied().or(head), &signer) {
+            // The first of a new life: what lies beyond the end of the one before has no
+            // place in the lane any more.
+            (Some((epoch, _)), Signer::Row(row)) if epoch < fact.at.epoch => {
+                let stands = |at: &EntryRef| row.at(at.sequence).epoch == at.epoch;
+                unit.lane_within(&fact.at.origin, &lane, stands).await?
+            }
+            (last, _) => last.map_or(0, |(_, counter)| counter),
+        };
         Ok(match fact.lane {
             counter if counter == last + 1 => Class::Accept,
             counter if counter <= last => Class::Skip("before-baseline"),

@@ -11,7 +11,7 @@ use std::{
 
 use kernel::{
     Entropy,
-    sign::{EventKey, Hash, Ring},
+    sign::{EventKey, Hash, PublicKey, Ring},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -29,6 +29,9 @@ pub struct SentUpTo {
     pub sequence: u64,
     /// The leaf hash of that entry.
     pub hash: Hash,
+    /// The key that signed then: a lost store does not know of the turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicKey>,
 }
 
 /// The folder.
@@ -57,13 +60,16 @@ impl Keys {
     /// A key of 32 bytes, made at the first use.
     pub fn secret(&self, name: &str, entropy: &Entropy) -> io::Result<[u8; 32]> {
         let path = self.folder.join(name);
-        if let Ok(bytes) = fs::read(&path) {
-            return bytes.try_into().map_err(|_| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("{}: not 32 bytes", path.display()),
-                )
-            });
+        match fs::read(&path) {
+            Ok(bytes) => {
+                return bytes.try_into().map_err(|_| {
+                    let why = format!("{}: not 32 bytes", path.display());
+                    io::Error::new(io::ErrorKind::InvalidData, why)
+                });
+            }
+            // Whatever else keeps it from being read, the key is still there.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
         }
         let mut secret = [0; 32];
         secret[..16].copy_from_slice(&entropy.bytes16());
@@ -87,8 +93,15 @@ impl Keys {
                 ring.add(event_key(&self.secret(&name, entropy)?)?);
             }
         }
-        for lost in lives::next(self)?.into_iter().flat_map(|next| next.before) {
+        let next = lives::next(self)?;
+        let signs = next.as_ref().map(|next| next.opening.member.key);
+        for lost in next.into_iter().flat_map(|next| next.before) {
             ring.add_lost(lost);
+        }
+        // What the log itself says comes later; without a log, the newest that is known.
+        let noted = self.sent_up_to()?.and_then(|sent| sent.key);
+        if let Some(newest) = noted.into_iter().chain(signs).find(|key| ring.turn_to(&key.id())) {
+            tracing::debug!(key = ?newest, "the key that signed last");
         }
         Ok(ring)
     }

@@ -43,22 +43,39 @@ pub fn next(keys: &Keys) -> std::io::Result<Option<NextLife>> {
     keys.read(NEXT_LIFE)
 }
 
+/// What became of the life that the city has opened last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// There is none, or it goes on since long.
+    None,
+    /// It began just now.
+    Now,
+    /// The log does not stand where the one before was closed: it records nothing.
+    Waits,
+}
+
 /// Begins the life that the city has opened, if the log stands where the one before
-/// was closed; whether it did.
-pub async fn begin(office: &Office, keys: &Keys) -> Result<bool, String> {
+/// was closed.
+pub async fn begin(office: &Office, keys: &Keys) -> Result<Begun, String> {
     let Some(NextLife { opening, .. }) = next(keys).map_err(|error| error.to_string())? else {
-        return Ok(false);
+        return Ok(Begun::None);
     };
     let (epoch, key, closed) = (opening.member.epoch, opening.member.key, opening.closed);
-    if office.life().epoch + 1 != epoch || office.head() != closed.sequence {
-        return Ok(false);
+    let sent = keys.sent_up_to().map_err(|error| error.to_string())?;
+    // What was begun and sent once is not begun in another way: it is fetched back.
+    if office.life().epoch >= epoch || sent.is_some_and(|sent| sent.epoch >= epoch) {
+        return Ok(Begun::None);
+    }
+    if office.head() != closed.sequence {
+        return Ok(Begun::Waits);
     }
     if closed.sequence > 0 {
         let mut reader = office.reader().await.map_err(|error| error.to_string())?;
         let own = log::own_at(&mut reader, closed.sequence).await;
         let own = own.map_err(|error| error.to_string())?;
         if own.is_none_or(|own| own.hash != closed.hash) {
-            return Err("the log does not end where the city has closed it".to_owned());
+            tracing::error!(office = %office.setting().office, "the log does not end where the city has closed it");
+            return Ok(Begun::Waits);
         }
     }
     let beginning = act(move |unit: &mut Unit<'_>| {
@@ -71,5 +88,5 @@ pub async fn begin(office: &Office, keys: &Keys) -> Result<bool, String> {
     });
     office.recover(beginning).await.map_err(|refusal| refusal.to_string())?;
     tracing::warn!(office = %office.setting().office, epoch, "a new life of this log has begun");
-    Ok(true)
+    Ok(Begun::Now)
 }

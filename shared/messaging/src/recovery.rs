@@ -21,7 +21,6 @@ use kernel::{
 
 use crate::{
     directory::{Pin, Signer, signer},
-    intake::close_life,
     link::{Failure, Link},
     relay::Answer,
     safe,
@@ -200,9 +199,7 @@ fn putting_back(entries: Vec<Incoming>, pin: Arc<Pin>) -> Act {
                     let true_one = signed(unit, &pin, candidates).await?;
                     // Only forgeries wait there: the true one is still to come.
                     let true_one = true_one.ok_or(Code::LogBehind)?;
-                    let fact = true_one.fact.clone();
                     unit.put_back_received(true_one).await?;
-                    close_life(unit, &fact).await?;
                 }
             }
             Ok(given())

@@ -15,7 +15,7 @@ use crate::{
     fit::{Fit, fits},
     keys::{Keys, SentUpTo},
     link::{Failure, Link},
-    lives,
+    lives::{self, Begun},
     safe::{self, Cover},
 };
 
@@ -96,20 +96,21 @@ impl Relay {
 
     /// One turn: ask if nothing is known, else send the next batch.
     pub async fn turn(&mut self) -> Result<Turn, Failure> {
-        if !self.office.has_key() {
-            // What it would sign now nobody takes.
-            return Ok(Turn::Refused);
-        }
         let Some(held) = self.held else {
             let answer = self.ask(Vec::new()).await?;
             return self.compare(&answer).await;
         };
+        if !self.office.has_key() {
+            // What it would sign now nobody takes.
+            return Ok(Turn::Refused);
+        }
         let batch = self.batch(held).await.map_err(Failure::other)?;
         let Some((last, hash)) = batch.last().map(|item| (item.0, item.1)) else {
             return Ok(Turn::Idle);
         };
         let epoch = self.office.life().epoch;
-        self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash })?;
+        let key = Some(self.office.setting().key.now().public());
+        self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash, key })?;
         let began = Instant::now();
         let body = entry::frame(batch.iter().map(|(_, _, bytes)| bytes.as_slice()));
         let answer = match self.ask(body).await {
@@ -167,12 +168,16 @@ impl Relay {
             Fit::Other => return Ok(self.stop("the hub holds another entry at the same place")),
             Fit::Behind if self.office.refusing() == Some(Code::LogBehind) => {
                 // The log will not get longer if the city has closed it here.
-                if !lives::begin(&self.office, &self.keys).await.map_err(Failure::other)? {
+                let begun = lives::begin(&self.office, &self.keys).await;
+                if begun.map_err(Failure::other)? != Begun::Now {
                     return Ok(Turn::Behind);
                 }
             }
             Fit::Fits if self.office.refusing() == Some(Code::LogBehind) => {
-                lives::begin(&self.office, &self.keys).await.map_err(Failure::other)?;
+                let begun = lives::begin(&self.office, &self.keys).await;
+                if begun.map_err(Failure::other)? == Begun::Waits {
+                    return Ok(Turn::Behind);
+                }
             }
             Fit::Behind | Fit::Fits => {}
         }

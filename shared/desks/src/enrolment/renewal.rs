@@ -7,7 +7,7 @@ use domain::directory::{
     Baseline, Closed, Command as Ask, Directory, Member, Opening, Seat as OfficeSeat, needed,
 };
 use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Code, Fact, OfficeId, Timestamp, clock::wall, id::Tier, sign::Hash};
+use kernel::{Code, Fact, OfficeId, Refusal, Timestamp, clock::wall, id::Tier, sign::Hash};
 use messaging::{
     directory::{DIRECTORY, Entry},
     lives::NextLife,
@@ -92,6 +92,9 @@ pub(super) async fn renew(
     Ok(web::command::respond(given))
 }
 
+/// The most entries that an office may have recorded and not sent.
+const MOST_UNSENT: u64 = 100_000_000;
+
 /// What an asked-for life came to.
 pub(super) enum Asked {
     /// It is opened.
@@ -108,16 +111,23 @@ pub(super) async fn reopen(
     application: &Application,
 ) -> Result<Asked, Problem> {
     let seat = &admission.seat;
+    let ingest = seat.ingest.as_ref().ok_or(Code::NotFound)?;
+    // Until the city has said it, nothing more of this log is taken.
+    let _still = ingest.still(&place.office).await;
     let held = held_of(seat, &place.office).await?;
     let at_hub = Closed { sequence: held.0, hash: held.2 };
     let own = application.closed.filter(|own| own.sequence > at_hub.sequence);
+    if own.is_some_and(|own| own.sequence - at_hub.sequence > MOST_UNSENT) {
+        return Err(Refusal::new(Code::BadField).detail("closed").into());
+    }
+    let asked = application.asked.clone().ok_or(Code::TokenSpent)?;
     let closed = own.unwrap_or(at_hub);
     let city = seat.office.setting().office.to_string();
     let (key, demo) = (application.key, application.demo);
     let asking = act(move |unit: &mut Unit<'_>| {
-        let city = city.clone();
+        let (city, asked) = (city.clone(), asked.clone());
         Box::pin(async move {
-            let ask = Ask::Reopen { token, at: wall(), key, demo, closed };
+            let ask = Ask::Reopen { token, at: wall(), key, demo, closed, asked };
             let done = unit.execute::<Directory>(&city, ask).await?;
             Ok(answer(&city, &done, json!({})))
         })

@@ -3,11 +3,13 @@
 use kernel::{
     Code, OfficeId, Refusal, Timestamp,
     id::Tier,
-    sign::{Hash, PublicKey},
+    sign::{Hash, PublicKey, Signature},
 };
 
-use super::{Closed, Consent, Directory, Event, Member, Opening, Seat, needed, proven, words};
-use crate::filled;
+use super::{
+    Closed, Consent, Directory, Event, Member, Opening, Seat, asked_words, needed, proven, words,
+};
+use crate::{filled, office::offer_words};
 
 impl Directory {
     /// The seat that a token is for.
@@ -29,8 +31,7 @@ impl Directory {
 
     /// A key signs for one office, once.
     pub(super) fn unused(&self, key: &PublicKey) -> Result<(), Refusal> {
-        let used = self.members.values().any(|member| member.key == *key);
-        if used { Err(Code::KeyUsed.into()) } else { Ok(()) }
+        if self.used.contains(key) { Err(Code::KeyUsed.into()) } else { Ok(()) }
     }
 
     pub(super) fn call_turn(
@@ -51,9 +52,14 @@ impl Directory {
         office: &OfficeId,
         key: PublicKey,
         from: u64,
+        by: Signature,
     ) -> Result<Vec<Event>, Refusal> {
-        let member = Member { key, key_from: from, ..self.member(office)?.clone() };
-        Ok(vec![Event::Turned { member }])
+        let before = self.member(office)?;
+        if !before.key.verifies(&offer_words(office, before.epoch, &key), &by.0) {
+            return Err(Code::WrongState.into());
+        }
+        let member = Member { key, key_from: from, ..before.clone() };
+        Ok(vec![Event::Turned { member, by }])
     }
 
     /// The enrolled districts but the office itself.
@@ -68,15 +74,19 @@ impl Directory {
         token: Hash,
         key: PublicKey,
         closed: Closed,
+        asked: Signature,
     ) -> Result<Vec<Event>, Refusal> {
         let before = self.member(office)?;
         let member = Member {
             seat: before.seat.clone(),
             key,
             epoch: before.epoch + 1,
-            key_from: closed.sequence + 1,
+            key_from: closed.sequence.checked_add(1).ok_or(Code::BadField)?,
         };
-        let opening = Opening { member, closed, token };
+        let opening = Opening { member, closed, token, asked };
+        if !key.verifies(&asked_words(office, &key, &token), &opening.asked.0) {
+            return Err(Code::TokenSpent.into());
+        }
         if key == before.key {
             return Ok(vec![Event::EpochOpened { opening, consents: vec![] }]);
         }
@@ -103,15 +113,16 @@ impl Directory {
         if by.seat.tier != Tier::District || opening.member.epoch != epoch || !good {
             return Err(Code::WrongState.into());
         }
-        if given.iter().any(|known| known.by == consent.by) {
+        if given.contains(&consent) {
             return Ok(vec![]);
         }
         let mut consents = given.clone();
+        consents.retain(|known| known.by != consent.by);
         consents.push(consent.clone());
         let mut events = vec![Event::EpochConsented { office: office.clone(), epoch, consent }];
         let before = self.member(office)?;
         let key_of = |by: &OfficeId| self.members.get(by).map(|member| &member.key);
-        if proven(before, opening, &consents, self.others(office), key_of) {
+        if proven(before, opening, &consents, Some(self.others(office)), key_of) {
             events.push(Event::EpochOpened { opening: opening.clone(), consents });
         }
         Ok(events)

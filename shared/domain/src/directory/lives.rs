@@ -8,6 +8,7 @@
 
 use kernel::{
     OfficeId,
+    id::Tier,
     sign::{Hash, PublicKey, Signature},
 };
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,13 @@ pub struct Opening {
     pub closed: Closed,
     /// The hash of the token with which the office asked for it.
     pub token: Hash,
+    /// The new life's key over [`asked_words`]: nobody but the office asks for it.
+    pub asked: Signature,
+}
+
+/// What an office signs when it asks for a new life.
+pub fn asked_words(office: &OfficeId, key: &PublicKey, token: &Hash) -> Vec<u8> {
+    format!("liandong renewal v1\n{office}\n{key:?}\n{token}").into_bytes()
 }
 
 /// What a district signs.
@@ -59,18 +67,29 @@ pub const fn needed(others: usize) -> usize {
     if others == 0 { 0 } else { others / 2 + 1 }
 }
 
-/// Whether an opening may be believed: the office keeps its key, or enough of the
-/// `others` (the enrolled districts but the office itself) have signed it.
+/// Whether an opening may be believed: the office has asked for it, it follows what was
+/// before, and the office keeps its key, or enough of the `others` (the enrolled
+/// districts but the office itself; none if nobody knows) have signed it.
 pub fn proven<'a>(
     before: &Member,
     opening: &Opening,
     consents: &[Consent],
-    others: usize,
+    others: Option<usize>,
     key_of: impl Fn(&OfficeId) -> Option<&'a PublicKey>,
 ) -> bool {
-    if opening.member.key == before.key {
+    let Opening { member, closed, token, asked } = opening;
+    let follows = member.seat == before.seat
+        && member.seat.tier != Tier::City
+        && member.epoch == before.epoch + 1
+        && Some(member.key_from) == closed.sequence.checked_add(1);
+    let words_of_office = asked_words(&member.seat.office, &member.key, token);
+    if !follows || !member.key.verifies(&words_of_office, &asked.0) {
+        return false;
+    }
+    if member.key == before.key {
         return true;
     }
+    let Some(others) = others else { return false };
     let words = words(opening);
     let mut by: Vec<&OfficeId> = consents
         .iter()

@@ -1,5 +1,5 @@
 use super::*;
-use kernel::sign::EventKey;
+use kernel::sign::{EventKey, Signature};
 use testkit::given;
 
 fn seat(office: &str, tier: Tier, parent: Option<&str>) -> Seat {
@@ -90,17 +90,23 @@ const CLOSED: Closed = Closed { sequence: 40, hash: Hash([4; 32]) };
 
 fn reopen(seed: u8) -> Command {
     let (token, key) = (Hash([9; 32]), key_of(seed).public());
-    Command::Reopen { token, at: Timestamp(1), key, demo: true, closed: CLOSED }
+    let asked = asked(seed);
+    Command::Reopen { token, at: Timestamp(1), key, demo: true, closed: CLOSED, asked }
+}
+
+fn asked(seed: u8) -> Signature {
+    let words = asked_words(&office("dddddddd"), &key_of(seed).public(), &Hash([9; 32]));
+    Signature(key_of(seed).sign(&words))
 }
 
 fn opening(seed: u8) -> Opening {
     let seat = seat("dddddddd", Tier::District, Some("cccccccc"));
     let member = Member { seat, key: key_of(seed).public(), epoch: 2, key_from: 41 };
-    Opening { member, closed: CLOSED, token: Hash([9; 32]) }
+    Opening { member, closed: CLOSED, token: Hash([9; 32]), asked: asked(seed) }
 }
 
 fn consent(by: &str, seed: u8, opening: &Opening) -> Consent {
-    let signature = kernel::sign::Signature(key_of(seed).sign(&words(opening)));
+    let signature = Signature(key_of(seed).sign(&words(opening)));
     Consent { by: office(by), signature }
 }
 
@@ -145,7 +151,7 @@ fn a_reader_counts_the_districts_words_itself() {
     let key_of_office = |by: &OfficeId| keys.iter().find(|(id, _)| id == by).map(|(_, key)| key);
     let before = Member { epoch: 1, key_from: 1, key: key_of(11).public(), ..opening(21).member };
     let believed = |opening: &Opening, consents: &[Consent]| {
-        proven(&before, opening, consents, 3, key_of_office)
+        proven(&before, opening, consents, Some(3), key_of_office)
     };
     let (two, other) = (opening(21), opening(22));
     let both = [consent("eeeeeeee", 12, &two), consent("ffffffff", 13, &two)];
@@ -153,6 +159,11 @@ fn a_reader_counts_the_districts_words_itself() {
     assert!(!believed(&two, &both[..1]));
     assert!(!believed(&two, &[both[0].clone(), both[0].clone()]));
     assert!(!believed(&other, &both), "the words are for one key");
+    assert!(!proven(&before, &two, &both, None, key_of_office), "nobody knows how many there are");
+    let elsewhere = Opening { closed: Closed { sequence: 39, ..CLOSED }, ..two.clone() };
+    assert!(!believed(&elsewhere, &both), "it does not begin where the one before ended");
+    let unasked = Opening { asked: asked(22), ..two.clone() };
+    assert!(!believed(&unasked, &both), "the office has not asked for it");
     let own = consent("dddddddd", 11, &two);
     assert!(!believed(&two, &[both[0].clone(), own]), "an office does not vouch for itself");
 }
@@ -164,10 +175,21 @@ fn a_key_is_turned_to_as_called_and_never_twice_the_same() {
     let called = Event::TurnCalled { office: office("dddddddd"), key };
     given::<Directory>(four()).when(call(key)).then([called.clone()]);
     given::<Directory>(four()).when(call(key_of(12).public())).then_refused(Code::KeyUsed);
-    let note = Command::NoteTurn { office: office("dddddddd"), key, from: 8 };
-    given::<Directory>(four()).when(note.clone()).then_refused(Code::WrongState);
+    let by = |seed: u8| {
+        let words = crate::office::offer_words(&office("dddddddd"), 1, &key);
+        Signature(key_of(seed).sign(&words))
+    };
+    let note = |by| Command::NoteTurn { office: office("dddddddd"), key, from: 8, by };
+    given::<Directory>(four()).when(note(by(11))).then_refused(Code::WrongState);
     let mut facts = four();
     facts.push(called);
     let member = Member { key, epoch: 1, key_from: 8, ..opening(31).member };
-    given::<Directory>(facts).when(note).then([Event::Turned { member }]);
+    // The city alone does not turn an office's key.
+    given::<Directory>(facts.clone()).when(note(by(12))).then_refused(Code::WrongState);
+    given::<Directory>(facts.clone())
+        .when(note(by(11)))
+        .then([Event::Turned { member: member.clone(), by: by(11) }]);
+    // A key that was turned away from is never called again.
+    facts.push(Event::Turned { member, by: by(11) });
+    given::<Directory>(facts).when(call(key_of(11).public())).then_refused(Code::KeyUsed);
 }

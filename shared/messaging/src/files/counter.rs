@@ -247,7 +247,12 @@ impl Counter {
         if answer.answer != "held" {
             return Ok(false);
         }
-        let held = SentUpTo { epoch: member.epoch, sequence: answer.sequence, hash: answer.hash };
+        let held = SentUpTo {
+            epoch: member.epoch,
+            sequence: answer.sequence,
+            hash: answer.hash,
+            key: None,
+        };
         state.number += 1;
         (state.away, state.out, state.owes, state.notes) = (reach, Some(at), false, digest);
         let cover = Cover {

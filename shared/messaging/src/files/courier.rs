@@ -26,7 +26,7 @@ use crate::{
     intake::taking_in,
     keys::{Keys, SentUpTo},
     link::Failure,
-    lives,
+    lives::{self, Begun},
     notes::{NotesOut, keeping},
     papers::{Papers, named},
     recovery::{Progress, Recovery, putting_aside},
@@ -268,17 +268,14 @@ impl Courier {
         let Some(held) = self.state.held.clone() else { return Ok(()) };
         let fit = fits(&self.office, &self.keys, &self.sealing, held.sequence, held.hash).await;
         match fit.map_err(Failure::other)? {
-            Fit::Fits if behind => {
-                lives::begin(&self.office, &self.keys).await.map_err(Failure::other)?;
-                self.office.refuse(None);
+            fit @ (Fit::Fits | Fit::Behind) if behind => {
+                let begun = lives::begin(&self.office, &self.keys).await;
+                let begun = begun.map_err(Failure::other)?;
+                if begun == Begun::Now || fit == Fit::Fits && begun == Begun::None {
+                    self.office.refuse(None);
+                }
             }
             Fit::Fits => {}
-            Fit::Behind
-                if behind
-                    && lives::begin(&self.office, &self.keys).await.map_err(Failure::other)? =>
-            {
-                self.office.refuse(None);
-            }
             fit => {
                 if !behind {
                     let office = &self.office.setting().office;
@@ -357,6 +354,7 @@ impl Courier {
         let away = self.state.on_the_way.iter().map(|(_, last)| *last).max();
         let mut from = away.unwrap_or(0).max(held);
         let (mut last, mut size) = (None, 0);
+        let key = Some(self.office.setting().key.now().public());
         let setting = self.office.setting();
         while items.len() < MOST && size < MOST_BYTES {
             let mut reader = self.office.reader().await.map_err(Failure::other)?;
@@ -378,7 +376,12 @@ impl Courier {
                 let bytes = wire(&own, setting, &self.sealing).map_err(Failure::other)?;
                 size += bytes.len();
                 items.push(Item::Entry(bytes));
-                last = Some(SentUpTo { epoch: own.epoch, sequence: own.sequence, hash: own.hash });
+                last = Some(SentUpTo {
+                    epoch: own.epoch,
+                    sequence: own.sequence,
+                    hash: own.hash,
+                    key,
+                });
             }
         }
         Ok(last)
