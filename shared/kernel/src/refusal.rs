@@ -96,6 +96,10 @@ codes! {
     PaperAbsent "paper-absent" 422 "附件未上传或不存在" "The paper was not uploaded here" "请先上传附件,再引用其摘要值。" "Upload the paper first and quote its hash.";
     PaperSealed "paper-sealed" 409 "涉密类别材料在密封机制启用前不得报送" "Papers of this class may not leave the office before sealing exists" "请改附非涉密材料。" "Attach a paper of another class.";
     PaperMismatch "paper-mismatch" 422 "附件内容与摘要值不符" "The bytes do not have that hash" "请重新上传。" "Upload it again.";
+    PieceMisplaced "paper-piece-misplaced" 409 "附件分段与已收到的部分不衔接" "The piece does not begin where the bytes that are here end" "请从响应头 Upload-Offset 所示字节处续传;已收到的部分不受影响。" "Go on at the byte that the header Upload-Offset names; what is here stays.";
+    RangeOutside "range-not-satisfiable" 416 "请求的字节范围超出附件" "The range lies outside the paper" "附件大小见响应头 Content-Range。" "The header Content-Range says how long the paper is.";
+    PapersUnfinished "papers-unfinished" 429 "未传完的附件过多" "Too many papers are unfinished" "请先传完已开始的附件;一天未续传的会自动让位。" "Finish one that was begun; one that nobody goes on with for a day gives way.";
+    UploadSilent "upload-silent" 408 "上传中断:长时间未收到数据" "The upload fell silent" "已收到的部分已保存,请续传。" "What came is kept; go on from there.";
     NotReceipted "not-receipted" 409 "附件尚未全部收到,提交为临时状态" "The papers have not all arrived; the submission is provisional" "请等待附件到齐。" "Wait until the papers have arrived.";
     // The demo and the hub.
     NotDemo "not-demo" 403 "仅演示城市可以使用" "Only a demo city can do this" "正式环境的时钟不可调整。" "A real city's clock is not driven.";

@@ -190,10 +190,13 @@ pub(super) fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
+        // A name with a dot holds papers of which some bytes are missing.
+        if path.extension().is_some() {
+            continue;
+        }
         if path.is_dir() {
             copy_all(&path, &target)?;
-        } else if path.extension().is_none() {
-            // A name with a dot is a paper that is being written.
+        } else {
             copy(&path, &target)?;
         }
     }
