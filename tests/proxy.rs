@@ -51,6 +51,8 @@ pub enum Weather {
     Truncate,
     /// The connection is reset.
     Reset,
+    /// Each connection ends when it has carried so many bytes, or up to a quarter fewer.
+    CutAfter(u64),
 }
 
 impl Weather {
@@ -66,6 +68,7 @@ pub struct Proxy {
     pub port: u16,
     weather: Arc<watch::Sender<Weather>>,
     swallowed: Arc<AtomicU64>,
+    carried: [Arc<AtomicU64>; 2],
 }
 
 impl Proxy {
@@ -81,15 +84,22 @@ impl Proxy {
         let (weather, now) = watch::channel(Weather::Fair);
         let swallowed = Arc::new(AtomicU64::new(0));
         let counter = swallowed.clone();
+        let carried = [Arc::default(), Arc::default()];
+        let carrying = carried.clone();
         tokio::spawn(async move {
             let chance = Chance::new(seed);
             while let Ok((inside, _)) = listener.accept().await {
-                let line =
-                    Line { now: now.clone(), chance: chance.part(), swallowed: counter.clone() };
+                let line = Line {
+                    now: now.clone(),
+                    chance: chance.part(),
+                    swallowed: counter.clone(),
+                    carried: carrying.clone(),
+                    own: Arc::default(),
+                };
                 tokio::spawn(line.carry(inside, target));
             }
         });
-        Self { port, weather: Arc::new(weather), swallowed }
+        Self { port, weather: Arc::new(weather), swallowed, carried }
     }
 
     /// Changes the weather.
@@ -111,6 +121,11 @@ impl Proxy {
     pub fn swallowed(&self) -> u64 {
         self.swallowed.load(Ordering::Relaxed)
     }
+
+    /// How many bytes arrived that way.
+    pub fn carried(&self, way: Way) -> u64 {
+        self.carried[way as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// One connection.
@@ -118,6 +133,9 @@ struct Line {
     now: watch::Receiver<Weather>,
     chance: Chance,
     swallowed: Arc<AtomicU64>,
+    carried: [Arc<AtomicU64>; 2],
+    /// What this one has carried, both ways.
+    own: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -140,7 +158,15 @@ impl Line {
 
     fn pump(&self, way: Way) -> Pump {
         let (now, chance) = (self.now.clone(), self.chance.part());
-        Pump { way, now, chance, lost: false, swallowed: self.swallowed.clone() }
+        Pump {
+            way,
+            now,
+            chance,
+            lost: false,
+            swallowed: self.swallowed.clone(),
+            carried: self.carried[way as usize].clone(),
+            own: self.own.clone(),
+        }
     }
 }
 
@@ -152,6 +178,8 @@ struct Pump {
     /// Whether bytes of it vanished: then all that follow vanish too.
     lost: bool,
     swallowed: Arc<AtomicU64>,
+    carried: Arc<AtomicU64>,
+    own: Arc<AtomicU64>,
 }
 
 impl Pump {
@@ -180,8 +208,15 @@ impl Pump {
         match weather {
             Weather::Cut | Weather::Reset => return None,
             Weather::Truncate => {
-                to.write_all(&piece[..piece.len() / 2]).await.ok()?;
+                self.write(&piece[..piece.len() / 2], to).await?;
                 return None;
+            }
+            Weather::CutAfter(most) => {
+                let most = most - self.chance.below(most / 4 + 1);
+                let left = most.saturating_sub(self.own.load(Ordering::Relaxed));
+                let part = usize::try_from(left).unwrap().min(piece.len());
+                self.write(&piece[..part], to).await?;
+                return (part == piece.len()).then_some(());
             }
             Weather::Slow(most) => {
                 tokio::time::sleep(Duration::from_millis(self.chance.below(2 * most + 1))).await;
@@ -190,7 +225,7 @@ impl Pump {
                 let mut rest = piece;
                 while !rest.is_empty() {
                     let few = usize::try_from(1 + self.chance.below(64)).unwrap().min(rest.len());
-                    to.write_all(&rest[..few]).await.ok()?;
+                    self.write(&rest[..few], to).await?;
                     tokio::task::yield_now().await;
                     rest = &rest[few..];
                 }
@@ -198,6 +233,14 @@ impl Pump {
             }
             Weather::Fair | Weather::Swallow(_) | Weather::HalfOpen => {}
         }
-        to.write_all(piece).await.ok()
+        self.write(piece, to).await
+    }
+
+    async fn write(&self, piece: &[u8], to: &mut OwnedWriteHalf) -> Option<()> {
+        to.write_all(piece).await.ok()?;
+        for count in [&self.carried, &self.own] {
+            count.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        Some(())
     }
 }

@@ -46,6 +46,8 @@ pub struct Town {
     hub_port: u16,
     /// The links of the district and the township.
     pub links: BTreeMap<String, Proxy>,
+    /// Their ways to the city's own address, by which papers go.
+    pub roads: BTreeMap<String, Proxy>,
     configs: BTreeMap<String, OfficeConfig>,
     running: BTreeMap<String, Running>,
     client: Client,
@@ -139,6 +141,7 @@ impl Town {
             hub: None,
             hub_port: free_port(),
             links: BTreeMap::new(),
+            roads: BTreeMap::new(),
             configs: BTreeMap::new(),
             running: BTreeMap::new(),
             client: Client::default(),
@@ -192,8 +195,16 @@ impl Town {
             self.links.insert(code.to_owned(), proxy.clone());
             proxy.port
         };
+        let city = match city {
+            Some(city) => {
+                let road = Proxy::to(city.rsplit(':').next().unwrap().parse().unwrap()).await;
+                self.roads.insert(code.to_owned(), road.clone());
+                format!("127.0.0.1:{}", road.port)
+            }
+            None => listen.clone(),
+        };
         let config = OfficeConfig {
-            city: format!("http://{}", city.unwrap_or_else(|| listen.clone())),
+            city: format!("http://{city}"),
             listen,
             data: self.folder.join("data").join(code),
             keys: self.folder.join("keys").join(code),

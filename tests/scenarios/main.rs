@@ -21,6 +21,7 @@ mod links;
 mod nemesis;
 mod operations;
 mod overload;
+mod papers;
 mod register;
 mod restored;
 mod simulated;

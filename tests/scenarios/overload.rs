@@ -104,7 +104,7 @@ async fn beyond_the_queue_commands_are_refused_and_what_was_acknowledged_is_ther
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_feeds_and_large_bodies_have_their_own_room() {
+async fn strangers_feeds_and_papers_have_their_own_room() {
     allow_files();
     let town = Town::start().await;
     let address = town.url(TOWN);
@@ -148,14 +148,24 @@ async fn strangers_feeds_and_large_bodies_have_their_own_room() {
     };
     let (_, head) = ask(&town, long("/api/papers", 21 << 20)).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    let (_, head) = ask(&town, long("/api/filings", 3 << 20)).await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
     let mut slow = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let mut stream = TcpStream::connect(address.replace("http://", "")).await.unwrap();
         stream.write_all(long("/api/papers", 20 << 20).as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    town.until("four long bodies fill the room", || async {
+    town.until("eight slow uploads are all that one person may have", || async {
         ask(&town, long("/api/papers", 20 << 20)).await.1.starts_with("HTTP/1.1 503 ")
+    })
+    .await;
+    // They hold up nobody who does anything else.
+    let body = json!({"set": "staff", "period": "slow", "due": "2024-06-30"});
+    town.api(TOWN).post("COM", "/api/filings", "slow", None, &body).await.unwrap();
+    drop(slow);
+    town.until("there is room again", || async {
+        town.api(TOWN).upload("COM", b"paper".to_vec()).await.is_ok()
     })
     .await;
 }

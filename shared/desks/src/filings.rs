@@ -222,8 +222,8 @@ fn vertical() -> String {
 async fn attach(Path(id): Path<String>, command: Command<Attach>) -> Result<Response, Problem> {
     let expected = command.expected()?;
     let Attach { code, hash, media, name, class } = command.body.clone();
-    let bytes = command.seat().papers.get(&hash).await?;
-    let size = bytes.ok_or_else(|| Refusal::new(Code::PaperAbsent))?.len() as u64;
+    let size = command.seat().papers.check(&hash).await?;
+    let size = size.ok_or_else(|| Refusal::new(Code::PaperAbsent))?;
     let ask = Ask::Attach { code, paper: Paper { hash, size, media, name, class } };
     command.decide::<Filing>(id, expected, ask).await
 }

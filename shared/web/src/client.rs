@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, body::Bytes};
+use hyper::{
+    Method, Request, Response,
+    body::{Bytes, Incoming},
+};
 use hyper_util::{
     client::legacy::{Client as Hyper, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -37,7 +40,10 @@ impl Default for Client {
         // An office closes what is silent for longer.
         let mut client = Hyper::builder(TokioExecutor::new());
         client.pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
-        Self(client.pool_max_idle_per_host(64).build_http())
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(20)));
+        connector.set_keepalive(Some(Duration::from_secs(30)));
+        Self(client.pool_max_idle_per_host(64).build(connector))
     }
 }
 
@@ -50,16 +56,27 @@ impl Client {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Reply, String> {
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
-        let response = self.0.request(request).await.map_err(|e| format!("{url}: {e}"))?;
+        let response = self.open(method, url, headers, body).await?;
         let status = response.status().as_u16();
         let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
         let etag = tag.unwrap_or_default().trim_matches('"').to_owned();
         let body = response.into_body().collect().await.map_err(|e| e.to_string())?.to_bytes();
         Ok(Reply { status, etag, body })
+    }
+
+    /// The same; the answer's body is still to come.
+    pub async fn open(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, String> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
+        self.0.request(request).await.map_err(|e| format!("{url}: {e}"))
     }
 }

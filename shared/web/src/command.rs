@@ -23,7 +23,7 @@ use crate::{Caller, Problem, Seat};
 pub struct Nothing {}
 
 /// The largest command body, in bytes.
-const MAX_BODY: usize = 2 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 2 * 1024 * 1024;
 
 /// A command as it was sent.
 pub struct Command<T> {

@@ -86,6 +86,7 @@ pub(crate) async fn guard(
     let method = match gate.method {
         Method::GET => "GET",
         Method::PUT => "PUT",
+        Method::HEAD => "HEAD",
         _ => "POST",
     };
     let status = response.status().as_u16();

@@ -16,5 +16,5 @@ pub mod serve;
 pub use command::{Command, Nothing, answer, view};
 pub use guard::Caller;
 pub use problem::Problem;
-pub use routes::{Route, Who, change, get, post, post_empty, put};
+pub use routes::{Route, Who, change, get, head, post, post_empty, put};
 pub use seat::{LinkState, Seat};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::Path, response::Html, routing::get};
+use axum::{Json, Router, extract::Path, http::Method, response::Html, routing::get};
 use kernel::Code;
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -30,11 +30,12 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
             },
         });
         let mut parameters = path_parameters(route.path);
-        if route.method == axum::http::Method::POST && route.who != Who::Public {
+        if route.method == Method::POST && route.who != Who::Public && !route.streams {
             parameters.push(header("Idempotency-Key", true));
             parameters.push(header("If-Match", route.if_match));
             parameters.push(header("Act-Date", false));
         }
+        parameters.extend(route.headers.iter().map(|name| header(name, false)));
         for query in &route.query {
             parameters.extend(query_parameters(&query(&mut generator)));
         }
@@ -46,6 +47,11 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
             let schema = body(&mut generator);
             operation["requestBody"] =
                 json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        }
+        let brings = matches!(route.method, Method::POST | Method::PUT);
+        if route.streams && brings {
+            operation["requestBody"] =
+                json!({"required": true, "content": {"application/octet-stream": {}}});
         }
         let item = paths.entry(route.path).or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation;

@@ -13,7 +13,7 @@ use axum::{
 use kernel::Code;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::{Problem, Seat, guard, openapi, problem};
+use crate::{Problem, Seat, command::MAX_BODY, guard, openapi, problem};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     pub(crate) who: Who,
     /// Whether `If-Match` must be there.
     pub(crate) if_match: bool,
+    /// Whether bodies pass through without being held.
+    pub(crate) streams: bool,
 }
 
 /// One row.
@@ -55,6 +57,10 @@ pub struct Route {
     pub query: Vec<fn(&mut SchemaGenerator) -> Schema>,
     /// Whether it changes what is there, so that `If-Match` must say what was read.
     pub if_match: bool,
+    /// Whether its bodies are bytes that pass through and are never held whole.
+    pub streams: bool,
+    /// The headers that it reads, beside those of every command.
+    pub headers: &'static [&'static str],
     handler: MethodRouter<Arc<Seat>>,
 }
 
@@ -63,6 +69,13 @@ impl Route {
     #[must_use]
     pub fn query<Q: JsonSchema>(mut self) -> Self {
         self.query.push(Q::json_schema);
+        self
+    }
+
+    /// Says that bytes pass through, under these headers.
+    #[must_use]
+    pub fn streams(mut self, headers: &'static [&'static str]) -> Self {
+        (self.streams, self.headers) = (true, headers);
         self
     }
 }
@@ -79,10 +92,22 @@ fn route<T: 'static>(method: Method, row: Row, handler: impl Handler<T, Arc<Seat
     let filter = match method {
         Method::POST => MethodFilter::POST,
         Method::PUT => MethodFilter::PUT,
+        Method::HEAD => MethodFilter::HEAD,
         _ => MethodFilter::GET,
     };
     let ((path, who, does), handler) = (row, on(filter, handler));
-    Route { method, path, who, does, body: None, query: Vec::new(), if_match: false, handler }
+    Route {
+        method,
+        path,
+        who,
+        does,
+        body: None,
+        query: Vec::new(),
+        if_match: false,
+        streams: false,
+        headers: &[],
+        handler,
+    }
 }
 
 /// A route that reads.
@@ -135,6 +160,16 @@ pub fn put<T: 'static>(
     route(Method::PUT, (path, who, does), handler)
 }
 
+/// A route that says how much of something is there.
+pub fn head<T: 'static>(
+    path: &'static str,
+    who: Who,
+    does: [&'static str; 2],
+    handler: impl Handler<T, Arc<Seat>>,
+) -> Route {
+    route(Method::HEAD, (path, who, does), handler)
+}
+
 /// The router of one office. Every route is guarded by its own row.
 pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
     let document = Arc::new(openapi::document(&routes, &seat));
@@ -142,8 +177,8 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
     let mut paths = HashSet::new();
     for route in routes {
         paths.insert(route.path);
-        let Route { method, path, who, if_match, .. } = route;
-        let gate = Gate { method, path, who, if_match };
+        let Route { method, path, who, if_match, streams, .. } = route;
+        let gate = Gate { method, path, who, if_match, streams };
         let guard = middleware::from_fn_with_state((seat.clone(), Arc::new(gate)), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }
@@ -152,6 +187,6 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
         .layer(middleware::map_response(problem::speak))
-        .layer(DefaultBodyLimit::max(messaging::papers::MAX_PAPER))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(seat)
 }

@@ -14,7 +14,10 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    net::sockopt,
+    process::{Resource, getrlimit},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -32,6 +35,9 @@ static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 });
 /// How long a connection may take to send the head of its next request.
 const PATIENCE: Duration = Duration::from_secs(75);
+/// How long a peer may leave unacknowledged what was sent to it, or take nothing more:
+/// whoever went away in the middle of a download holds nothing for longer. In milliseconds.
+const UNHEARD: u32 = 75_000;
 /// How long requests at work may take after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -70,6 +76,7 @@ pub async fn serve(
 
 fn answer(stream: TcpStream, router: Router, open: &GracefulShutdown, place: OwnedSemaphorePermit) {
     let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_tcp_user_timeout(&stream, UNHEARD);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)

@@ -106,6 +106,9 @@ struct Refused {
 struct Papers {
     to_send: usize,
     to_fetch: usize,
+    /// Of which some bytes are here, the hub's included.
+    unfinished: usize,
+    unfinished_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -172,6 +175,7 @@ impl Overview {
             ("reactions_refused", many(self.reactions_refused.len())),
             ("papers_to_send", many(self.papers.to_send)),
             ("papers_to_fetch", many(self.papers.to_fetch)),
+            ("papers_unfinished", many(self.papers.unfinished)),
             ("disk_free_bytes", self.disk.as_ref().map_or(0, |disk| disk.free_bytes)),
             ("spans_dropped", telemetry::way::dropped()),
         ] {
@@ -268,5 +272,10 @@ async fn papers(reader: &mut Reader, seat: &Seat) -> Result<Papers, StoreError> 
         .flat_map(|submission| submission.items.values())
         .filter(|paper| !seat.papers.has(&paper.hash))
         .count();
-    Ok(Papers { to_send, to_fetch })
+    let (mut unfinished, mut unfinished_bytes) = (0, 0);
+    for papers in [Some(&seat.papers), seat.hub_papers.as_ref()].into_iter().flatten() {
+        let (count, bytes) = papers.count_unfinished().unwrap_or_default();
+        (unfinished, unfinished_bytes) = (unfinished + count, unfinished_bytes + bytes);
+    }
+    Ok(Papers { to_send, to_fetch, unfinished, unfinished_bytes })
 }
