@@ -7,14 +7,19 @@
 //! `measure growth [postgres] FACTS…` makes a history of each of these lengths, folds
 //! it again, starts an office on it and runs commands; it needs about 1.5 KB a fact.
 //!
+//! `measure papers [CALLERS]` lets so many slow callers bring and fetch papers at once and
+//! looks at the office's memory; it needs `LIANDONG_BIN` and `LIANDONG_NATS_SERVER`.
+//!
 //! `measure month [COMMANDS]` lets two offices work for a month without a link and heals it.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
+mod city;
 mod growth;
 mod history;
 mod http;
 mod month;
+mod papers;
 mod store;
 
 use std::{
@@ -32,6 +37,8 @@ async fn main() {
         ["growth", ..] => growth::measure(false, &numbers(&words[1..])).await,
         ["month"] => month::measure(100_000).await,
         ["month", commands] => month::measure(commands.parse().unwrap()).await,
+        ["papers"] => papers::measure(50).await,
+        ["papers", many] => papers::measure(many.parse().unwrap()).await,
         // Parts of the former, in a process of their own.
         ["fold", store] => growth::fold(store).await,
         ["start", store] => growth::start(store).await,

@@ -14,10 +14,10 @@
     reason = "small counts"
 )]
 
+mod city;
+
 use std::{
     io::Write,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,9 +26,11 @@ use std::{
 };
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
 use web::client::Client;
+
+use city::{City, Office};
 
 /// Requests that the caller keeps open at most; beyond it a request counts as refused
 /// by the caller's own machine.
@@ -38,50 +40,12 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A city of this machine, started as its user would start it.
-struct City {
-    up: Child,
-    data: PathBuf,
-}
-
-impl City {
-    fn start() -> Self {
-        let folder = PathBuf::from(std::env::var("LIANDONG_BIN").unwrap());
-        let data = std::env::temp_dir().join(format!("liandong-overload-{}", std::process::id()));
-        let mut up = Command::new(folder.join("liandong"));
-        up.arg("--data").arg(&data).stdout(Stdio::null()).stderr(Stdio::null());
-        let city = Self { up: up.spawn().unwrap(), data };
-        let began = Instant::now();
-        while !city.data.join("run/up.json").exists() {
-            assert!(began.elapsed() < Duration::from_mins(2), "it did not come up");
-            std::thread::yield_now();
-        }
-        city
-    }
-
-    fn office(&self) -> Value {
-        let up = std::fs::read(self.data.join("run/up.json")).unwrap();
-        let up: Value = serde_json::from_slice(&up).unwrap();
-        let mut offices = up["offices"].as_array().unwrap().iter();
-        offices.find(|office| office["tier"] == "township").unwrap().clone()
-    }
-}
-
-impl Drop for City {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.up.id().to_string()]).status();
-        let _ = self.up.wait();
-        let _ = std::fs::remove_dir_all(&self.data);
-    }
-}
-
 /// The office under load.
 #[derive(Clone)]
 struct Target {
     client: Client,
-    url: String,
+    office: Arc<Office>,
     token: String,
-    pid: u64,
     next: Arc<AtomicU64>,
 }
 
@@ -95,17 +59,9 @@ struct Count {
 
 impl Target {
     fn of(city: &City) -> Self {
-        let office = city.office();
-        let text = |name: &str| office[name].as_str().unwrap().to_owned();
-        let id = kernel::OfficeId::parse(&text("id")).unwrap();
-        let token = deploy::token::make(Path::new(&text("keys")), &id, "COM").unwrap();
-        Self {
-            client: Client::default(),
-            url: text("url"),
-            token: format!("Bearer {token}"),
-            pid: office["pid"].as_u64().unwrap(),
-            next: Arc::default(),
-        }
+        let office = Arc::new(city.office("township"));
+        let token = office.token("COM");
+        Self { client: Client::default(), office, token, next: Arc::default() }
     }
 
     /// One filing; whether it was done or refused with the word to come again.
@@ -114,7 +70,7 @@ impl Target {
         let (key, period) = (format!("o{n}"), format!("o{n}"));
         let body = json!({"set": "staff", "period": period, "due": "2024-06-30"}).to_string();
         let headers = [("authorization", self.token.as_str()), ("idempotency-key", key.as_str())];
-        let url = format!("{}/api/filings", self.url);
+        let url = format!("{}/api/filings", self.office.url());
         let reply = self.client.send(Method::POST, &url, &headers, body.into()).await?;
         match reply.status {
             201 => Ok(true),
@@ -170,9 +126,7 @@ impl Target {
     }
 
     fn memory(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+        self.office.memory("VmHWM")
     }
 
     async fn p50(&self) -> Duration {

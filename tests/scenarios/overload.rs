@@ -151,12 +151,12 @@ async fn strangers_feeds_and_papers_have_their_own_room() {
     let (_, head) = ask(&town, long("/api/filings", 3 << 20)).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
     let mut slow = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..16 {
         let mut stream = TcpStream::connect(address.replace("http://", "")).await.unwrap();
         stream.write_all(long("/api/papers", 20 << 20).as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    town.until("eight slow uploads are all that one person may have", || async {
+    town.until("sixteen slow uploads are all that one person may have", || async {
         ask(&town, long("/api/papers", 20 << 20)).await.1.starts_with("HTTP/1.1 503 ")
     })
     .await;

@@ -13,6 +13,10 @@ use tests::{
     proxy::{Proxy, Way, Weather},
     town::{CITY, DISTRICT, TOWN, Town},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use web::client::Client;
 
 const PIECE: usize = 256 * 1024;
@@ -258,6 +262,7 @@ async fn a_clerk_goes_on_where_the_connection_ended_both_ways() {
             assert!(matches!(answer.0, 200..=202 | 409), "{}", answer.code());
         } else {
             cuts += 1;
+            assert!(cuts < 300, "it never arrives");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -317,8 +322,31 @@ async fn what_does_not_follow_is_refused_and_nothing_is_lost_by_it() {
     is(put("bytes 100000-100009/300000", &bytes[..3]).await, 400, "bad-request", "");
     assert_eq!(clerk.stands(&hash).await.unwrap(), Some(100_000), "as it was");
 
+    // A stray request does not stop the one at work.
+    let address = clerk.url.replace("http://", "");
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "PUT /api/papers/{hash} HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
+         content-range: bytes 100000-149999/300000\r\ncontent-length: 50000\r\n\r\n",
+        clerk.token
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(&bytes[100_000..120_000]).await.unwrap();
+    town.until("it is at work", || async { clerk.stands(&hash).await.unwrap() == Some(120_000) })
+        .await;
+    is(
+        put("bytes 0-99999/300000", &bytes[..100_000]).await,
+        409,
+        "paper-piece-misplaced",
+        "120000",
+    );
+    slow.write_all(&bytes[120_000..150_000]).await.unwrap();
+    let mut answer = [0; 13];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 202 ");
+
     // The wrong whole is thrown away, counted, and is not the paper.
-    let wrong = put("bytes 100000-299999/300000", &bytes[..200_000]).await;
+    let wrong = put("bytes 150000-299999/300000", &bytes[..150_000]).await;
     is(wrong, 422, "paper-mismatch", "0");
     assert_eq!(clerk.stands(&hash).await.unwrap(), Some(0));
     let answer = clerk.ask(Method::GET, &hash, &[], Vec::new()).await.unwrap();
@@ -328,12 +356,23 @@ async fn what_does_not_follow_is_refused_and_nothing_is_lost_by_it() {
     let whole = clerk.ask(Method::PUT, &hash, &[], bytes[1..].to_vec()).await.unwrap();
     assert_eq!((whole.0, whole.code().as_str()), (422, "paper-mismatch"));
 
-    // What another person brings is apart.
-    is(put("bytes 0-299999/300000", &bytes).await, 201, "", "");
+    // All came, and then the process ended before it looked at the whole: the last piece,
+    // sent again, asks for that.
+    is(put("bytes 0-99999/300000", &bytes[..100_000]).await, 202, "", "100000");
+    let partial = town.data(TOWN).join("papers.partial");
+    let mut senders = std::fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().path());
+    let sender = senders.find(|path| path.join(hash.to_string()).exists()).unwrap();
+    std::fs::write(sender.join(hash.to_string()), &bytes).unwrap();
+    assert_eq!(clerk.stands(&hash).await.unwrap(), Some(300_000));
+    is(put("bytes 299999-299999/300000", &bytes[299_999..]).await, 201, "", "");
     is(put("bytes 0-299999/300000", &bytes).await, 200, "", "");
     assert_eq!(clerk.stands(&hash).await.unwrap(), None);
     let seen = town.api(TOWN).get("SYS", "/api/operations").await.unwrap();
     assert_eq!(seen["papers"]["unfinished"], 0, "{seen}");
+    assert!(
+        !partial.join("whole").exists()
+            || std::fs::read_dir(partial.join("whole")).unwrap().next().is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -395,8 +434,91 @@ async fn the_hub_takes_only_what_an_office_signed_for_a_paper_it_was_named_for()
     let look = signed(&town, TOWN, &Method::HEAD, &hash, None);
     let answer = at_hub(&town, Method::HEAD, &hash, &look, &[]).await;
     assert_eq!((answer.0, answer.header("upload-offset")), (404, "100000"));
+    // The receiver has all of some other bytes: it throws them away and fetches the paper.
+    let fetched = town.data(DISTRICT).join("papers.partial/hub");
+    std::fs::create_dir_all(&fetched).unwrap();
+    std::fs::write(fetched.join(hash.to_string()), vec![7; 300_000]).unwrap();
     let piece = signed(&town, TOWN, &put, &hash, Some(&rest));
     let answer = at_hub(&town, Method::PUT, &hash, &piece, &bytes[100_000..]).await;
     assert_eq!(answer.0, 204);
     until_receipted(&town, &review).await;
+    let seen = town.api(DISTRICT).get("SYS", "/api/operations").await.unwrap();
+    assert_eq!(seen["intake"]["paper-mismatch"], 1, "{seen}");
+}
+
+/// A demo city of processes, as `deploy/up` starts it.
+struct Processes {
+    up: std::process::Child,
+    data: std::path::PathBuf,
+}
+
+impl Processes {
+    fn start() -> Self {
+        let folder = std::env::var("LIANDONG_BIN").expect("LIANDONG_BIN is not set");
+        let data = std::env::temp_dir().join(format!("liandong-killed-{}", std::process::id()));
+        let mut up = std::process::Command::new(std::path::Path::new(&folder).join("liandong"));
+        up.arg("--data").arg(&data);
+        up.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        Self { up: up.spawn().unwrap(), data }
+    }
+
+    fn township(&self) -> Option<Value> {
+        let up = std::fs::read(self.data.join("run/up.json")).ok()?;
+        let up: Value = serde_json::from_slice(&up).ok()?;
+        let mut offices = up["offices"].as_array()?.iter();
+        offices.find(|office| office["tier"] == "township").cloned()
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let _ =
+            std::process::Command::new("kill").arg("-INT").arg(self.up.id().to_string()).status();
+        let _ = self.up.wait();
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_in_the_middle_of_a_piece_has_what_came() {
+    let city = Processes::start();
+    let began = std::time::Instant::now();
+    let wait = async || {
+        assert!(began.elapsed() < Duration::from_mins(3), "it does not come");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    while city.township().is_none() {
+        wait().await;
+    }
+    let office = city.township().unwrap();
+    let text = |name: &str| office[name].as_str().unwrap().to_owned();
+    let id = OfficeId::parse(&text("id")).unwrap();
+    let token = deploy::token::make(std::path::Path::new(&text("keys")), &id, "COM").unwrap();
+    let clerk = Clerk { token: format!("Bearer {token}"), url: text("url") };
+    let (bytes, hash) = paper(1_000_000, 6);
+    let mut slow = TcpStream::connect(clerk.url.replace("http://", "")).await.unwrap();
+    let head = format!(
+        "PUT /api/papers/{hash} HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\
+         content-range: bytes 0-999999/1000000\r\ncontent-length: 1000000\r\n\r\n",
+        clerk.token
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(&bytes[..600_000]).await.unwrap();
+    while clerk.stands(&hash).await != Ok(Some(600_000)) {
+        wait().await;
+    }
+    let pid = office["pid"].to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let have = loop {
+        match clerk.stands(&hash).await {
+            Ok(have) => break have,
+            Err(_) => wait().await,
+        }
+    };
+    assert_eq!(have, Some(600_000), "after a kill");
+    let rest = range(600_000, 1_000_000, 1_000_000);
+    let answer = clerk.put(&hash, &rest, &bytes[600_000..]).await.unwrap();
+    assert_eq!(answer.0, 201, "{}", answer.code());
+    let answer = clerk.ask(Method::GET, &hash, &[], Vec::new()).await.unwrap();
+    assert_eq!(answer.2, bytes);
 }

@@ -30,8 +30,8 @@ const STRANGERS: usize = 16;
 const FEEDS: usize = 256;
 /// Papers on their way in, and of one sender: they may take hours, and hold no memory
 /// to speak of. They have no part in the other limits.
-const UPLOADS: usize = 64;
-const UPLOADS_EACH: usize = 8;
+const UPLOADS: usize = 128;
+const UPLOADS_EACH: usize = 16;
 /// Papers on their way out.
 const DOWNLOADS: usize = 128;
 
