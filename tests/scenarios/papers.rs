@@ -446,6 +446,23 @@ async fn the_hub_takes_only_what_an_office_signed_for_a_paper_it_was_named_for()
     assert_eq!(seen["intake"]["paper-mismatch"], 1, "{seen}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paper_that_the_hub_lost_or_spoiled_comes_again() {
+    let town = Town::start().await;
+    let (bytes, hash) = paper(100_000, 7);
+    town.api(TOWN).upload("COM", bytes.clone()).await.unwrap();
+    town.roads[DISTRICT].cut();
+    let review = file(&town, &hash, "2024").await;
+    let name = hash.to_string();
+    let at_hub = town.data(CITY).join("hub/papers").join(&name[..2]).join(&name);
+    town.until("it is at the hub", || async { at_hub.exists() }).await;
+    std::fs::write(&at_hub, vec![7; 100_000]).unwrap();
+    town.roads[DISTRICT].heal();
+    until_receipted(&town, &review).await;
+    let spoiled = at_hub.with_extension("spoiled");
+    assert!(spoiled.exists() && std::fs::read(&at_hub).unwrap() == bytes);
+}
+
 /// A demo city of processes, as `deploy/up` starts it.
 struct Processes {
     up: std::process::Child,

@@ -121,7 +121,7 @@ impl Coming {
         let taking = tokio::spawn(async move {
             let _place = place;
             if let Some(hash) = self.hash
-                && let Some(size) = self.papers.check(&hash).await?
+                && let Some(size) = self.papers.size(&hash).await?
             {
                 return Ok(Came::Known(hash, size));
             }

@@ -95,7 +95,7 @@ pub(super) async fn standing(
     sender: &Sender,
     hash: &Hash,
 ) -> Result<Response, Problem> {
-    if let Some(size) = papers.check(hash).await? {
+    if let Some(size) = papers.size(hash).await? {
         let mut response = Response::new(Body::empty());
         describe(response.headers_mut(), &format!("\"{hash}\""))?;
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));

@@ -26,7 +26,7 @@ use crate::{
 
 /// How soon the hub is asked again for a paper that it had and nobody receipted: it may
 /// have lost it.
-const ASK_AGAIN: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How often old unfinished papers are looked for.
 const SWEEP: Duration = Duration::from_hours(1);
 

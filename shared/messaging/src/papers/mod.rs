@@ -62,7 +62,7 @@ impl Papers {
     pub async fn get(&self, hash: &Hash) -> io::Result<Option<Vec<u8>>> {
         match tokio::fs::read(self.path(hash)).await {
             Ok(bytes) if Hash::of(&[&bytes]) == *hash => Ok(Some(bytes)),
-            Ok(_) => Ok(other_bytes(hash)),
+            Ok(_) => self.spoiled(hash),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -75,7 +75,7 @@ impl Papers {
         let read = move || Hash::of_all(fs::File::open(path)?);
         match spawn_blocking(read).await.map_err(io::Error::other)? {
             Ok((size, found)) if found == *hash => Ok(Some(size)),
-            Ok(_) => Ok(other_bytes(hash)),
+            Ok(_) => self.spoiled(hash),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -97,11 +97,24 @@ impl Papers {
     pub fn has(&self, hash: &Hash) -> bool {
         self.path(hash).exists()
     }
-}
 
-fn other_bytes<T>(hash: &Hash) -> Option<T> {
-    tracing::error!(paper = %hash, "a paper's bytes do not have its hash any more");
-    None
+    /// How many bytes it has, if it is here; nobody looks at them.
+    pub async fn size(&self, hash: &Hash) -> io::Result<Option<u64>> {
+        match tokio::fs::metadata(self.path(hash)).await {
+            Ok(file) => Ok(Some(file.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets aside a file that is not its paper any more: from now on the paper is not
+    /// here, and may come again.
+    fn spoiled<T>(&self, hash: &Hash) -> io::Result<Option<T>> {
+        let path = self.path(hash);
+        tracing::error!(paper = %hash, "a paper's bytes do not have its hash any more");
+        fs::rename(&path, path.with_extension("spoiled"))?;
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ async fn a_spoiled_paper_is_healed_by_its_bytes() {
     assert_eq!(papers.check(&hash).await.unwrap(), Some(5));
     fs::write(papers.path(&hash), b"rotten").unwrap();
     assert_eq!(papers.check(&hash).await.unwrap(), None);
+    assert!(!papers.has(&hash), "it is set aside");
     papers.keep(b"paper".to_vec()).await.unwrap();
     assert_eq!(papers.get(&hash).await.unwrap().as_deref(), Some(&b"paper"[..]));
 }
@@ -90,7 +91,8 @@ async fn whoever_comes_again_on_another_connection_goes_on_at_once() {
         let (papers, from) = (papers.0.clone(), from.clone());
         async move { papers.resume(&from, &hash).await.unwrap().unwrap() }
     });
-    first.superseded().await;
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), first.superseded());
+    told.await.expect("the one at work is told");
     assert!(!again.is_finished(), "two never write at once");
     assert_eq!(first.pause().await.unwrap(), 2);
     assert_eq!(again.await.unwrap().have(), 2);

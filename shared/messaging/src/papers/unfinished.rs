@@ -76,7 +76,7 @@ impl Papers {
     pub async fn begin(&self) -> io::Result<Arrival> {
         let folder = self.unfinished().join(WHOLE);
         let path = folder.join(Entropy::System.uuid());
-        let file = opened(folder, path.clone()).await?;
+        let file = opened(folder, path.clone(), false).await?;
         Arrival::new(self.clone(), path, file, None).await
     }
 
@@ -91,7 +91,7 @@ impl Papers {
         if !spawn_blocking(room).await.map_err(io::Error::other)?? {
             return Ok(Err(Code::PapersUnfinished));
         }
-        let file = opened(folder, path.clone()).await?;
+        let file = opened(folder, path.clone(), true).await?;
         Arrival::new(self.clone(), path, file, Some(claim)).await.map(Ok)
     }
 
@@ -175,11 +175,12 @@ fn make_room(folder: &Path, new: &Path, now: Timestamp) -> io::Result<bool> {
     }
 }
 
-/// Opens an unfinished paper at its end; its name is on the disk when this returns.
-async fn opened(folder: PathBuf, path: PathBuf) -> io::Result<tokio::fs::File> {
+/// Opens an unfinished paper at its end; the name of one that may `go_on` is on the disk
+/// when this returns.
+async fn opened(folder: PathBuf, path: PathBuf, go_on: bool) -> io::Result<tokio::fs::File> {
     let open = move || {
         fs::create_dir_all(&folder)?;
-        let new = !path.exists();
+        let new = go_on && !path.exists();
         let file = fs::OpenOptions::new().create(true).append(true).open(&path)?;
         if new {
             fs::File::open(&folder)?.sync_all()?;
