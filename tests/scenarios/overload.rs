@@ -156,10 +156,14 @@ async fn strangers_feeds_and_papers_have_their_own_room() {
         stream.write_all(long("/api/papers", 20 << 20).as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    town.until("sixteen slow uploads are all that one person may have", || async {
-        ask(&town, long("/api/papers", 20 << 20)).await.1.starts_with("HTTP/1.1 503 ")
-    })
-    .await;
+    // One that gets no answer has a place; whichever came last is refused.
+    let mut refused = false;
+    for _ in 0..4 {
+        let (stream, head) = ask(&town, long("/api/papers", 20 << 20)).await;
+        slow.push(stream);
+        refused |= head.starts_with("HTTP/1.1 503 ");
+    }
+    assert!(refused, "sixteen slow uploads are all that one person may have");
     // They hold up nobody who does anything else.
     let body = json!({"set": "staff", "period": "slow", "due": "2024-06-30"});
     town.api(TOWN).post("COM", "/api/filings", "slow", None, &body).await.unwrap();
