@@ -9,11 +9,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use event_store::Setting;
-use kernel::{
-    Code, OfficeId, Timestamp,
-    clock::wall,
-    sign::Hash,
-};
+use kernel::{Code, OfficeId, Timestamp, clock::wall, sign::Hash};
 use messaging::directory::{DIRECTORY, Entry};
 use web::{Problem, Seat};
 
