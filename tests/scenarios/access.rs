@@ -66,6 +66,13 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/filing-reviews",
     "/api/filings",
     "/api/findings",
+    // Names the stream and gives what of it was not given yet.
+    "/api/history-shares",
+    // These name the very key.
+    "/api/key-changes",
+    "/api/offices/{id}/consent",
+    "/api/offices/{id}/key",
+    "/api/offices/{id}/renewal-tokens",
     "/api/organizations",
     "/api/papers",
     "/api/persons",

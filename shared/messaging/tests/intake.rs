@@ -4,16 +4,19 @@
 use base64::Engine;
 use std::sync::Arc;
 
-use domain::directory::{Event as Directory, Member, Seat};
+use domain::{
+    directory::{Closed, Event as Directory, Member, Opening, Seat, asked_words},
+    office::offer_words,
+};
 use event_store::{Office, Setting};
 use kernel::{
     Actor, Audience, EntryRef, Fact, OfficeId, Root, Timestamp, entry,
     id::Tier,
-    sign::{EventKey, Hash},
+    sign::{EventKey, Hash, PublicKey, Signature},
 };
 use messaging::{
     counters::Counters,
-    directory::{DirectoryView, Pin},
+    directory::{DirectoryView, Entry, Pin},
     intake::taking_in,
 };
 use serde::Serialize;
@@ -221,6 +224,62 @@ async fn a_newer_type_is_stored_and_folded_after_the_upgrade(store: TestStore) {
     assert_eq!(scene.office.check_views().await.unwrap(), None);
 }
 
+/// The key that the office of the peer has, as this office knows it.
+async fn key_of_peer(scene: &Scene) -> PublicKey {
+    let mut reader = scene.office.reader().await.unwrap();
+    let row: Option<Entry> = reader.view("directory", PEER).await.unwrap();
+    row.unwrap().member.key
+}
+
+async fn the_city_s_word_alone_gives_nobody_another_key(store: TestStore) {
+    let scene = Scene::new(&store).await;
+    scene.take(&[&scene.founding.clone(), &enrolment(2)]).await;
+    let says = |sequence, kind: &str, event: &Directory| {
+        signed(fact(CITY, sequence, sequence, Audience::All, kind), event, &key(1))
+    };
+    let (old, new) = (member(PEER, Tier::District, &key(2)), member(PEER, Tier::District, &key(7)));
+    let turned = Member { key_from: 4, ..new.clone() };
+    let words = offer_words(&office_id(PEER), 1, &key(7).public());
+    let by = |seed: u8| Signature(key(seed).sign(&words));
+    let forged = Directory::Turned { member: turned.clone(), by: by(1) };
+    let again =
+        Directory::Enrolled { member: new.clone(), token: Hash::default(), baselines: vec![] };
+    let token = Hash([5; 32]);
+    let asks = |seed: u8, key: &EventKey| {
+        let words = asked_words(&office_id(PEER), &key.public(), &token);
+        Signature(EventKey::from_seed(&[seed; 32]).unwrap().sign(&words))
+    };
+    let closed = Closed { sequence: 3, hash: Hash::default() };
+    let life = |member: &Member| Member { epoch: 2, key_from: 4, ..member.clone() };
+    // The same key and not asked for by it; another key that no district has signed.
+    let unasked = Opening { member: life(&old), closed, token, asked: asks(1, &key(2)) };
+    let unsigned = Opening { member: life(&new), closed, token, asked: asks(7, &key(7)) };
+    let opened = |opening| Directory::EpochOpened { opening, consents: vec![] };
+    scene
+        .take(&[
+            &says(3, "directory.turned.v1", &forged),
+            &says(4, "directory.enrolled.v1", &again),
+            &says(5, "directory.epoch-opened.v1", &opened(unasked)),
+        ])
+        .await;
+    assert_eq!((key_of_peer(&scene).await, scene.rows("received").await), (old.key, 5));
+    // A second district: now somebody else would have to sign.
+    let other = member("ffffffff", Tier::District, &key(3));
+    let other = Directory::Enrolled { member: other, token: Hash::default(), baselines: vec![] };
+    scene
+        .take(&[
+            &says(6, "directory.enrolled.v1", &other),
+            &says(7, "directory.epoch-opened.v1", &opened(unsigned)),
+        ])
+        .await;
+    assert_eq!(key_of_peer(&scene).await, old.key);
+    // With the old key's word the turn is believed.
+    let turned = Directory::Turned { member: turned, by: by(2) };
+    scene.take(&[&says(8, "directory.turned.v1", &turned)]).await;
+    assert_eq!(key_of_peer(&scene).await, new.key);
+    assert_eq!(scene.office.check_views().await.unwrap(), None);
+}
+
 testkit::on_both_engines! {
     junk_and_forgeries_are_dropped_and_counted
     an_unknown_signer_waits_for_its_enrolment
@@ -228,4 +287,5 @@ testkit::on_both_engines! {
     a_gap_holds_its_lane_and_nobody_else
     what_is_authentic_but_not_allowed_is_kept_as_evidence
     a_newer_type_is_stored_and_folded_after_the_upgrade
+    the_city_s_word_alone_gives_nobody_another_key
 }
