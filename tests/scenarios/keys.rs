@@ -165,6 +165,28 @@ async fn a_hub_that_lost_everything_takes_logs_of_several_keys_again() {
     nothing_was_refused(&town).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_without_its_key_says_so_answers_questions_and_records_nothing() {
+    let mut town = Town::start().await;
+    file(&town, 1).await.unwrap();
+    until_heard(&town, 1).await;
+    quiet(&town, TOWN).await;
+    town.stop_office(TOWN).await;
+    let (key, aside) = (town.keys(TOWN).join("event.key"), town.folder.join("event.key"));
+    fs::rename(&key, &aside).unwrap();
+    town.start_office(TOWN).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let ready = town.api(TOWN).get("SYS", "/health/ready").await.unwrap();
+    assert_eq!((&ready["status"], &ready["records"]), (&json!("key-lost"), &json!(false)));
+    town.api(TOWN).get("COM", "/api/filings").await.unwrap();
+    town.stop_office(TOWN).await;
+    fs::rename(&aside, &key).unwrap();
+    town.start_office(TOWN).await;
+    file(&town, 2).await.unwrap();
+    until_heard(&town, 2).await;
+    nothing_was_refused(&town).await;
+}
+
 /// The log ends behind what was sent, and the hub has no more of it either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_lost_together_with_the_hub_s_tail_goes_on_in_a_new_life() {

@@ -20,7 +20,10 @@ use messaging::{
 use serde::{Deserialize, Serialize};
 use web::client::Client;
 
-use crate::enrolment::{Admitted, Application, Token};
+use crate::{
+    enrolment::{Admitted, Application, Token},
+    keys::fingerprint,
+};
 
 /// One office, as its configuration names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,7 +139,8 @@ pub async fn join(
     if reply.status == 202 {
         let said = reply.json();
         let (given, needed) = (&said["consents"], &said["needed"]);
-        return Err(format!("{given} of {needed} districts have consented to the new key"));
+        let print = fingerprint(&application.key);
+        return Err(format!("{given} of {needed} districts have consented to the new key {print}"));
     }
     if reply.status != 200 {
         let why = reply.json();
@@ -206,7 +210,10 @@ async fn own_end(config: &OfficeConfig, seat: &OfficeSeat) -> Result<Option<Clos
 
 /// What the office brings, with the same keys at every try; what its token pins.
 async fn apply(config: &OfficeConfig, keys: &Keys) -> Result<(Application, Pin), String> {
-    let token = config.token.as_deref().ok_or("no enrolment token is configured")?;
+    let token = config.token.as_deref().ok_or(
+        "no enrolment token is configured; an office that was enrolled before has lost its key \
+         folder: restore-keys, or a renewal token of the city (runbook, key-lost)",
+    )?;
     let read = Token::read(token).ok_or("the enrolment token does not read")?;
     let seed = if let Some(known) = keys.read::<(String, String)>("hub-user.json").map_err(text)? {
         known

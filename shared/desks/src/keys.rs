@@ -4,7 +4,7 @@
 //! Fingerprints are compared outside of the product, in person or by telephone: whoever
 //! has taken an office over can offer a key in its name too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Json,
@@ -117,23 +117,12 @@ struct Life {
     proven: bool,
 }
 
-/// The offices of which there is something to say; the own one always.
+/// Every office's key and lives, for people who compare fingerprints.
 async fn shown(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
-    let own = seat.office.setting().office.clone();
     let districts = rows.iter().filter(|(_, row)| row.member.seat.tier == Tier::District).count();
-    let items: Vec<Shown> = rows
-        .into_iter()
-        .map(|(_, row)| show(row, districts))
-        .filter(|shown| shown.office == own || shown.matters())
-        .collect();
+    let items: Vec<Shown> = rows.into_iter().map(|(_, row)| show(row, districts)).collect();
     Ok(Json(json!({"items": items})).into_response())
-}
-
-impl Shown {
-    const fn matters(&self) -> bool {
-        self.offered.is_some() || self.proposed.is_some() || !self.lives.is_empty()
-    }
 }
 
 fn show(row: Entry, districts: usize) -> Shown {
@@ -173,31 +162,51 @@ fn show(row: Entry, districts: usize) -> Shown {
 
 async fn change(command: Command<Nothing>) -> Result<Response, Problem> {
     let seat = command.seat().clone();
-    let key = seat.keys.new_event_key(&Entropy::System)?;
-    let office = seat.office.setting().office.clone();
-    let (public, epoch) = (key.public(), seat.office.life().epoch);
-    let words = offer_words(&office, epoch, &public);
-    let proof = key.sign(&words);
-    seat.office.setting().key.add(key);
+    // Made by the command that is carried out, once: one that is refused, or answered as
+    // before, leaves no key behind.
+    let made: Arc<Mutex<Option<PublicKey>>> = Arc::default();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, proof) = (unit.setting().office.to_string(), Signature(proof.clone()));
-        let by = Signature(unit.setting().key.now().sign(&words));
+        let (seat, made) = (seat.clone(), made.clone());
         Box::pin(async move {
-            let city = unit.setting().city.clone();
-            let shown = json!({"key": public, "fingerprint": fingerprint(&public)});
-            if unit.setting().office == city {
+            let setting = unit.setting();
+            let (office, city) = (setting.office.clone(), setting.city.clone());
+            let key = new_key(&seat, &made)?;
+            let epoch = unit.epoch();
+            let words = offer_words(&office, epoch, &key);
+            let ring = &seat.office.setting().key;
+            let proof = ring.by(&key.id()).ok_or(Code::KeyLost)?.sign(&words);
+            let (proof, by) = (Signature(proof), Signature(ring.now().sign(&words)));
+            let (id, shown) =
+                (office.to_string(), json!({"key": key, "fingerprint": fingerprint(&key)}));
+            if office == city {
                 // The row itself is still signed by the old key.
                 let from = unit.sequence() + 2;
-                let ask = Ask::TurnSelf { city, key: public, from, by };
-                let done = unit.execute::<Directory>(&id, ask).await?;
+                let done =
+                    unit.execute::<Directory>(&id, Ask::TurnSelf { city, key, from, by }).await?;
                 return Ok(answer(&id, &done, shown));
             }
-            let ask = Own::Offer { city, key: public, epoch, proof, by };
+            let ask = Own::Offer { city, key, epoch, proof, by };
             let done = unit.execute::<Standing>(&id, ask).await?;
             Ok(answer(&id, &done, shown))
         })
     });
     command.run(run).await
+}
+
+/// The key that this command makes, and has put into the ring.
+fn new_key(seat: &Seat, made: &Mutex<Option<PublicKey>>) -> Result<PublicKey, Code> {
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = *made {
+        return Ok(key);
+    }
+    let key = seat.keys.new_event_key(&Entropy::System).map_err(|error| {
+        tracing::error!(%error, "no key could be made");
+        Code::Internal
+    })?;
+    let public = key.public();
+    seat.office.setting().key.add(key);
+    *made = Some(public);
+    Ok(public)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

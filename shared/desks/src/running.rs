@@ -131,7 +131,7 @@ async fn joined(
         match joined {
             Ok(membership) => return Ok(membership),
             Err(error) if error.contains("refused the enrolment: 4") => return Err(error),
-            Err(error) => tracing::info!(error, "the city has not admitted the office yet"),
+            Err(error) => tracing::warn!(error, "the city has not admitted the office yet"),
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),

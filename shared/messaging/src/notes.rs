@@ -94,6 +94,9 @@ impl NotesOut {
     /// One turn at the machine's time `at`: whatever changed since the last one is
     /// said. Called at most once a second.
     pub async fn turn(&mut self, at: Timestamp) -> Result<usize, Failure> {
+        if !self.office.has_key() {
+            return Ok(0);
+        }
         let notes = self.collect(at).await?;
         self.say(notes, at).await
     }

@@ -96,6 +96,10 @@ impl Relay {
 
     /// One turn: ask if nothing is known, else send the next batch.
     pub async fn turn(&mut self) -> Result<Turn, Failure> {
+        if self.office.refusing() == Some(Code::KeyLost) {
+            // What it would sign now nobody takes, and what lies at the hub it cannot make.
+            return Ok(Turn::Refused);
+        }
         let Some(held) = self.held else {
             let answer = self.ask(Vec::new()).await?;
             return self.compare(&answer).await;

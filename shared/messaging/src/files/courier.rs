@@ -261,6 +261,9 @@ impl Courier {
 
     /// Holds the city's word against the own log, and puts back what is missing.
     async fn compare(&mut self) -> Result<(), Failure> {
+        if self.office.refusing() == Some(Code::KeyLost) {
+            return Ok(());
+        }
         let behind = self.office.refusing() == Some(Code::LogBehind);
         if behind {
             while self.recovery.put().await == Progress::More {}
@@ -290,6 +293,9 @@ impl Courier {
     /// Puts a parcel out if there is something to say; whether it did. `wants` are
     /// papers that the office needs.
     pub async fn send(&mut self, at: Timestamp, wants: Vec<Hash>) -> Result<bool, Failure> {
+        if self.office.refusing() == Some(Code::KeyLost) {
+            return Ok(false);
+        }
         let behind = self.office.refusing() == Some(Code::LogBehind);
         let lost = self.state.theirs < self.state.number && self.state.is_silent(at, self.again);
         if lost {
