@@ -101,6 +101,23 @@ async fn nothing_was_refused(town: &Town) {
     }
 }
 
+/// The township's store is lost; its log comes back whole, the filing with the next
+/// number arrives, and every view agrees.
+async fn comes_back_from_the_hub(mut town: Town, next: u32) {
+    quiet(&town, TOWN).await;
+    let before = town.entries(TOWN).await;
+    town.stop_office(TOWN).await;
+    fs::remove_dir_all(town.data(TOWN)).unwrap();
+    town.start_office(TOWN).await;
+    town.until("the log came back", || async { file(&town, next).await.is_ok() }).await;
+    assert_eq!(town.entries(TOWN).await[..before.len()], before[..]);
+    until_heard(&town, next as usize).await;
+    for code in [TOWN, DISTRICT, CITY] {
+        town.stop_office(code).await;
+        assert!(town.views_agree(code).await);
+    }
+}
+
 async fn every_office_changes_its_key(by_files: &'static [&'static str]) {
     let mut town = Town::start_with(by_files).await;
     town.register_units().await;
@@ -121,18 +138,7 @@ async fn every_office_changes_its_key(by_files: &'static [&'static str]) {
     until_heard(&town, 6).await;
     nothing_was_refused(&town).await;
     // A lost store comes back over all turns of its keys.
-    quiet(&town, TOWN).await;
-    let before = town.entries(TOWN).await;
-    town.stop_office(TOWN).await;
-    fs::remove_dir_all(town.data(TOWN)).unwrap();
-    town.start_office(TOWN).await;
-    town.until("the log came back", || async { file(&town, 7).await.is_ok() }).await;
-    assert_eq!(town.entries(TOWN).await[..before.len()], before[..]);
-    until_heard(&town, 7).await;
-    for code in [TOWN, DISTRICT, CITY] {
-        town.stop_office(code).await;
-        assert!(town.views_agree(code).await);
-    }
+    comes_back_from_the_hub(town, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,18 +245,7 @@ async fn a_log_lost_together_with_the_hub_s_tail_goes_on_in_a_new_life() {
         .await;
     }
     // It is an office like any other: started again, and lost once more, it comes back.
-    quiet(&town, TOWN).await;
-    let before = town.entries(TOWN).await;
-    town.stop_office(TOWN).await;
-    fs::remove_dir_all(town.data(TOWN)).unwrap();
-    town.start_office(TOWN).await;
-    town.until("the log came back", || async { file(&town, 6).await.is_ok() }).await;
-    assert_eq!(town.entries(TOWN).await[..before.len()], before[..]);
-    until_heard(&town, 6).await;
-    for code in [TOWN, DISTRICT, CITY] {
-        town.stop_office(code).await;
-        assert!(town.views_agree(code).await);
-    }
+    comes_back_from_the_hub(town, 6).await;
 }
 
 /// The city opens the life itself, and reads the lane that goes back.
