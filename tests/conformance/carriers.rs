@@ -37,7 +37,7 @@ async fn ingest(store: &TestStore, hub: Arc<dyn Hub>) -> Arc<Ingest> {
     let office = Office::open(Setting {
         office: city(),
         tier: Tier::City,
-        parent: None,
+        enrolled_below: None,
         bindings: domain::binding::bindings,
         views: Arc::new([Arc::new(DirectoryView)]),
         ..setting(store)

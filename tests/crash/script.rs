@@ -60,7 +60,7 @@ impl Place {
         let office = office_id(OFFICE);
         Setting {
             tier: Tier::District,
-            parent: Some(office_id(CITY)),
+            enrolled_below: Some(office_id(CITY)),
             city: office_id(CITY),
             engine: self.engine(),
             key: Arc::new(keys.ring(&Entropy::System).unwrap()),

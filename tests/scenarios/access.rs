@@ -72,6 +72,8 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/key-changes",
     "/api/offices/{id}/consent",
     "/api/offices/{id}/key",
+    // Names the place; while another move is under way it is refused.
+    "/api/offices/{id}/move",
     "/api/offices/{id}/renewal-tokens",
     "/api/organizations",
     "/api/papers",

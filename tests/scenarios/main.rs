@@ -18,6 +18,7 @@ mod ingest;
 mod keys;
 mod late;
 mod links;
+mod moved;
 mod nemesis;
 mod operations;
 mod overload;

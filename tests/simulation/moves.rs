@@ -2,12 +2,14 @@
 
 use std::{path::Path, sync::atomic::Ordering};
 
-use kernel::{Actor, Code, Timestamp};
+use domain::directory::{Command, Move};
+use kernel::{Actor, Code, Timestamp, id::Tier};
 use messaging::link::{Hub, Outgoing, Stream};
 
 use super::{
     World,
     work::{self, Attempt},
+    world::directory,
 };
 
 const DAY: i64 = 24 * 3600 * 1000;
@@ -39,6 +41,7 @@ impl World {
             90..=91 => self.replay(at).await,
             92 => self.skew_clock(at),
             93 => self.junk(at).await,
+            94 if self.chance.once_in(2) => self.move_township().await,
             94 => self.break_hub().await,
             95 => self.copy(at).await,
             96 => self.put_back(at).await,
@@ -48,6 +51,29 @@ impl World {
             self.kill(at);
         }
         Ok(())
+    }
+
+    /// The city puts a township below the other district, or back.
+    async fn move_township(&mut self) {
+        let Some(office) = self.nodes[0].office().filter(|office| office.refusing().is_none())
+        else {
+            return;
+        };
+        let towns = self.nodes.iter().filter(|node| node.service.tier == Tier::Township);
+        let towns: Vec<_> = towns.map(|node| node.id.clone()).collect();
+        let to = &self.nodes[1 + self.chance.index(2)].id;
+        let called = Move {
+            office: towns[self.chance.index(towns.len())].clone(),
+            parent: to.clone(),
+            until: Vec::new(),
+            baselines: Vec::new(),
+        };
+        let city = &self.nodes[0].id;
+        let calling = directory(city, Command::CallMove { called });
+        match office.clone().system(calling).await {
+            Ok(_) => self.counts.count("townships put below another district"),
+            Err(_) => self.counts.count("moves refused"),
+        }
     }
 
     /// A clerk tries something new.
@@ -61,10 +87,10 @@ impl World {
         let below: Vec<_> = self
             .nodes
             .iter()
-            .filter(|other| other.parent.as_ref() == Some(&node.id))
+            .filter(|other| other.above().as_ref() == Some(&node.id))
             .map(|other| other.id.clone())
             .collect();
-        let act = match (&node.parent, below.is_empty(), kind) {
+        let act = match (&node.above(), below.is_empty(), kind) {
             (Some(parent), _, 0 | 1) => work::filing(&node.id, parent, number, step),
             (Some(parent), true, _) => work::rectification(&node.id, parent, number, step.min(1)),
             (_, false, 2) => {

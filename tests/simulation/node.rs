@@ -72,6 +72,11 @@ impl Node {
         self.open.as_ref().map(|open| &open.office)
     }
 
+    /// The office that it reports to now; of a closed one, that it was enrolled below.
+    pub(super) fn above(&self) -> Option<OfficeId> {
+        self.office().map_or_else(|| self.parent.clone(), |office| office.here().parent)
+    }
+
     pub(super) fn is_behind(&self) -> bool {
         self.office().is_some_and(|office| office.refusing() == Some(Code::LogBehind))
     }
@@ -84,7 +89,7 @@ impl Node {
         let setting = Setting {
             office: self.id.clone(),
             tier: self.service.tier,
-            parent: self.parent.clone(),
+            enrolled_below: self.parent.clone(),
             city: self.city.clone(),
             engine: Engine::Sqlite(self.data()),
             key: Arc::new(Ring::of(self.key())),
@@ -217,6 +222,7 @@ impl Node {
         if open.office.refusing().is_some() {
             return;
         }
+        let _ = desks::moves::turn(&open.office).await;
         if open.notes_in.is_none() {
             open.notes_in = NotesIn::bind(open.office.clone(), &self.link).await.ok();
         }

@@ -14,7 +14,7 @@ use domain::directory::{Command as Ask, Directory, Member, Seat};
 use event_store::{Act, Answer, Unit, act, log};
 use kernel::{Aggregate, Clock, OfficeId, Timestamp, entry, id::Tier, sign::Hash};
 use messaging::{
-    directory::Pin,
+    directory::{DIRECTORY, Entry, Pin},
     ingest::Ingest,
     link::Hub,
     memory::{Memory, State},
@@ -160,19 +160,18 @@ impl World {
         self.nodes[at].kill();
     }
 
-    /// Makes every office's readers, as the city does at its start.
+    /// Makes every office's readers, as the city does at its start and when one has moved.
     pub(super) async fn make_readers(&self) {
+        let Some(office) = self.nodes[0].office() else { return };
         let city = &self.nodes[0].id;
-        for node in &self.nodes {
-            let place = member(node).seat;
-            let below: Vec<OfficeId> = self
-                .nodes
-                .iter()
-                .filter(|other| other.parent.as_ref() == Some(&node.id))
-                .map(|other| other.id.clone())
-                .collect();
-            let mut specs = readers::of_history(&place, city, None);
-            specs.push(readers::of_notes(&place, city, &below));
+        let mut reader = office.reader().await.unwrap();
+        let Ok(rows) = reader.all::<Entry>(DIRECTORY, "").await else { return };
+        let seats: Vec<Seat> = rows.into_iter().map(|(_, row)| row.member.seat).collect();
+        for place in &seats {
+            let below = seats.iter().filter(|other| other.parent.as_ref() == Some(&place.office));
+            let below: Vec<OfficeId> = below.map(|other| other.office.clone()).collect();
+            let mut specs = readers::of_history(place, city, None);
+            specs.push(readers::of_notes(place, city, &below));
             for spec in specs {
                 self.hub.make_reader(spec).await.unwrap();
             }
@@ -217,6 +216,7 @@ impl World {
                     }
                 }
             }
+            self.make_readers().await;
             for at in 0..self.nodes.len() {
                 let now = Timestamp(self.now);
                 while self.nodes[at].intake().await > 0 {}
@@ -266,7 +266,7 @@ pub(super) fn member(node: &Node) -> Member {
     Member { seat, key: node.key().public(), epoch: 1, key_from: 1 }
 }
 
-fn directory(city: &OfficeId, ask: Ask) -> Act {
+pub(super) fn directory(city: &OfficeId, ask: Ask) -> Act {
     let id = city.to_string();
     act(move |unit: &mut Unit<'_>| {
         let (id, ask): (String, <Directory as Aggregate>::Command) = (id.clone(), ask.clone());

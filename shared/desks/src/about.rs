@@ -8,15 +8,18 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use domain::demo_clock::{DemoClock, Move};
+use domain::{
+    demo_clock::{DemoClock, Move},
+    directory::Member,
+};
 use event_store::{Unit, act};
-use kernel::{Code, Timestamp, sign::Hash};
+use kernel::{Code, OfficeId, Timestamp, sign::Hash};
 use messaging::{
     directory::{DIRECTORY, Entry},
     neighbours,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
 
@@ -75,9 +78,24 @@ async fn intake(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     Ok(Json(body).into_response())
 }
 
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    member: Member,
+    /// The office below which the city has put it, until it has moved there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moving_to: Option<OfficeId>,
+}
+
 async fn offices(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
-    let offices: Vec<_> = rows.into_iter().map(|(_, entry)| entry.member).collect();
+    let offices: Vec<Listed> = rows
+        .into_iter()
+        .map(|(_, entry)| Listed {
+            moving_to: entry.is_moving().map(|moving| moving.parent.clone()),
+            member: entry.member,
+        })
+        .collect();
     Ok(Json(json!({"demo": seat.pin.demo, "items": offices})).into_response())
 }
 

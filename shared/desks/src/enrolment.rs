@@ -256,8 +256,11 @@ pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admit
     let key = application.key;
     let asked = match known {
         Some(Spent::Enrolled(member, baselines)) if signs_now(seat, &member, key).await? => {
-            admission.create_readers(&member.seat, None).await.map_err(hub)?;
-            return admitted(admission, &application, member.seat, baselines, None);
+            // It may have moved since.
+            let place = admission.member(&member.seat.office).await.map_err(hub)?;
+            let place = place.map_or(member.seat, |member| member.seat);
+            admission.create_readers(&place, None).await.map_err(hub)?;
+            return admitted(admission, &application, place, baselines, None);
         }
         Some(Spent::Proposed(opening)) if opening.member.key == key => {
             renewal::waits(seat, &opening).await?

@@ -27,8 +27,14 @@ const FILERS: Who = Who::Roles(&["FILE", "LO", "COM"]);
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/filings", Who::SignedIn, ["本单位应报事项", "Own filings due and sent"], filings)
-            .query::<Page>(),
+        get(
+            "/api/filings",
+            Who::SignedIn,
+            ["本单位应报事项", "Filings due and sent: the own ones, or those given to read"],
+            filings,
+        )
+        .query::<Page>()
+        .query::<OfOffice>(),
         get("/api/filings/{id}", Who::SignedIn, ["报备事项", "One filing"], one),
         post::<NewFiling, _>(
             "/api/filings",
@@ -74,7 +80,8 @@ pub struct FilingRow {
     pub version: u64,
 }
 
-/// Folds own filings and what the receiver says of them.
+/// Folds own filings and what the receiver says of them; of other offices those that this
+/// one was given to read without being asked to judge them.
 #[derive(Debug)]
 pub struct FilingsView {
     /// The submitting office.
@@ -84,6 +91,10 @@ pub struct FilingsView {
 impl View for FilingsView {
     fn name(&self) -> &'static str {
         FILINGS
+    }
+
+    fn schema(&self) -> &'static str {
+        "2"
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
@@ -98,12 +109,18 @@ impl View for FilingsView {
             }
             return Ok(());
         }
-        // A filing of another office is the review's matter.
-        if fact.family() != "filing" || fact.at.origin != self.office {
+        if fact.family() != "filing" {
             return Ok(());
         }
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
         let event: Event = fact.read()?;
+        // What another office files here is the review's matter.
+        if let Event::Expected { expectation } | Event::Submitted { expectation, .. } = &event
+            && fact.at.origin != self.office
+            && expectation.to == self.office
+        {
+            return Ok(());
+        }
         rows.change(FILINGS, id, |row: &mut FilingRow| {
             id.clone_into(&mut row.id);
             row.version = fact.version.unwrap_or(row.version);
@@ -136,11 +153,21 @@ pub fn days_late(due: Day, first: Option<Timestamp>, today: Day) -> i64 {
     first.map_or(today, Timestamp::day).days_after(due).max(0)
 }
 
+/// Whose filings.
+#[derive(Deserialize, JsonSchema)]
+struct OfOffice {
+    /// An office of which this one was given filings to read; its own if not said.
+    #[schemars(with = "Option<String>")]
+    office: Option<OfficeId>,
+}
+
 async fn filings(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
+    Query(of): Query<OfOffice>,
 ) -> Result<Response, Problem> {
-    let prefix = format!("{}-", seat.office.setting().office);
+    let office = of.office.unwrap_or_else(|| seat.office.setting().office.clone());
+    let prefix = format!("{office}-");
     list::<FilingRow>(&seat, FILINGS, &prefix, &page, |_| true).await
 }
 
@@ -182,7 +209,7 @@ struct NewFiling {
 
 async fn expect(command: Command<NewFiling>) -> Result<Response, Problem> {
     let setting = command.seat().office.setting();
-    let parent = setting.parent.clone().ok_or(Code::NotAllowed)?;
+    let parent = command.seat().office.here().parent.ok_or(Code::NotAllowed)?;
     let NewFiling { set, period, due } = command.body.clone();
     let from = setting.office.clone();
     let expectation = Expectation {

@@ -31,7 +31,7 @@ use crate::{
     enrolment::{self, Admission},
     joining::{MEMBERSHIP, Membership, OfficeConfig},
     loops::ingest_loop,
-    papers as paper_desk, people,
+    moves, papers as paper_desk, people,
     running::{Process, Service, plain_seat},
 };
 
@@ -190,6 +190,7 @@ pub async fn seat(
     admission.create_readers(&opened.membership.seat, None).await.map_err(failed)?;
     admission.restore_readers().await.map_err(failed)?;
     tasks.spawn(ingest_loop(ingest.clone(), link));
+    tasks.spawn(moves::readers_loop(admission.clone()));
     if let Some(folder) = &opened.config.files {
         let tray = Tray::at(folder).map_err(|error| error.to_string())?;
         let (papers, states) =
@@ -201,6 +202,7 @@ pub async fn seat(
         tasks.spawn(couriers::counter_loop(counter, tray, admission.clone()));
     }
     let mut routes = enrolment::routes(&admission);
+    routes.extend(moves::routes(&admission));
     routes.extend(paper_desk::hub_routes());
     Ok((seat, routes, tasks))
 }

@@ -18,6 +18,7 @@ pub mod joining;
 pub mod keys;
 pub mod listing;
 mod loops;
+pub mod moves;
 pub mod operations;
 pub mod organizations;
 pub mod papers;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use event_store::Office;
-use kernel::{Code, OfficeId, clock::wall};
+use kernel::{Code, OfficeId, clock::wall, id::Tier};
 use messaging::{
     files::courier::{Courier, Outfit},
     gaps::Patience,
@@ -27,6 +27,7 @@ use crate::{
     couriers::courier_loop,
     figures,
     founding::{Opened, Way},
+    moves,
     papers::PaperRunner,
     running::recovery_key,
     tiers,
@@ -47,7 +48,7 @@ pub(crate) fn spawn(
             tasks.spawn(relay_loop(relay, recovery, link.clone(), seat.clone()));
             let id = office.setting().office.to_string();
             tasks.spawn(intake_loop(seat.clone(), link.clone(), id.clone()));
-            if office.setting().parent.is_some() {
+            if office.setting().tier != Tier::City {
                 tasks.spawn(intake_loop(seat.clone(), link.clone(), format!("{id}_d")));
             }
             let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
@@ -231,6 +232,9 @@ async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
         }
         if let Err(problem) = papers.turn().await {
             tracing::warn!(?problem, "papers wait");
+        }
+        if let Err(problem) = moves::turn(&seat.office).await {
+            tracing::warn!(?problem, "the move waits");
         }
         if let Err(problem) = tiers::calendar_turn(&seat).await {
             tracing::warn!(?problem, "the calendar waits");

@@ -13,7 +13,7 @@ use domain::{
     rectification::{self, Opening, Rectification},
     round,
 };
-use event_store::{Act, Answer, Reaction, Setting, Unit, act};
+use event_store::{Act, Answer, Reaction, Standpoint, Unit, act};
 use kernel::{Aggregate, Fact, OfficeId, id::Tier};
 
 use crate::reviews::review_id;
@@ -32,6 +32,7 @@ pub const REACTIONS: &[Reaction] = &[
     Reaction { name: "call-turns-key", on: turn_key },
     Reaction { name: "turned-key-is-noted", on: note_turned },
     Reaction { name: "consent-is-noted", on: note_consent },
+    Reaction { name: "move-is-noted", on: note_move },
 ];
 
 fn execute<A: Aggregate>(id: String, command: A::Command) -> Act {
@@ -53,28 +54,39 @@ fn rectification_id(office: &OfficeId, finding: &str) -> String {
 }
 
 /// An office turns to the key that it has offered and the city has called.
-fn turn_key(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != Directory::FAMILY || fact.at.origin != setting.city {
+fn turn_key(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Directory::FAMILY || fact.at.origin != here.city {
         return None;
     }
     let directory::Event::TurnCalled { office, key } = fact.read().ok()? else { return None };
-    let ask = office::Command::Turn { city: setting.city.clone(), key };
-    (office == setting.office).then(|| execute::<Standing>(office.to_string(), ask))
+    let ask = office::Command::Turn { city: here.city.clone(), key };
+    (office == here.office).then(|| execute::<Standing>(office.to_string(), ask))
 }
 
 /// The city says to all from which entry on an office's new key signs.
-fn note_turned(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != Standing::FAMILY || setting.tier != Tier::City {
+fn note_turned(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Standing::FAMILY || here.tier != Tier::City {
         return None;
     }
     let office::Event::KeyTurned { key, by, .. } = fact.read().ok()? else { return None };
     let (office, from) = (fact.at.origin.clone(), fact.original().sequence + 1);
     let ask = directory::Command::NoteTurn { office, key, from, by };
-    Some(execute::<Directory>(setting.office.to_string(), ask))
+    Some(execute::<Directory>(here.office.to_string(), ask))
 }
 
-fn note_consent(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != Standing::FAMILY || setting.tier != Tier::City {
+/// The city says to all from which entry on a township reports to another district.
+fn note_move(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Standing::FAMILY || here.tier != Tier::City {
+        return None;
+    }
+    let office::Event::Moved { parent, .. } = fact.read().ok()? else { return None };
+    let (office, from) = (fact.at.origin.clone(), fact.original().sequence + 1);
+    let ask = directory::Command::NoteMove { office, parent, from };
+    Some(execute::<Directory>(here.office.to_string(), ask))
+}
+
+fn note_consent(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Standing::FAMILY || here.tier != Tier::City {
         return None;
     }
     let office::Event::EpochConsented { office, epoch, consent, .. } = fact.read().ok()? else {
@@ -82,19 +94,19 @@ fn note_consent(fact: &Fact, setting: &Setting) -> Option<Act> {
     };
     // A district speaks for itself alone.
     let ask = directory::Command::Consent { office, epoch, consent: consent.clone() };
-    (consent.by == fact.at.origin).then(|| execute::<Directory>(setting.office.to_string(), ask))
+    (consent.by == fact.at.origin).then(|| execute::<Directory>(here.office.to_string(), ask))
 }
 
-fn open_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
+fn open_rectification(fact: &Fact, here: &Standpoint) -> Option<Act> {
     if fact.family() != Finding::FAMILY {
         return None;
     }
     let finding::Event::FedBack { draft, due } = fact.read().ok()? else { return None };
-    if draft.unit_office != setting.office {
+    if draft.unit_office != here.office {
         return None;
     }
     let finding = stream_id(fact);
-    let id = rectification_id(&setting.office, &finding);
+    let id = rectification_id(&here.office, &finding);
     let opening = Opening {
         finding,
         feedback: fact.original(),
@@ -108,14 +120,14 @@ fn open_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
     Some(execute::<Rectification>(id, rectification::Command::Open(opening)))
 }
 
-fn note_completion(fact: &Fact, setting: &Setting) -> Option<Act> {
+fn note_completion(fact: &Fact, here: &Standpoint) -> Option<Act> {
     if fact.family() != Rectification::FAMILY {
         return None;
     }
     let rectification::Event::Completed { finding, team_office, by, .. } = fact.read().ok()? else {
         return None;
     };
-    if team_office != setting.office {
+    if team_office != here.office {
         return None;
     }
     let ask =
@@ -123,15 +135,15 @@ fn note_completion(fact: &Fact, setting: &Setting) -> Option<Act> {
     Some(execute::<Finding>(finding, ask))
 }
 
-fn reopen_rectification(fact: &Fact, setting: &Setting) -> Option<Act> {
+fn reopen_rectification(fact: &Fact, here: &Standpoint) -> Option<Act> {
     if fact.family() != Finding::FAMILY {
         return None;
     }
     let finding::Event::Reopened { reason, unit_office } = fact.read().ok()? else { return None };
-    if unit_office != setting.office {
+    if unit_office != here.office {
         return None;
     }
-    let id = rectification_id(&setting.office, &stream_id(fact));
+    let id = rectification_id(&here.office, &stream_id(fact));
     Some(execute::<Rectification>(id, rectification::Command::Reopen { reason }))
 }
 
@@ -153,15 +165,19 @@ fn expectation(
     })
 }
 
-fn expecting(setting: &Setting, set: &str, period: String, from_day: kernel::Day) -> Option<Act> {
-    let ends = (setting.office.clone(), setting.parent.clone()?);
-    let expectation = expectation(set, period, ends, from_day)?;
+fn expecting(
+    (from, to): (&OfficeId, &OfficeId),
+    set: &str,
+    period: String,
+    from_day: kernel::Day,
+) -> Option<Act> {
+    let expectation = expectation(set, period, (from.clone(), to.clone()), from_day)?;
     Some(execute::<Filing>(expectation.key(), filing::Command::Expect(expectation)))
 }
 
 /// The round plan, the hearing and the feedback are filed upward.
-fn expect_for_round(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != round::Round::FAMILY || fact.at.origin != setting.office {
+fn expect_for_round(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != round::Round::FAMILY || fact.at.origin != here.office {
         return None;
     }
     let (set, period, on) = match fact.read().ok()? {
@@ -170,65 +186,69 @@ fn expect_for_round(fact: &Fact, setting: &Setting) -> Option<Act> {
         round::Event::FedBack { number, on } => ("feedback", number, on),
         _ => return None,
     };
-    expecting(setting, set, period, on)
+    expecting((&here.office, here.parent.as_ref()?), set, period, on)
 }
 
-/// A township that was told a finding reports its rectification to its district.
-fn expect_for_feedback(fact: &Fact, setting: &Setting) -> Option<Act> {
-    let from_parent = Some(&fact.at.origin) == setting.parent.as_ref();
-    if setting.tier != Tier::Township || fact.family() != Finding::FAMILY || !from_parent {
+/// A township that was told a finding reports its rectification to the district that
+/// told it: its own, one that inspected across, or the one it was below before.
+fn expect_for_feedback(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    let from_city = fact.at.origin == here.city;
+    if here.tier != Tier::Township || fact.family() != Finding::FAMILY || from_city {
         return None;
     }
     let finding::Event::FedBack { draft, .. } = fact.read().ok()? else { return None };
+    if draft.unit_office != here.office {
+        return None;
+    }
     let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
-    expecting(setting, "rectification", draft.round_number, day)
+    expecting((&here.office, &fact.at.origin), "rectification", draft.round_number, day)
 }
 
 /// The district expects the same of the township by its own feedback, so that a
 /// silent township is overdue too.
-fn expect_of_unit(fact: &Fact, setting: &Setting) -> Option<Act> {
-    let own = fact.at.origin == setting.office;
-    if setting.tier != Tier::District || fact.family() != Finding::FAMILY || !own {
+fn expect_of_unit(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    let own = fact.at.origin == here.office;
+    if here.tier != Tier::District || fact.family() != Finding::FAMILY || !own {
         return None;
     }
     let finding::Event::FedBack { draft, .. } = fact.read().ok()? else { return None };
-    if draft.unit_office == setting.office {
+    if draft.unit_office == here.office {
         return None;
     }
     let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
     let expectation = expectation(
         "rectification",
         draft.round_number,
-        (draft.unit_office, setting.office.clone()),
+        (draft.unit_office, here.office.clone()),
         day,
     )?;
-    let id = review_id(&setting.office, &expectation);
+    let id = review_id(&here.office, &expectation);
     let source = "trigger".to_owned();
     Some(execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source }))
 }
 
-fn expect_below(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != Filing::FAMILY || fact.at.origin == setting.office {
+fn expect_below(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Filing::FAMILY || fact.at.origin == here.office {
         return None;
     }
     let filing::Event::Expected { expectation } = fact.read().ok()? else { return None };
-    let mine = expectation.to == setting.office && expectation.from == fact.at.origin;
-    let id = review_id(&setting.office, &expectation);
+    let mine = expectation.to == here.office && expectation.from == fact.at.origin;
+    let id = review_id(&here.office, &expectation);
     let source = "trigger".to_owned();
     mine.then(|| {
         execute::<FilingReview>(id, filing_review::Command::Expect { expectation, source })
     })
 }
 
-fn note_submission(fact: &Fact, setting: &Setting) -> Option<Act> {
-    if fact.family() != Filing::FAMILY || fact.at.origin == setting.office {
+fn note_submission(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != Filing::FAMILY || fact.at.origin == here.office {
         return None;
     }
     let filing::Event::Submitted { expectation, number, items, missing, .. } = fact.read().ok()?
     else {
         return None;
     };
-    if expectation.to != setting.office || expectation.from != fact.at.origin {
+    if expectation.to != here.office || expectation.from != fact.at.origin {
         return None;
     }
     let submission = Submission {
@@ -239,23 +259,22 @@ fn note_submission(fact: &Fact, setting: &Setting) -> Option<Act> {
         missing,
         recorded: fact.recorded,
     };
-    let id = review_id(&setting.office, &expectation);
+    let id = review_id(&here.office, &expectation);
     let ask = filing_review::Command::NoteSubmission { expectation, submission };
     Some(execute::<FilingReview>(id, ask))
 }
 
-fn note_judgement(fact: &Fact, setting: &Setting) -> Option<Act> {
-    let from_parent = Some(&fact.at.origin) == setting.parent.as_ref();
-    if fact.family() != FilingReview::FAMILY || !from_parent {
+fn note_judgement(fact: &Fact, here: &Standpoint) -> Option<Act> {
+    if fact.family() != FilingReview::FAMILY || fact.at.origin == here.office {
         return None;
     }
-    let basis = fact.hash;
+    let (basis, by) = (fact.hash, fact.at.origin.clone());
     match fact.read().ok()? {
-        filing_review::Event::Returned { filing, reason, from, .. } if from == setting.office => {
-            Some(execute::<Filing>(filing, filing::Command::NoteReturn { basis, reason }))
+        filing_review::Event::Returned { filing, reason, from, .. } if from == here.office => {
+            Some(execute::<Filing>(filing, filing::Command::NoteReturn { by, basis, reason }))
         }
-        filing_review::Event::Accepted { filing, from, .. } if from == setting.office => {
-            Some(execute::<Filing>(filing, filing::Command::NoteAcceptance { basis }))
+        filing_review::Event::Accepted { filing, from, .. } if from == here.office => {
+            Some(execute::<Filing>(filing, filing::Command::NoteAcceptance { by, basis }))
         }
         _ => None,
     }

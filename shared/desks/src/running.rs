@@ -164,7 +164,7 @@ pub async fn open_office(
     let setting = Setting {
         office: seat.office.clone(),
         tier: seat.tier,
-        parent: seat.parent.clone(),
+        enrolled_below: seat.parent.clone(),
         city: pin.map_or_else(|| seat.office.clone(), |pin: Pin| pin.city),
         engine: config.engine(&seat.office),
         key: Arc::new(keys.ring(&Entropy::System).map_err(|error| error.to_string())?),

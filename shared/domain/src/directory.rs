@@ -5,6 +5,7 @@
 
 mod decide;
 mod lives;
+mod moves;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 
 pub use lives::{Closed, Consent, Opening, asked_words, needed, proven, words};
+pub use moves::{Move, moved};
 
 /// How far a lane went when a reader joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,8 @@ pub struct Directory {
     called: BTreeMap<OfficeId, PublicKey>,
     /// Every key that an office ever had.
     used: Vec<PublicKey>,
+    /// Offices that were called to move, and below whom.
+    moving: BTreeMap<OfficeId, OfficeId>,
     /// New lives that wait for consent, with those given.
     proposed: BTreeMap<OfficeId, (Opening, Vec<Consent>)>,
 }
@@ -149,6 +153,20 @@ pub enum Command {
         /// The word of the key before.
         by: Signature,
     },
+    /// Calls an office to move below another one of the tier above.
+    CallMove {
+        /// What is called for.
+        called: Move,
+    },
+    /// Notes that an office, as called, reports to another one now.
+    NoteMove {
+        /// The office.
+        office: OfficeId,
+        /// The office above it.
+        parent: OfficeId,
+        /// The first sequence of its log that goes there.
+        from: u64,
+    },
     /// An office asks for a new life of its log.
     Reopen {
         /// The hash of the token's secret.
@@ -218,6 +236,16 @@ pub enum Event {
         /// The word of the key before.
         by: Signature,
     },
+    /// `MoveCalled`: the city puts an office below another one.
+    MoveCalled {
+        /// What is called for.
+        called: Move,
+    },
+    /// `OfficeMoved`: from `key_from` on the office reports to another one.
+    Moved {
+        /// The office.
+        member: Member,
+    },
     /// An office asked for a new life with another key.
     EpochProposed {
         /// What the others are asked to consent to.
@@ -253,6 +281,8 @@ impl Aggregate for Directory {
             Event::Enrolled { .. } => "enrolled",
             Event::TurnCalled { .. } => "turn-called",
             Event::Turned { .. } => "turned",
+            Event::MoveCalled { .. } => "move-called",
+            Event::Moved { .. } => "moved",
             Event::EpochProposed { .. } => "epoch-proposed",
             Event::EpochConsented { .. } => "epoch-consented",
             Event::EpochOpened { .. } => "epoch-opened",
@@ -291,6 +321,10 @@ impl Aggregate for Directory {
                 self.unused(&key)?;
                 self.turned(&city, key, from, by)
             }
+            (true, Command::CallMove { called }) => self.call_move(called),
+            (true, Command::NoteMove { office, parent, from }) => {
+                self.note_move(&office, parent, from)
+            }
             (true, Command::Reopen { token, at, key, demo, closed, asked }) => {
                 let seat = self.token(&token, at, demo)?;
                 self.reopen(&seat.office, token, key, closed, asked)
@@ -319,6 +353,13 @@ impl Aggregate for Directory {
             }
             Event::TurnCalled { office, key } => {
                 self.called.insert(office.clone(), *key);
+            }
+            Event::MoveCalled { called } => {
+                self.moving.insert(called.office.clone(), called.parent.clone());
+            }
+            Event::Moved { member } => {
+                self.moving.remove(&member.seat.office);
+                self.members.insert(member.seat.office.clone(), member.clone());
             }
             Event::Turned { member, .. } => {
                 self.called.remove(&member.seat.office);

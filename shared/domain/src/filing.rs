@@ -111,6 +111,8 @@ pub enum Command {
     },
     /// The receiver returned it.
     NoteReturn {
+        /// Who returned it.
+        by: OfficeId,
         /// The receiver's entry.
         basis: Hash,
         /// Why.
@@ -118,6 +120,8 @@ pub enum Command {
     },
     /// The receiver accepted it.
     NoteAcceptance {
+        /// Who accepted it.
+        by: OfficeId,
         /// The receiver's entry.
         basis: Hash,
     },
@@ -183,8 +187,24 @@ impl Aggregate for Filing {
         }
     }
 
+    /// Whoever asked for it gets it, and is still answered to after the submitter was put
+    /// below another office.
+    fn addressees(event: &Event) -> Vec<OfficeId> {
+        match event {
+            Event::Expected { expectation } | Event::Submitted { expectation, .. } => {
+                vec![expectation.to.clone()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
         use State::{Absent, Accepted, Expected, Returned, Submitted};
+        if let Command::NoteReturn { by, .. } | Command::NoteAcceptance { by, .. } = &command
+            && self.expectation.as_ref().is_some_and(|expectation| expectation.to != *by)
+        {
+            return Err(Code::NotAllowed.into());
+        }
         match (self.state, command) {
             (Absent, Command::Expect(expectation)) => {
                 expectation.check()?;
@@ -194,13 +214,15 @@ impl Aggregate for Filing {
             (_, Command::Expect(_)) => Ok(vec![]),
             (Expected | Returned, Command::Attach { code, paper }) => self.attach(code, paper),
             (Expected | Returned, Command::Submit { partial }) => self.submit(partial, context),
-            (Submitted, Command::NoteReturn { basis, reason }) => {
+            (Submitted, Command::NoteReturn { basis, reason, .. }) => {
                 Ok(vec![Event::Returned { basis, reason }])
             }
-            (Submitted, Command::NoteAcceptance { basis }) => Ok(vec![Event::Accepted { basis }]),
+            (Submitted, Command::NoteAcceptance { basis, .. }) => {
+                Ok(vec![Event::Accepted { basis }])
+            }
             (
                 Returned | Accepted,
-                Command::NoteReturn { basis, .. } | Command::NoteAcceptance { basis },
+                Command::NoteReturn { basis, .. } | Command::NoteAcceptance { basis, .. },
             ) if self.judged == Some(basis) => Ok(vec![]),
             _ => Err(Code::WrongState.into()),
         }

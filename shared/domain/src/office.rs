@@ -1,11 +1,14 @@
-//! 单位密钥与纪元 An office's own standing: the keys it signs with, the lives of its log.
+//! 单位密钥、隶属与纪元 An office's own standing: the keys it signs with, the office it
+//! reports to, the lives of its log.
 //!
 //! The office offers a key, signed by the one it has; the city confirms it after
 //! comparing fingerprints; the office turns to it with one last entry of the old key.
-//! The directory then says from which entry on the new one signs.
+//! The directory then says from which entry on the new one signs. A township that is
+//! put below another district moves in the same manner: the city calls it, the township
+//! moves with one entry, and the directory says from which entry on it reports there.
 
 use kernel::{
-    Aggregate, Code, Context, Fact, OfficeId, Refusal,
+    Aggregate, Code, Context, Fact, OfficeId, Refusal, Turn,
     sign::{PublicKey, Signature},
 };
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,14 @@ pub enum Command {
         city: OfficeId,
         /// The key that the city has called.
         key: PublicKey,
+    },
+    /// Moves below another office, as the city has called it to: this is the last entry
+    /// that its parent so far may read.
+    Move {
+        /// The city.
+        city: OfficeId,
+        /// The office that it reports to from the next entry on.
+        parent: OfficeId,
     },
     /// Begins the next life of the log.
     Begin {
@@ -87,6 +98,13 @@ pub enum Event {
         /// the city's word against.
         by: Signature,
     },
+    /// What goes up from the next entry on goes to this office.
+    Moved {
+        /// The city.
+        city: OfficeId,
+        /// The office above from now on.
+        parent: OfficeId,
+    },
     /// The first entry of a new life.
     EpochBegun {
         /// Its number.
@@ -112,18 +130,22 @@ pub fn offer_words(office: &OfficeId, epoch: u32, key: &PublicKey) -> Vec<u8> {
     format!("liandong key v1\n{office}\n{epoch}\n{key:?}").into_bytes()
 }
 
-/// The key that signs from the next entry on, if this own fact turns to one.
-pub fn turns(fact: &Fact) -> Option<PublicKey> {
+/// What this own fact changes for all entries after it.
+pub fn turns(fact: &Fact) -> Option<Turn> {
     use crate::directory;
     match fact.kind.as_str() {
         "cn.liandong.office.key-turned.v1" => match fact.read().ok()? {
-            Event::KeyTurned { key, .. } => Some(key),
+            Event::KeyTurned { key, .. } => Some(Turn::Key(key)),
+            _ => None,
+        },
+        "cn.liandong.office.moved.v1" => match fact.read().ok()? {
+            Event::Moved { parent, .. } => Some(Turn::Parent(parent)),
             _ => None,
         },
         // The city issues the directory itself, and turns with its own row of it.
         "cn.liandong.directory.turned.v1" => match fact.read().ok()? {
             directory::Event::Turned { member, .. } if member.seat.office == fact.at.origin => {
-                Some(member.key)
+                Some(Turn::Key(member.key))
             }
             _ => None,
         },
@@ -140,6 +162,7 @@ impl Aggregate for Standing {
         match event {
             Event::KeyOffered { .. } => "key-offered",
             Event::KeyTurned { .. } => "key-turned",
+            Event::Moved { .. } => "moved",
             Event::EpochBegun { .. } => "epoch-begun",
             Event::EpochConsented { .. } => "epoch-consented",
         }
@@ -149,6 +172,7 @@ impl Aggregate for Standing {
         match event {
             Event::KeyOffered { city, .. }
             | Event::KeyTurned { city, .. }
+            | Event::Moved { city, .. }
             | Event::EpochConsented { city, .. } => vec![city.clone()],
             Event::EpochBegun { .. } => Vec::new(),
         }
@@ -170,6 +194,9 @@ impl Aggregate for Standing {
                 // Turned already, or never offered: a call for another key moves nothing.
                 _ => Ok(vec![]),
             },
+            // It stands there already.
+            Command::Move { parent, .. } if context.parent.as_ref() == Some(&parent) => Ok(vec![]),
+            Command::Move { city, parent } => Ok(vec![Event::Moved { city, parent }]),
             Command::Begin { epoch, closed } => Ok(vec![Event::EpochBegun { epoch, closed }]),
             Command::Consent { city, office, epoch, consent } => {
                 let word = (office.clone(), epoch, consent.signature.clone());
@@ -184,6 +211,7 @@ impl Aggregate for Standing {
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::KeyOffered { key, by, .. } => self.offered = Some((*key, by.clone())),
+            Event::Moved { .. } => {}
             Event::KeyTurned { .. } | Event::EpochBegun { .. } => self.offered = None,
             Event::EpochConsented { office, epoch, consent, .. } => {
                 self.consents.push((office.clone(), *epoch, consent.signature.clone()));

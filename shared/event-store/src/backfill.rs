@@ -41,7 +41,7 @@ pub(crate) async fn run(office: &Office, rule: &str) -> Result<Backfilled, Refus
     let rule = *setting.reactions.iter().find(|r| r.name == rule).ok_or_else(unknown)?;
     let until = office.head();
     let known = Arc::new(refused_before(office, rule.name).await.map_err(|error| failed(&error))?);
-    let mut sum = Backfilled::default();
+    let (mut sum, here_now) = (Backfilled::default(), office.here());
     let mut at = Place::default();
     while at.sequence < until {
         let facts = facts(office, &mut at).await.map_err(|error| failed(&error))?;
@@ -49,7 +49,7 @@ pub(crate) async fn run(office: &Office, rule: &str) -> Result<Backfilled, Refus
         let mut asked = Vec::new();
         for fact in here {
             sum.seen += 1;
-            if let Some(act) = (rule.on)(fact, setting) {
+            if let Some(act) = (rule.on)(fact, &here_now) {
                 asked.push((fact.clone(), act));
             }
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kernel::{
-    Fact, Timestamp,
+    Fact, OfficeId, Timestamp, Turn,
     sign::{Hash, KeyId},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) type State = (Arc<dyn Any + Send + Sync>, u64);
 
 /// How far the office is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The last own sequence.
     pub(crate) sequence: u64,
@@ -33,6 +33,19 @@ pub(crate) struct Head {
     pub(crate) epoch: u32,
     /// The key that signs the next entry.
     pub(crate) signer: KeyId,
+    /// The office that the next entry goes up to.
+    pub(crate) parent: Option<OfficeId>,
+}
+
+impl Head {
+    /// What an own fact changes for the entries after it.
+    pub(crate) fn turn(&mut self, turn: Option<Turn>) {
+        match turn {
+            Some(Turn::Key(key)) => self.signer = key.id(),
+            Some(Turn::Parent(parent)) => self.parent = Some(parent),
+            None => {}
+        }
+    }
 }
 
 /// An own entry, ready to be stored.

@@ -22,14 +22,15 @@ pub(crate) async fn flush(
     fence: u64,
     generation: u64,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE writer SET sequence = $1, recorded = $2, epoch = $3, signer = $4 \
-               WHERE id = 1 AND fence = $5";
+    let sql = "UPDATE writer SET sequence = $1, recorded = $2, epoch = $3, signer = $4, \
+               parent = $5 WHERE id = 1 AND fence = $6";
     let head = &batch.head;
     let args = vec![
         head.sequence.into(),
         head.recorded.0.into(),
         i64::from(head.epoch).into(),
         head.signer.as_slice().into(),
+        head.parent.as_ref().map_or("", kernel::OfficeId::as_str).into(),
         fence.into(),
     ];
     if conn.exec(sql, args).await? != 1 {

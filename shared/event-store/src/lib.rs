@@ -39,5 +39,5 @@ pub use reaction::Reaction;
 pub use readers::{Reader, Readers};
 pub use rebuild::Progress;
 pub use rows::{FoldError, Rows, View};
-pub use setting::Setting;
+pub use setting::{Setting, Standpoint};
 pub use unit::{Act, Done, Incoming, LaneHead, Stop, Unit, act};

@@ -8,12 +8,12 @@ use std::{
     time::Instant,
 };
 
-use kernel::{Actor, Day, Refusal, refusal::Code, sign::KeyId};
+use kernel::{Actor, Day, OfficeId, Refusal, refusal::Code, sign::KeyId};
 use telemetry::{figures::Figures, way};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    Reader, Setting, StoreError,
+    Reader, Setting, Standpoint, StoreError,
     answers::{Answer, Idempotency},
     backfill::{self, Backfilled},
     check::{self, Difference},
@@ -38,12 +38,14 @@ pub enum Condition {
 }
 
 /// Which life of its log the office is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
     /// The life: 1, and one more each time that a log was lost.
     pub epoch: u32,
     /// The key that signs the next entry.
     pub signer: KeyId,
+    /// The office that it reports to.
+    pub parent: Option<OfficeId>,
 }
 
 /// How many commands may wait.
@@ -76,9 +78,10 @@ impl Office {
         let setting = Arc::new(setting);
         let open = Opened::open(&setting).await?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let at = open.head();
+        let at = open.head().clone();
         let (head_out, head) = watch::channel(at.sequence);
-        let (life_out, life) = watch::channel(Life { epoch: at.epoch, signer: at.signer });
+        let (life_out, life) =
+            watch::channel(Life { epoch: at.epoch, signer: at.signer, parent: at.parent });
         let hold = Arc::new(RwLock::new(None));
         let commits = Arc::new(AtomicU64::new(0));
         let stale = open.stale;
@@ -121,7 +124,12 @@ impl Office {
 
     /// Which life of its log the office is in.
     pub fn life(&self) -> Life {
-        *self.life.borrow()
+        self.life.borrow().clone()
+    }
+
+    /// Where the office stands in the tree, by what is committed.
+    pub fn here(&self) -> Standpoint {
+        self.setting.below(self.life.borrow().parent.clone())
     }
 
     /// Whether the key that signs the next entry is here.

@@ -29,7 +29,7 @@ impl Opened {
         conn.exec("UPDATE writer SET fence = fence + 1 WHERE id = 1", vec![]).await?;
         let rows = conn
             .rows(
-                "SELECT fence, sequence, recorded, epoch, signer FROM writer WHERE id = 1",
+                "SELECT fence, sequence, recorded, epoch, signer, parent FROM writer WHERE id = 1",
                 vec![],
             )
             .await?;
@@ -40,6 +40,9 @@ impl Opened {
         let epoch = u32::try_from(row.int(3)?).unwrap_or(1);
         let signer = log::signer(&mut conn, &row.blob(4)?, setting).await?;
         setting.key.turn_to(&signer);
+        // Nothing in a store whose office has never moved.
+        let parent =
+            kernel::OfficeId::parse(&row.text(5)?).or_else(|| setting.enrolled_below.clone());
         conn.commit().await?;
         let rows =
             conn.rows("SELECT position FROM received ORDER BY position DESC LIMIT 1", vec![]);
@@ -58,7 +61,7 @@ impl Opened {
             };
             committed.lanes.insert(row.text(0)?, head);
         }
-        committed.head = Head { sequence, position, recorded, epoch, signer };
+        committed.head = Head { sequence, position, recorded, epoch, signer, parent };
         let mut served = Served::read(&mut conn).await?;
         let schema = served::schema(&setting.views);
         if sequence == 0 && served.schema != schema {
@@ -71,7 +74,7 @@ impl Opened {
     }
 
     /// How far the office is.
-    pub(crate) const fn head(&self) -> Head {
-        self.committed.head
+    pub(crate) const fn head(&self) -> &Head {
+        &self.committed.head
     }
 }

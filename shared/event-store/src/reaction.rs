@@ -3,7 +3,7 @@
 use kernel::{Actor, Code, Fact, Refusal};
 
 use crate::{
-    Answer, Setting, StoreError,
+    Answer, Standpoint, StoreError,
     intake::{Event, Intake},
     log,
     unit::{Act, Stop, Unit, unreadable},
@@ -15,8 +15,8 @@ use crate::{
 pub struct Reaction {
     /// The rule's name, as a refused reaction quotes it.
     pub name: &'static str,
-    /// What the rule issues on a fact, seen from an office.
-    pub on: fn(fact: &Fact, setting: &Setting) -> Option<Act>,
+    /// What the rule issues on a fact, seen from where the office stands.
+    pub on: fn(fact: &Fact, here: &Standpoint) -> Option<Act>,
 }
 
 /// The longest chain of reactions to one command.
@@ -32,7 +32,7 @@ impl Unit<'_> {
             }
             for (fact, depth) in unseen {
                 for rule in self.setting.reactions.iter() {
-                    let Some(act) = (rule.on)(&fact, self.setting) else { continue };
+                    let Some(act) = (rule.on)(&fact, &self.here()) else { continue };
                     let outcome = self.issue(rule.name, &fact, depth + 1, &act).await?;
                     self.settle(rule.name, outcome).await?;
                 }

@@ -47,7 +47,7 @@ impl Unit<'_> {
 
     /// Puts the next own entry back; the caller has proved whose it is.
     pub async fn put_back(&mut self, entry: Incoming) -> Result<(), Stop> {
-        let (fact, head) = (entry.fact.clone(), self.top().head);
+        let (fact, head) = (entry.fact.clone(), self.top().head.clone());
         let goes_on = fact.at.epoch >= head.epoch;
         if fact.at.sequence != head.sequence + 1 || !goes_on {
             let why = format!("{} does not follow {}", fact.at, head.sequence);
@@ -60,11 +60,12 @@ impl Unit<'_> {
         let head = lane_head(&fact, entry.hash);
         let lane = fact.lane().to_string();
         let signer = kernel::entry::open(&entry.bytes).map_err(unreadable)?.key_id;
-        let next = (self.setting.turns)(&fact).map_or(signer, |key| key.id());
+        let turn = (self.setting.turns)(&fact);
         let top = self.top();
         top.head.sequence = fact.at.sequence;
         top.head.recorded = top.head.recorded.max(fact.recorded);
-        (top.head.epoch, top.head.signer) = (fact.at.epoch, next);
+        (top.head.epoch, top.head.signer) = (fact.at.epoch, signer);
+        top.head.turn(turn);
         top.lanes.insert(lane, head);
         top.states.remove(&fact.stream);
         let Incoming { hash, bytes, .. } = entry;

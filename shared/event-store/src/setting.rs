@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::{
-    Bindings, Clock, Entropy, Fact, OfficeId, Tier,
-    sign::{PublicKey, Ring},
-};
+use kernel::{Bindings, Clock, Entropy, Fact, OfficeId, Tier, Turn, sign::Ring};
 
 use crate::{Engine, Reaction, Readers, View};
 
@@ -16,16 +13,17 @@ pub struct Setting {
     pub office: OfficeId,
     /// Its tier.
     pub tier: Tier,
-    /// The office it reports to.
-    pub parent: Option<OfficeId>,
+    /// The office that it was enrolled below; it may have moved since, see
+    /// [`Standpoint::parent`].
+    pub enrolled_below: Option<OfficeId>,
     /// The city of its history.
     pub city: OfficeId,
     /// Where its store lies.
     pub engine: Engine,
     /// The keys that sign its entries.
     pub key: Arc<Ring>,
-    /// The key that signs from the next entry on, if this own fact turns to one.
-    pub turns: fn(&Fact) -> Option<PublicKey>,
+    /// What this own fact changes for the entries after it.
+    pub turns: fn(&Fact) -> Option<Turn>,
     /// Its clock.
     pub clock: Arc<Clock>,
     /// Its randomness.
@@ -38,6 +36,26 @@ pub struct Setting {
     pub reactions: Arc<[Reaction]>,
     /// The reading connections, shared by the process.
     pub readers: Readers,
+}
+
+/// Where an office stands in the tree at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standpoint {
+    /// The office.
+    pub office: OfficeId,
+    /// Its tier.
+    pub tier: Tier,
+    /// The office it reports to.
+    pub parent: Option<OfficeId>,
+    /// The city of its history.
+    pub city: OfficeId,
+}
+
+impl Setting {
+    pub(crate) fn below(&self, parent: Option<OfficeId>) -> Standpoint {
+        let (office, city) = (self.office.clone(), self.city.clone());
+        Standpoint { office, tier: self.tier, parent, city }
+    }
 }
 
 impl std::fmt::Debug for Setting {

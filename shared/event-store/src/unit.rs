@@ -7,13 +7,13 @@
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use kernel::{
-    Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, decider,
+    Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, Turn, decider,
     refusal::Code,
     sign::{Hash, PublicKey},
 };
 
 use crate::{
-    Setting, StoreError,
+    Setting, Standpoint, StoreError,
     batch::{Committed, Delta, NewEntry, State},
     db::Conn,
     folding::FoldOrStore,
@@ -119,7 +119,7 @@ impl<'w> Unit<'w> {
             setting,
             conn,
             committed,
-            stack: vec![Delta::on(committed.head)],
+            stack: vec![Delta::on(committed.head.clone())],
             fetched: Layer::new(),
             actor: Actor::system(),
             act_date: None,
@@ -136,11 +136,17 @@ impl<'w> Unit<'w> {
         self.setting
     }
 
+    /// Where the office stands in the tree, by what this batch has recorded so far.
+    pub fn here(&self) -> Standpoint {
+        let head = self.stack.last().map_or(&self.committed.head, |delta| &delta.head);
+        self.setting.below(head.parent.clone())
+    }
+
     /// What a rule may know beside its state.
     pub fn context(&self) -> Context {
         Context {
             office: self.setting.office.clone(),
-            parent: self.setting.parent.clone(),
+            parent: self.here().parent,
             now: self.now,
             actor: self.actor.clone(),
             act_date: self.act_date,
@@ -161,7 +167,7 @@ impl<'w> Unit<'w> {
     }
 
     pub(crate) fn push(&mut self) {
-        let head = self.top().head;
+        let head = self.top().head.clone();
         self.stack.push(Delta::on(head));
     }
 
@@ -181,7 +187,7 @@ impl<'w> Unit<'w> {
 
     pub(crate) fn top(&mut self) -> &mut Delta {
         if self.stack.is_empty() {
-            self.stack.push(Delta::on(self.committed.head));
+            self.stack.push(Delta::on(self.committed.head.clone()));
         }
         let last = self.stack.len() - 1;
         &mut self.stack[last]
@@ -266,8 +272,8 @@ impl<'w> Unit<'w> {
                 Refusal::new(Code::NotAllowed).detail(format!("{kind}: not at this tier"))
             })?;
         let data = serde_json::value::to_raw_value(event).map_err(unreadable)?;
-        let audiences =
-            binding.audiences(&setting.office, setting.parent.as_ref(), &A::addressees(event));
+        let parent = self.top().head.parent.clone();
+        let audiences = binding.audiences(&setting.office, parent.as_ref(), &A::addressees(event));
         let mut original = None;
         for audience in audiences {
             let lane = Lane {
@@ -323,13 +329,15 @@ impl<'w> Unit<'w> {
             counter: fact.lane,
             hash,
         };
-        let turned = (setting.turns)(&fact).map(|key| key.id());
-        if turned.is_some_and(|next| setting.key.by(&next).is_none()) {
+        let turned = (setting.turns)(&fact);
+        if let Some(Turn::Key(next)) = &turned
+            && setting.key.by(&next.id()).is_none()
+        {
             return Err(Code::KeyLost.into());
         }
         let (now, depth, caller) = (self.now, self.depth, self.caller);
         let top = self.top();
-        top.head.signer = turned.unwrap_or(top.head.signer);
+        top.head.turn(turned);
         top.head.sequence = fact.at.sequence;
         top.head.recorded = now;
         top.lanes.insert(lane.to_string(), head);

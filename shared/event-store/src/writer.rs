@@ -222,7 +222,7 @@ impl Writer {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.committed(&batch, jobs.len(), began);
         self.setting.clock.drive(batch.head.recorded);
-        self.turned(batch.head);
+        self.turned(&batch.head);
         open.committed.remember(fetched);
         open.committed.absorb(batch);
         Ok(outcomes)
@@ -281,9 +281,14 @@ impl Writer {
 
 impl Writer {
     /// The key that signs from now on signs the office's notes too.
-    fn turned(&self, head: Head) {
-        let life = Life { epoch: head.epoch, signer: head.signer };
-        let changed = self.life.send_if_modified(|now| std::mem::replace(now, life) != life);
+    fn turned(&self, head: &Head) {
+        let (signer, parent) = (head.signer, head.parent.clone());
+        let life = Life { epoch: head.epoch, signer, parent };
+        let changed = self.life.send_if_modified(|now| {
+            let other = *now != life;
+            *now = life;
+            other
+        });
         if changed {
             self.setting.key.turn_to(&head.signer);
         }

@@ -500,7 +500,7 @@ async fn a_check_names_a_row_that_is_missing_or_too_many(store: TestStore) {
 }
 
 /// On an addition of 100, "a" is noted; on "dddddddd-bad", a stream that is empty.
-fn note_hundreds(fact: &Fact, _: &Setting) -> Option<event_store::Act> {
+fn note_hundreds(fact: &Fact, _: &event_store::Standpoint) -> Option<event_store::Act> {
     let Ok(Event::Added { by: 100 }) = fact.read::<Event>() else { return None };
     let id = if fact.stream.ends_with("-bad") { "dddddddd-empty" } else { "dddddddd-a" };
     Some(adding(id, Event::Noted))
@@ -529,7 +529,7 @@ async fn a_new_rule_does_nothing_until_it_is_back_filled_and_then_once(store: Te
 }
 
 /// On an addition of 200, "b" is tripled: a command that would yield more every time.
-fn triple(fact: &Fact, _: &Setting) -> Option<event_store::Act> {
+fn triple(fact: &Fact, _: &event_store::Standpoint) -> Option<event_store::Act> {
     let Ok(Event::Added { by: 200 }) = fact.read::<Event>() else { return None };
     Some(adding("dddddddd-b", Event::Tripled))
 }

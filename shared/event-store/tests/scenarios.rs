@@ -92,7 +92,7 @@ fn bindings(kind: &str) -> Option<&'static Binding> {
 }
 
 /// Whenever 100 is added, the tally is doubled; on "dddddddd-bad" that is refused.
-fn double_hundreds(fact: &Fact, _: &Setting) -> Option<event_store::Act> {
+fn double_hundreds(fact: &Fact, _: &event_store::Standpoint) -> Option<event_store::Act> {
     let Ok(Event::Added { by: 100 }) = fact.read::<Event>() else { return None };
     let id = if fact.stream.ends_with("-bad") { "dddddddd-empty" } else { "dddddddd-a" };
     Some(adding(id, Event::Doubled, None))

@@ -13,6 +13,7 @@ use crate::{
     clock::{Day, Timestamp},
     id::OfficeId,
     refusal::Refusal,
+    sign::PublicKey,
 };
 
 /// Who does something: a person in a role, or the system by a rule.
@@ -62,6 +63,15 @@ impl<'de> Deserialize<'de> for Actor {
             text.split_once(':').ok_or_else(|| D::Error::custom("an actor is person:role"))?;
         Ok(Self { person: person.to_owned(), role: role.to_owned() })
     }
+}
+
+/// What one of its own facts changes for all of an office's entries after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// They are signed by this key.
+    Key(PublicKey),
+    /// What goes up goes to this office.
+    Parent(OfficeId),
 }
 
 /// What a rule may know beside its state and the command.

@@ -20,7 +20,7 @@ pub mod sign;
 pub use audience::{Audience, Lane, Root};
 pub use binding::{Binding, Bindings, Class};
 pub use clock::{Clock, Day, Timestamp};
-pub use decider::{Actor, Aggregate, Context};
+pub use decider::{Actor, Aggregate, Context, Turn};
 pub use entropy::Entropy;
 pub use fact::Fact;
 pub use id::{EntryRef, OfficeId, Tier};

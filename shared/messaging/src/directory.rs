@@ -1,7 +1,7 @@
 //! The directory as a view: who signs what.
 
 use domain::{
-    directory::{Consent, Event, Member, Opening, proven},
+    directory::{Consent, Event, Member, Move, Opening, moved, proven},
     office::{Event as Own, offer_words},
 };
 use event_store::{FoldError, Rows, Unit, View};
@@ -23,7 +23,7 @@ pub struct Entry {
     pub member: Member,
     /// Whether the city is a demo.
     pub demo: bool,
-    /// What it was before, from its enrolment on: its keys and lives.
+    /// What it was before, from its enrolment on: its keys, its lives, its places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<Member>,
     /// The lives of its log that were opened after the first.
@@ -35,6 +35,10 @@ pub struct Entry {
     /// The key that the city has called it to turn to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub called: Option<PublicKey>,
+    /// Below whom the city has put it last; it waits for the office's word as long as
+    /// [`Entry::is_moving`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
     /// A new life that waits for the districts' consent, with those given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<(Opening, Vec<Consent>)>,
@@ -58,15 +62,27 @@ pub struct Opened {
 impl Entry {
     pub(crate) fn new(member: Member, demo: bool) -> Self {
         let (before, opened) = (Vec::new(), Vec::new());
-        let (offered, called, proposed) = (None, None, None);
+        let (offered, called, moving, proposed) = (None, None, None, None);
         let districts = (member.seat.tier == Tier::City).then_some(0);
-        Self { member, demo, before, opened, offered, called, proposed, districts }
+        Self { member, demo, before, opened, offered, called, moving, proposed, districts }
     }
 
     fn becomes(&mut self, member: Member) {
         self.called = None;
         self.offered = None;
         self.before.push(std::mem::replace(&mut self.member, member));
+    }
+
+    /// The move that the office was called to and has not said it made.
+    pub fn is_moving(&self) -> Option<&Move> {
+        let above = self.member.seat.parent.as_ref();
+        self.moving.as_ref().filter(|moving| above != Some(&moving.parent))
+    }
+
+    /// Whether the office stands below another one, or ever did.
+    pub fn stood_below(&self, office: &OfficeId) -> bool {
+        let mut all = self.before.iter().chain([&self.member]);
+        all.any(|member| member.seat.parent.as_ref() == Some(office))
     }
 
     /// The member as it was for the entry with this sequence of its log.
@@ -114,7 +130,7 @@ impl View for DirectoryView {
     }
 
     fn schema(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
@@ -177,6 +193,18 @@ fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
                     row.becomes(member);
                 } else {
                     tracing::error!(%office, "a key that the one before has not signed is not believed");
+                }
+            })
+        }
+        Event::MoveCalled { called } => {
+            let office = called.office.clone();
+            change(rows, &office, |row| row.moving = Some(called))
+        }
+        Event::Moved { member } => {
+            let office = member.seat.office.clone();
+            change(rows, &office, |row| {
+                if moved(&row.member, &member) {
+                    row.before.push(std::mem::replace(&mut row.member, member));
                 }
             })
         }

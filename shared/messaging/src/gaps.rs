@@ -68,7 +68,7 @@ impl Patience {
 /// The lanes of which the office misses something, with how far they go here.
 pub async fn missing(office: &Office) -> Result<BTreeSet<Missing>, StoreError> {
     let known = lanes(office).await?;
-    let here = |lane: &str| {
+    let known_to = |lane: &str| {
         let found = known.iter().find(|known| known.lane().to_string() == lane);
         found.map_or((0, 0), |known| (known.held.epoch, known.held.counter))
     };
@@ -82,17 +82,18 @@ pub async fn missing(office: &Office) -> Result<BTreeSet<Missing>, StoreError> {
     let sql = "SELECT DISTINCT lane FROM held WHERE reason = 'gap'";
     for row in office.reader().await?.rows(sql, vec![]).await? {
         let lane = row.text(0)?;
-        let at = here(&lane).1;
+        let at = known_to(&lane).1;
         missing.insert((lane, at));
     }
-    let (own, tier, parent) = (&setting.office, setting.tier, setting.parent.as_ref());
+    let here = office.here();
+    let (own, tier, parent) = (&here.office, here.tier, here.parent.as_ref());
     for note in notes(office).await? {
         let Note::LaneHead { by, head, .. } = note else { continue };
         if by == *own || !head.audience.is_read_by(&by, own, tier, parent) {
             continue;
         }
         let lane = Lane { origin: by, root: head.root, audience: head.audience }.to_string();
-        let at = here(&lane);
+        let at = known_to(&lane);
         if at < (head.epoch, head.counter) {
             missing.insert((lane, at.1));
         }

@@ -361,9 +361,9 @@ impl Desk {
 }
 
 /// Whether the city will know better soon: after its upgrade, or once it has taken in
-/// that the office has turned to the key that it was called to.
+/// that the office has turned to the key, or moved to the place, that it was called to.
 fn for_now(code: &str) -> bool {
-    matches!(code, "unknown-type" | "key-unconfirmed")
+    matches!(code, "unknown-type" | "key-unconfirmed" | "move-unconfirmed")
 }
 
 fn answer(answer: &str, code: &str, held: Held) -> Answer {

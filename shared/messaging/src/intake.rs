@@ -2,8 +2,9 @@
 //!
 //! Nothing of one origin holds up another: what must wait is stored and
 //! acknowledged. The classes are: not an entry (dropped), unknown signer (held),
-//! not yet understood (stored, folded later), authentic but not allowed
-//! (evidence), behind a gap in its lane (held), known already (skipped).
+//! not yet understood (stored, folded later), of a place that is not known yet (held),
+//! authentic but not allowed (evidence), behind a gap in its lane (held), known already
+//! (skipped).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +13,13 @@ use std::{
 };
 
 use domain::directory::{Event as DirectoryEvent, Member};
-use event_store::{Act, Answer, Incoming, Office, Stop, Unit, act};
-use kernel::{Code, EntryRef, Fact, OfficeId, Refusal, entry};
+use event_store::{Act, Answer, Incoming, Office, Standpoint, Stop, Unit, act};
+use kernel::{Audience, Code, EntryRef, Fact, OfficeId, Refusal, entry};
 use telemetry::way::{self, Step};
 
 use crate::{
     counters::Counters,
-    directory::{Entry, Pin, Signer, signer},
+    directory::{DIRECTORY, Entry, Pin, Signer, signer},
     ingest::allowed,
     link::{Failure, Link, Reader, Stream},
     recovery::putting_aside,
@@ -148,15 +149,15 @@ async fn held_of(unit: &mut Unit<'_>, origins: &BTreeSet<OfficeId>) -> Result<Ve
     Ok(waiting)
 }
 
-/// The offices whose signatures an entry makes known.
+/// The offices whose signatures or place an entry makes known.
 fn enrolled(fact: &Fact) -> Option<OfficeId> {
     if fact.family() != "directory" {
         return None;
     }
     match fact.read().ok()? {
-        DirectoryEvent::Enrolled { member, .. } | DirectoryEvent::Turned { member, .. } => {
-            Some(member.seat.office)
-        }
+        DirectoryEvent::Enrolled { member, .. }
+        | DirectoryEvent::Turned { member, .. }
+        | DirectoryEvent::Moved { member } => Some(member.seat.office),
         DirectoryEvent::EpochOpened { opening, .. } => Some(opening.member.seat.office),
         _ => None,
     }
@@ -254,10 +255,11 @@ impl Sorting<'_> {
             }
             // The city's word of the turn or of the new life is still to come.
             Signer::Row(row) if is_later(row, fact, &parts) => {
-                // What claims a place that is taken has no turn to wait for.
-                let taken = unit.received_hash(&fact.at).await?.is_some();
-                let class = if taken { Class::Skip } else { Class::Hold };
-                return Ok(class(if taken { "not-an-entry" } else { "unknown-key" }));
+                // What claims a place that is taken, or is not for us, has no turn to wait for.
+                let idle =
+                    !is_for(&unit.here(), fact) || unit.received_hash(&fact.at).await?.is_some();
+                let class = if idle { Class::Skip } else { Class::Hold };
+                return Ok(class(if idle { "not-an-entry" } else { "unknown-key" }));
             }
             _ if !signed => return Ok(Class::Skip("not-an-entry")),
             Signer::Row(row) if !fact.carries_its_own(|sequence| row.at(sequence).key) => {
@@ -265,7 +267,7 @@ impl Sorting<'_> {
             }
             Signer::Row(row) => {
                 if let Some(code) = misplaced(unit, row.at(fact.at.sequence), entry) {
-                    return Ok(Class::Evidence(code));
+                    return moving(unit, row, fact, code).await;
                 }
             }
             Signer::Pin(_) => {}
@@ -307,14 +309,39 @@ fn is_later(row: &Entry, fact: &Fact, parts: &entry::Parts<'_>) -> bool {
     turned || (fact.at.epoch > newest.epoch && parts.is_signed_by(&newest.key))
 }
 
+/// What an authentic entry that has no place here is to an office that moves.
+async fn moving(
+    unit: &mut Unit<'_>,
+    row: &Entry,
+    fact: &Fact,
+    code: &'static str,
+) -> Result<Class, Stop> {
+    let own = unit.here().office;
+    let up = fact.audience == Audience::Up(own.clone());
+    if code == "audience" && up && fact.at.sequence >= row.member.key_from {
+        // It says that its origin is below us: the city's word of that is still to come.
+        return Ok(Class::Hold("unknown-place"));
+    }
+    if let (Audience::Down(above), "not-for-us") = (&fact.audience, code) {
+        let own: Option<Entry> = unit.row(DIRECTORY, own.as_str()).await?;
+        if own.is_some_and(|own| own.stood_below(above)) {
+            return Ok(Class::Skip("left-lane"));
+        }
+    }
+    Ok(Class::Evidence(code))
+}
+
+fn is_for(here: &Standpoint, fact: &Fact) -> bool {
+    fact.audience.is_read_by(&fact.at.origin, &here.office, here.tier, here.parent.as_ref())
+}
+
 /// Why an authentic entry may not be taken in, if it may not.
 fn misplaced(unit: &Unit<'_>, member: &Member, entry: &Incoming) -> Option<&'static str> {
     let (fact, setting) = (&entry.fact, unit.setting());
     if fact.at.epoch != member.epoch || fact.at.sequence < member.key_from {
         return Some("epoch");
     }
-    let parent = setting.parent.as_ref();
-    if !fact.audience.is_read_by(&fact.at.origin, &setting.office, setting.tier, parent) {
+    if !is_for(&unit.here(), fact) {
         return Some("not-for-us");
     }
     (setting.bindings)(&fact.kind)?;

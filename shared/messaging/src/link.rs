@@ -123,7 +123,8 @@ pub struct ReaderSpec {
     pub filters: Vec<String>,
     /// The first stream sequence it is given.
     pub from: Option<u64>,
-    /// Whether one that is there stays as it is.
+    /// Whether it stays as it was made: with other filters it is another one, which
+    /// begins at `from`.
     pub fixed: bool,
     /// Whether every server of a cluster keeps it, and not one alone.
     pub everywhere: bool,
@@ -152,9 +153,9 @@ pub trait Hub: Send + Sync {
     /// Replaces the last value of one subject of ATTEST.
     fn note(&self, subject: String, payload: Bytes) -> Going<'_, ()>;
 
-    /// Makes a reader of HISTORY or ATTEST, or changes its filters unless it is fixed:
-    /// what comes from then on is given by the new ones. A reader that is there stays
-    /// where it was.
+    /// Makes a reader of HISTORY or ATTEST, or changes its filters: what comes from then
+    /// on is given by the new ones, and it stays where it was. A fixed one with other
+    /// filters is taken away and made anew.
     fn make_reader(&self, spec: ReaderSpec) -> Going<'_, ()>;
 }
 

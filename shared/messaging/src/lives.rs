@@ -61,6 +61,7 @@ pub async fn begin(office: &Office, keys: &Keys) -> Result<Begun, String> {
         return Ok(Begun::None);
     };
     let (epoch, key, closed) = (opening.member.epoch, opening.member.key, opening.closed);
+    let parent = opening.member.seat.parent;
     let sent = keys.sent_up_to().map_err(|error| error.to_string())?;
     // What was begun and sent once is not begun in another way: it is fetched back.
     if office.life().epoch >= epoch || sent.is_some_and(|sent| sent.epoch >= epoch) {
@@ -79,10 +80,15 @@ pub async fn begin(office: &Office, keys: &Keys) -> Result<Begun, String> {
         }
     }
     let beginning = act(move |unit: &mut Unit<'_>| {
+        let parent = parent.clone();
         Box::pin(async move {
-            let id = unit.setting().office.to_string();
+            let (id, city) = (unit.setting().office.to_string(), unit.setting().city.clone());
             unit.begin_epoch(epoch, &key);
             unit.execute::<Standing>(&id, Command::Begin { epoch, closed }).await?;
+            if let Some(parent) = parent {
+                // Of a move that is in the lost part the city knows.
+                unit.execute::<Standing>(&id, Command::Move { city, parent }).await?;
+            }
             Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
         })
     });

@@ -178,9 +178,11 @@ impl Hub for Memory {
             let mut state = self.state();
             let name = (spec.stream, spec.name.clone());
             let known = state.readers.get(&name);
-            if known.is_some() && spec.fixed {
+            let same = known.is_some_and(|known| known.spec.filters == spec.filters);
+            if same && spec.fixed {
                 return Ok(());
             }
+            let known = known.filter(|_| !spec.fixed);
             let mut pairs = spec
                 .filters
                 .iter()

@@ -47,7 +47,7 @@ pub async fn notes(office: &Office) -> Result<Vec<Note>, StoreError> {
 
 /// The neighbours of an office: whoever reads its lanes or is read by it.
 pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
-    let setting = office.setting();
+    let (setting, parent) = (office.setting(), office.here().parent);
     let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
     let lanes = lanes(office).await?;
     let notes = notes(office).await?;
@@ -63,7 +63,7 @@ pub async fn neighbours(office: &Office) -> Result<Vec<Neighbour>, StoreError> {
         if seat.office == setting.office {
             continue;
         }
-        let close = Some(&seat.office) == setting.parent.as_ref()
+        let close = Some(&seat.office) == parent.as_ref()
             || seat.parent.as_ref() == Some(&setting.office)
             || seat.office == setting.city;
         let receipt = receipts.get(&seat.office);

@@ -66,7 +66,7 @@ pub fn setting(store: &TestStore) -> Setting {
     Setting {
         office: office_id("dddddddd"),
         tier: Tier::District,
-        parent: Some(office_id("cccccccc")),
+        enrolled_below: Some(office_id("cccccccc")),
         city: office_id("cccccccc"),
         engine: store.engine.clone(),
         key: Arc::new(Ring::of(EventKey::from_seed(&[4; 32]).expect("32 bytes"))),

@@ -1,6 +1,6 @@
 //! What the hub needs of an office: its readers, and where their lanes begin.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::directory::{Baseline, Member, Seat as OfficeSeat};
 use kernel::{Audience, Fact, Lane, OfficeId, Root, id::Tier};
@@ -27,7 +27,7 @@ pub struct Admission {
 impl Admission {
     /// Where a joining reader begins: the first stream sequence of its `_d`
     /// consumer, and how far the lanes that it reads there had gone before.
-    pub(super) async fn baselines(
+    pub(crate) async fn baselines(
         &self,
         place: &OfficeSeat,
     ) -> Result<(u64, Vec<Baseline>), Failure> {
@@ -91,13 +91,43 @@ impl Admission {
         Ok(())
     }
 
+    /// Gives whoever has moved the readers of its new place, and the offices above it
+    /// the notes of those who are below them now. `made` says from which entry on the
+    /// place is that for which it was done last.
+    pub(crate) async fn follow_moves(
+        &self,
+        made: &mut BTreeMap<OfficeId, u64>,
+    ) -> Result<(), Failure> {
+        let mut reader = self.seat.office.reader().await.map_err(Failure::other)?;
+        let rows: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await.map_err(Failure::other)?;
+        drop(reader);
+        for (_, row) in rows {
+            let Some(moving) = row.moving.as_ref().filter(|_| row.is_moving().is_none()) else {
+                continue;
+            };
+            let (office, from) = (moving.office.clone(), row.member.key_from);
+            if made.get(&office) == Some(&from) {
+                continue;
+            }
+            self.create_readers(&row.member.seat, None).await?;
+            let former = row.before.last().and_then(|before| before.seat.parent.clone());
+            if let Some(former) = former
+                && let Some(former) = self.member(&former).await?
+            {
+                self.create_notes_reader(&former.seat).await?;
+            }
+            made.insert(office, from);
+        }
+        Ok(())
+    }
+
     async fn create_notes_reader(&self, place: &OfficeSeat) -> Result<(), Failure> {
         let below = self.below(&place.office).await?;
         let city = &self.seat.office.setting().office;
         self.hub.make_reader(readers::of_notes(place, city, &below)).await
     }
 
-    async fn member(&self, office: &OfficeId) -> Result<Option<Member>, Failure> {
+    pub(super) async fn member(&self, office: &OfficeId) -> Result<Option<Member>, Failure> {
         let mut reader = self.seat.office.reader().await.map_err(Failure::other)?;
         let entry: Option<Entry> =
             reader.view(DIRECTORY, office.as_str()).await.map_err(Failure::other)?;

@@ -193,3 +193,78 @@ fn a_key_is_turned_to_as_called_and_never_twice_the_same() {
     facts.push(Event::Turned { member, by: by(11) });
     given::<Directory>(facts).when(call(key_of(11).public())).then_refused(Code::KeyUsed);
 }
+
+/// A city with two districts and a township below the first.
+fn two_districts() -> Vec<Event> {
+    let mut facts = vec![founded()];
+    let places = [
+        ("dddddddd", Tier::District, "cccccccc", 2),
+        ("eeeeeeee", Tier::District, "cccccccc", 3),
+        ("tttttttt", Tier::Township, "dddddddd", 4),
+    ];
+    for (office, tier, parent, seed) in places {
+        let seat = seat(office, tier, Some(parent));
+        let member = Member { seat, key: key_of(seed).public(), epoch: 1, key_from: 1 };
+        facts.push(Event::Enrolled { member, token: Hash([seed; 32]), baselines: vec![] });
+    }
+    facts
+}
+
+fn put(office: &str, parent: &str) -> Move {
+    let (office, parent) = (OfficeId::parse(office).unwrap(), OfficeId::parse(parent).unwrap());
+    Move { office, parent, until: vec![], baselines: vec![] }
+}
+
+fn moved_to(parent: &str, from: u64) -> Event {
+    let seat = seat("tttttttt", Tier::Township, Some(parent));
+    Event::Moved { member: Member { seat, key: key_of(4).public(), epoch: 1, key_from: from } }
+}
+
+#[test]
+fn a_township_is_put_below_a_district_and_nothing_else() {
+    let call = |office: &str, parent: &str| Command::CallMove { called: put(office, parent) };
+    let called = Event::MoveCalled { called: put("tttttttt", "eeeeeeee") };
+    given::<Directory>(two_districts()).when(call("tttttttt", "eeeeeeee")).then([called]);
+    given::<Directory>(two_districts()).when(call("tttttttt", "dddddddd")).then([]);
+    for (office, parent) in [
+        ("tttttttt", "cccccccc"),
+        ("tttttttt", "tttttttt"),
+        ("tttttttt", "zzzzzzzz"),
+        ("dddddddd", "eeeeeeee"),
+        ("cccccccc", "cccccccc"),
+    ] {
+        let wanted = given::<Directory>(two_districts()).when(call(office, parent));
+        wanted.then_refused(Code::UnknownParent);
+    }
+    let wanted = given::<Directory>(two_districts()).when(call("zzzzzzzz", "dddddddd"));
+    wanted.then_refused(Code::UnknownOffice);
+}
+
+#[test]
+fn a_move_that_was_called_is_made_before_another_is_called() {
+    let mut facts = two_districts();
+    facts.push(Event::MoveCalled { called: put("tttttttt", "eeeeeeee") });
+    let call = |parent: &str| Command::CallMove { called: put("tttttttt", parent) };
+    given::<Directory>(facts.clone()).when(call("eeeeeeee")).then([]);
+    given::<Directory>(facts.clone()).when(call("dddddddd")).then_refused(Code::WrongState);
+    facts.push(moved_to("eeeeeeee", 9));
+    let back = Event::MoveCalled { called: put("tttttttt", "dddddddd") };
+    given::<Directory>(facts).when(call("dddddddd")).then([back]);
+}
+
+#[test]
+fn an_office_has_moved_where_it_was_called_to_from_a_later_entry_on() {
+    let note = |parent: &str, from: u64| Command::NoteMove {
+        office: OfficeId::parse("tttttttt").unwrap(),
+        parent: OfficeId::parse(parent).unwrap(),
+        from,
+    };
+    let facts = two_districts;
+    given::<Directory>(facts()).when(note("eeeeeeee", 9)).then_refused(Code::WrongState);
+    given::<Directory>(facts()).when(note("dddddddd", 9)).then([]);
+    let mut called = facts();
+    called.push(Event::MoveCalled { called: put("tttttttt", "eeeeeeee") });
+    given::<Directory>(called.clone()).when(note("eeeeeeee", 1)).then_refused(Code::WrongState);
+    given::<Directory>(called.clone()).when(note("dddddddd", 9)).then([]);
+    given::<Directory>(called).when(note("eeeeeeee", 9)).then([moved_to("eeeeeeee", 9)]);
+}

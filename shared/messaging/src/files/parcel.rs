@@ -9,7 +9,7 @@
 
 use domain::office::turns;
 use kernel::{
-    Fact, OfficeId, Timestamp,
+    Fact, OfficeId, Timestamp, Turn,
     entry::{self, Form, Malformed, Parts},
     sign::{EventKey, Hash, PublicKey},
 };
@@ -132,7 +132,9 @@ pub fn city_key(
         let Ok((fact, _)) = Fact::of_entry(bytes) else { continue };
         let signed = entry::open(bytes).is_ok_and(|parts| parts.is_signed_by(&key));
         if signed && fact.at.origin == *city {
-            key = turns(&fact).unwrap_or(key);
+            if let Some(Turn::Key(next)) = turns(&fact) {
+                key = next;
+            }
         }
     }
     [known, key].into_iter().find(|key| parts.is_signed_by(key))

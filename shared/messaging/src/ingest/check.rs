@@ -2,7 +2,7 @@
 
 use domain::directory::Member;
 use kernel::{
-    EntryRef, Fact,
+    Audience, EntryRef, Fact,
     entry::{self, Form},
     note::Note,
     sign::Hash,
@@ -109,7 +109,12 @@ impl Ingest {
         if ends.is_some_and(|end| end != entry::hash(item)) {
             return Err("fork");
         }
-        allowed(self.office.setting().bindings, member, &fact)?;
+        allowed(self.office.setting().bindings, member, &fact).map_err(|code| {
+            let moves = row.is_moving().is_some_and(|moving| {
+                code == "audience" && fact.audience == Audience::Up(moving.parent.clone())
+            });
+            if moves { "move-unconfirmed" } else { code }
+        })?;
         Ok(Checked::Shared(Box::new(fact)))
     }
 }

@@ -1,6 +1,6 @@
 //! The three streams of the hub and the writing into them. Only ingest calls `publish`; only provisioning `create_streams`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::header::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -148,15 +148,19 @@ impl Hub for Connection {
         Box::pin(async move {
             let hub = jetstream::new(self.client.clone());
             let (stream, fixed, from) = (spec.stream.name(), spec.fixed, spec.from);
-            let is_known = if fixed || from.is_some() {
-                let known: Result<PullConsumer, _> =
-                    hub.get_consumer_from_stream(&spec.name, stream).await;
-                known.is_ok()
+            let known: Option<PullConsumer> = if fixed || from.is_some() {
+                hub.get_consumer_from_stream(&spec.name, stream).await.ok()
             } else {
-                false
+                None
             };
-            if is_known && fixed {
-                return Ok(());
+            let mut is_known = known.is_some();
+            if let Some(known) = known.filter(|_| fixed) {
+                if filters_of(&known) == spec.filters.iter().collect() {
+                    return Ok(());
+                }
+                let gone = hub.delete_consumer_from_stream(&spec.name, stream).await;
+                gone.map_err(Failure::other)?;
+                is_known = false;
             }
             let made = hub.create_consumer_on_stream(reader(spec), stream).await;
             let mut made = made.map_err(Failure::other)?;
@@ -170,6 +174,13 @@ impl Hub for Connection {
             Ok(())
         })
     }
+}
+
+/// What a reader is given.
+fn filters_of(reader: &PullConsumer) -> BTreeSet<&String> {
+    let config = &reader.cached_info().config;
+    let one = Some(&config.filter_subject).filter(|filter| !filter.is_empty());
+    config.filter_subjects.iter().chain(one).collect()
 }
 
 impl Connection {
