@@ -83,7 +83,7 @@ rules! {
         back_to_gives_from_a_place_on_done_or_not
         a_reader_begins_where_it_was_made_to_and_may_go_behind_that
         a_reader_made_again_goes_on_where_it_was
-        filters_change_unless_they_are_fixed
+        filters_change_and_a_fixed_reader_with_others_is_another_one
         readers_of_two_streams_may_share_a_name
         no_reader_is_given_what_is_sealed
         a_filter_within_another_is_refused

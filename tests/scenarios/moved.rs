@@ -108,7 +108,7 @@ async fn nothing_waits(town: &Town) {
     }
     let ingest = town.api(CITY).get("SYS", "/api/ingest").await.unwrap();
     let refused = ingest["refused"].as_object().unwrap();
-    let bad = ["audience", "signature", "fork", "gap", "parcel-refused"];
+    let bad = ["audience", "signature", "fork", "parcel-refused"];
     assert!(bad.iter().all(|code| !refused.contains_key(*code)), "{ingest}");
 }
 
@@ -118,6 +118,14 @@ async fn heard(town: &Town, at: &str) -> Vec<String> {
     let all = town.entries(at).await;
     let of = all.iter().filter(|item| item["origin"] == id);
     of.map(|item| item["audience"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Whether an office is shown at another, and was heard there.
+async fn hears(town: &Town, at: &str, of: &str) -> bool {
+    let all = town.api(at).get("SYS", "/api/neighbours").await.unwrap();
+    let id = town.id(of);
+    let mut rows = all.as_array().unwrap().iter();
+    rows.any(|row| row["office"] == id && row["last_heard"].is_string())
 }
 
 async fn a_township_moves(by_files: &'static [&'static str]) {
@@ -135,6 +143,9 @@ async fn a_township_moves(by_files: &'static [&'static str]) {
     expects(&town, 3).await.unwrap();
     files(&town, 3, OTHER).await;
     assert_eq!(own(&town, 3).await["expectation"]["to"], town.id(OTHER));
+    for (at, of) in [(TOWN, OTHER), (OTHER, TOWN)] {
+        town.until("they hear of each other", || hears(&town, at, of)).await;
+    }
     assert!(review(&town, DISTRICT, 3).await.is_null(), "the district before has no part in it");
     // What was asked for before is finished where it was asked for.
     accepts(&town, DISTRICT, 1).await;

@@ -280,7 +280,46 @@ async fn the_city_s_word_alone_gives_nobody_another_key(store: TestStore) {
     assert_eq!(scene.office.check_views().await.unwrap(), None);
 }
 
+/// What a township says to its new district may arrive before the city's word of the move;
+/// what it says from a place where it never stood is no word to us.
+async fn what_comes_from_a_place_not_known_yet_waits_for_the_city_s_word(store: TestStore) {
+    const TOWN: &str = "tttttttt";
+    let scene = Scene::new(&store).await;
+    let town = |below: &str, from: u64| {
+        let mut member = member(TOWN, Tier::Township, &key(3));
+        member.seat.parent = Some(office_id(below));
+        Member { key_from: from, ..member }
+    };
+    let says = |n: u64, kind: &str, what: &Directory| {
+        signed(fact(CITY, n, n, Audience::All, kind), what, &key(1))
+    };
+    let moved =
+        |n: u64, to: Member| says(n, "directory.moved.v1", &Directory::Moved { member: to });
+    let up = |sequence: u64, lane: u64| {
+        let up = Audience::Up(office_id("dddddddd"));
+        let at = fact(TOWN, sequence, lane, up, "filing.expected.v1");
+        signed(at, &serde_json::json!({}), &key(3))
+    };
+    let member = town(PEER, 1);
+    let enrolled = Directory::Enrolled { member, token: Hash::default(), baselines: vec![] };
+    let enrolled = says(3, "directory.enrolled.v1", &enrolled);
+    scene.take(&[&scene.founding.clone(), &enrolment(2), &enrolled]).await;
+    scene.take(&[&up(9, 1)]).await;
+    assert_eq!((scene.counted("unknown-place"), scene.rows("held").await), (1, 1));
+    // Another office's key changes hands with no move.
+    let stranger = Member { key: key(7).public(), ..town("dddddddd", 9) };
+    scene.take(&[&moved(4, stranger)]).await;
+    assert_eq!(scene.rows("held").await, 1);
+    scene.take(&[&moved(5, town("dddddddd", 9))]).await;
+    assert_eq!((scene.rows("held").await, scene.rows("received").await), (0, 6));
+    // Before the move it stood elsewhere.
+    scene.take(&[&up(8, 2)]).await;
+    assert_eq!((scene.rows("held").await, scene.rows("evidence").await), (0, 1));
+    assert_eq!(scene.office.check_views().await.unwrap(), None);
+}
+
 testkit::on_both_engines! {
+    what_comes_from_a_place_not_known_yet_waits_for_the_city_s_word
     junk_and_forgeries_are_dropped_and_counted
     an_unknown_signer_waits_for_its_enrolment
     the_founding_comes_first_even_in_one_delivery
