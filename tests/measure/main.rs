@@ -11,6 +11,8 @@
 //! looks at the office's memory; it needs `LIANDONG_BIN` and `LIANDONG_NATS_SERVER`.
 //!
 //! `measure month [COMMANDS]` lets two offices work for a month without a link and heals it.
+//!
+//! `measure streams` times the first command after a start on streams of 10 to 10,000 events.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
@@ -21,6 +23,7 @@ mod http;
 mod month;
 mod papers;
 mod store;
+mod streams;
 
 use std::{
     io::Write,
@@ -39,6 +42,7 @@ async fn main() {
         ["month", commands] => month::measure(commands.parse().unwrap()).await,
         ["papers"] => papers::measure(50).await,
         ["papers", many] => papers::measure(many.parse().unwrap()).await,
+        ["streams"] => streams::measure(&[10, 200, 1_000, 10_000]).await,
         // Parts of the former, in a process of their own.
         ["fold", store] => growth::fold(store).await,
         ["start", store] => growth::start(store).await,

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use kernel::{
     Aggregate, Code, Context, Lane, OfficeId, Refusal, Timestamp,
+    decider::Kept,
     id::Tier,
     sign::{Hash, PublicKey, Signature},
 };
@@ -67,7 +68,8 @@ pub struct Member {
 }
 
 /// What the rules need to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Directory {
     founded: bool,
     demo: bool,
@@ -273,6 +275,11 @@ impl Aggregate for Directory {
     type Command = Command;
     type Event = Event;
     const FAMILY: &'static str = "directory";
+    const KEPT: Option<Kept<Self>> = Some(Kept::by(&[
+        include_str!("directory.rs"),
+        include_str!("directory/lives.rs"),
+        include_str!("directory/moves.rs"),
+    ]));
 
     fn name(event: &Event) -> &'static str {
         match event {

@@ -14,6 +14,7 @@ use kernel::{
 use crate::{
     answers::{Answer, Idempotency},
     rows::Layer,
+    snapshots::Snapshot,
     unit::LaneHead,
 };
 
@@ -86,6 +87,7 @@ pub(crate) struct Delta {
     pub(crate) lanes: BTreeMap<String, LaneHead>,
     pub(crate) rows: Layer,
     pub(crate) states: HashMap<String, State>,
+    pub(crate) snapshots: HashMap<String, Snapshot>,
     pub(crate) entries: Vec<NewEntry>,
     pub(crate) received: Vec<NewReceived>,
     /// Positions of entries that are folded now, after they were stored unfolded.
@@ -113,6 +115,7 @@ impl Delta {
         self.lanes.extend(part.lanes);
         self.rows.extend(part.rows);
         self.states.extend(part.states);
+        self.snapshots.extend(part.snapshots);
         self.entries.extend(part.entries);
         self.received.extend(part.received);
         self.late.extend(part.late);

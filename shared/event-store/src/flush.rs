@@ -6,6 +6,7 @@ use crate::{
     db::{Arg, Conn},
     fold::Kept,
     rows::Layer,
+    snapshots,
     unit::LaneHead,
 };
 
@@ -44,6 +45,7 @@ pub(crate) async fn flush(
                    counter = excluded.counter, hash = excluded.hash";
     many(conn, "INSERT INTO lanes (lane, origin, epoch, counter, hash)", 5, lanes, on_lane).await?;
     view_rows(conn, Kept::stored(generation), &batch.rows).await?;
+    snapshots::keep(conn, &batch.snapshots).await?;
     let notes = batch.notes.iter().map(|(subject, (at, bytes))| {
         vec![subject.as_str().into(), (*at).into(), bytes.as_slice().into()]
     });
@@ -181,7 +183,7 @@ pub(crate) async fn view_rows(
 const MOST_ROWS: usize = 64;
 
 /// Inserts many rows with few statements, few of them distinct: by powers of two.
-async fn many(
+pub(crate) async fn many(
     conn: &mut Conn,
     into: &str,
     columns: usize,

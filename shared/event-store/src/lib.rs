@@ -27,6 +27,7 @@ mod replay;
 mod rows;
 mod served;
 mod setting;
+mod snapshots;
 mod unit;
 mod writer;
 

@@ -146,6 +146,20 @@ pub(crate) async fn stream(conn: &mut Conn, stream: &str) -> Result<Vec<Vec<u8>>
     conn.rows(STREAM, vec![stream.into()]).await?.iter().map(|row| row.blob(0)).collect()
 }
 
+/// The entries of an own stream behind a version.
+pub(crate) async fn stream_after(
+    conn: &mut Conn,
+    stream: &str,
+    version: u64,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT entry FROM entries WHERE stream = $1 AND version > $2 ORDER BY version";
+    conn.rows(sql, vec![stream.into(), version.into()])
+        .await?
+        .iter()
+        .map(|row| row.blob(0))
+        .collect()
+}
+
 pub(crate) async fn last_version(conn: &mut Conn, stream: &str) -> Result<u64, StoreError> {
     let sql = "SELECT version FROM entries WHERE stream = $1 ORDER BY version DESC LIMIT 1";
     let rows = conn.rows(sql, vec![stream.into()]).await?;

@@ -4,7 +4,7 @@
 //! so that a refusal takes nothing of the others with it; a reaction in turn
 //! keeps its changes apart from the command's.
 
-use std::{any::Any, future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use kernel::{
     Actor, Aggregate, Context, Day, EntryRef, Fact, Lane, Refusal, Timestamp, Turn, decider,
@@ -14,7 +14,7 @@ use kernel::{
 
 use crate::{
     Setting, Standpoint, StoreError,
-    batch::{Committed, Delta, NewEntry, State},
+    batch::{Committed, Delta, NewEntry},
     db::Conn,
     folding::FoldOrStore,
     log,
@@ -197,31 +197,6 @@ impl<'w> Unit<'w> {
     pub async fn load<A: Aggregate>(&mut self, id: &str) -> Result<(A, u64), Stop> {
         let (state, version) = self.state::<A>(&format!("{}/{id}", A::FAMILY)).await?;
         Ok(((*state).clone(), version))
-    }
-
-    async fn state<A: Aggregate>(&mut self, stream: &str) -> Result<(Arc<A>, u64), Stop> {
-        let known = |states: &std::collections::HashMap<String, State>| {
-            let (state, version) = states.get(stream)?;
-            let state: Arc<dyn Any + Send + Sync> = state.clone();
-            Some((state.downcast::<A>().ok()?, *version))
-        };
-        let found = self.stack.iter().rev().find_map(|delta| known(&delta.states));
-        if let Some(found) = found.or_else(|| known(&self.committed.states)) {
-            return Ok(found);
-        }
-        if A::STATELESS {
-            let version = log::last_version(self.conn, stream).await?;
-            return Ok((Arc::new(A::default()), version));
-        }
-        let mut state = A::default();
-        let mut version = 0;
-        for bytes in log::stream(self.conn, stream).await? {
-            let (fact, _) = Fact::of_entry(&bytes).map_err(unreadable)?;
-            let event = fact.read().map_err(unreadable)?;
-            state.evolve(&event);
-            version = fact.version.unwrap_or(version);
-        }
-        Ok((Arc::new(state), version))
     }
 
     /// Decides a command on a stream and records what it causes.

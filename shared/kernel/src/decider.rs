@@ -96,6 +96,28 @@ impl Context {
     }
 }
 
+/// How the folded state of a stream that may get long is kept beside its events.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<A> {
+    /// The sources that make the state, whole: one that others made is not read.
+    pub sources: &'static [&'static str],
+    /// Writes a state.
+    pub write: fn(&A) -> serde_json::Result<Vec<u8>>,
+    /// Reads it again.
+    pub read: fn(&[u8]) -> serde_json::Result<A>,
+}
+
+impl<A: Serialize + DeserializeOwned> Kept<A> {
+    /// As JSON.
+    pub const fn by(sources: &'static [&'static str]) -> Self {
+        Self {
+            sources,
+            write: |state| serde_json::to_vec(state),
+            read: |bytes| serde_json::from_slice(bytes),
+        }
+    }
+}
+
 /// One aggregate: how it decides and how it takes facts in.
 pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// What may be asked of it.
@@ -107,6 +129,8 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     const FAMILY: &'static str;
     /// Whether its decisions need no state, so that only the version is looked up.
     const STATELESS: bool = false;
+    /// How its state is kept, if its streams may get long.
+    const KEPT: Option<Kept<Self>> = None;
 
     /// The event's name in its type, `fed-back` in `cn.liandong.finding.fed-back.v1`.
     fn name(event: &Self::Event) -> &'static str;
