@@ -26,7 +26,7 @@ fn seat(office: &str, tier: Tier, parent: Option<&str>) -> Seat {
 fn inviting(from: u64, to: u64) -> Act {
     act(move |unit: &mut Unit<'_>| {
         Box::pin(async move {
-            let key = EventKey::from_seed(&[1; 32]).map_err(|_| kernel::Code::Internal)?.public();
+            let key = EventKey::from_seed(&[1; 32]).ok_or(kernel::Code::Internal)?.public();
             let city = Member { seat: seat(CITY, Tier::City, None), key, epoch: 1, key_from: 1 };
             unit.execute::<Directory>(CITY, Command::Found { city, demo: true }).await?;
             for number in from..to {
