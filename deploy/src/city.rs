@@ -19,7 +19,7 @@ use crate::{
     files::{absolute, read, stop_signal, write},
     output::{print, say},
     people::people,
-    plan::{CITY, Mode, Plan, Planned},
+    plan::{Mode, Plan, Planned},
     ports::Ports,
     story, term, token,
 };
@@ -62,22 +62,21 @@ pub(crate) async fn up(up: Up) -> Result<ExitCode, String> {
 
 impl City {
     fn new(up: &Up, data: PathBuf) -> Result<Self, String> {
-        let asked = match (up.empty, up.term) {
-            (true, _) => Mode::Empty,
-            (_, true) => Mode::Term(up.scale),
-            _ => Mode::Demo,
-        };
+        let asked = up.mode();
         let kept = read::<Plan>(&data.join("run/plan.json"));
         let first = kept.is_none();
         let plan: Plan = match kept {
-            Some(kept) if (up.empty || up.term) && kept.mode != asked => {
+            Some(kept) if asked != Mode::Demo && kept.mode != asked => {
                 return Err(format!(
                     "{} holds another city; choose another --data",
                     data.display()
                 ));
             }
             Some(kept) => kept,
-            None => Plan::new(asked),
+            None => match &up.divisions {
+                Some(divisions) => Plan::of_divisions(divisions)?,
+                None => Plan::new(asked),
+            },
         };
         write(&data.join("run/plan.json"), &plan)?;
         let mut ports = Ports::new(read(&data.join("run/ports.json")).unwrap_or_default());
@@ -130,7 +129,7 @@ impl City {
             match self.plan.mode {
                 Mode::Demo => story::load(self).await?,
                 Mode::Term(scale) => term::play(self, scale).await?,
-                Mode::Empty => {}
+                Mode::Empty | Mode::Bare => {}
             }
             self.plan.loaded = true;
             write(&self.data.join("run/plan.json"), &self.plan)?;
@@ -147,12 +146,12 @@ impl City {
     async fn conclude(&self, up: &Up) -> Result<bool, String> {
         let Mode::Term(scale) = self.plan.mode else {
             if up.json && self.plan.is_demo() {
-                let results = self.api(CITY)?.get("PLAN", "/api/results").await?;
+                let results = self.api(self.plan.city())?.get("PLAN", "/api/results").await?;
                 print(&results.to_string());
             }
             return Ok(true);
         };
-        let (results, agrees) = term::compare(&self.api(CITY)?, scale).await?;
+        let (results, agrees) = term::compare(&self.api(self.plan.city())?, scale).await?;
         if up.json {
             print(&results.to_string());
         } else {
@@ -182,7 +181,7 @@ impl City {
         if !made.status.success() {
             return Err(String::from_utf8_lossy(&made.stderr).into_owned());
         }
-        let conf = self.keys(CITY).join("nats.conf");
+        let conf = self.keys(self.plan.city()).join("nats.conf");
         fs::write(&conf, made.stdout).map_err(|error| error.to_string())?;
         self.children.keep(Child {
             name: "nats".to_owned(),
@@ -204,7 +203,7 @@ impl City {
             listen: format!("127.0.0.1:{}", self.port(&office.code)),
             data: self.store(&office.code),
             keys: self.keys(&office.code),
-            city: self.url(CITY),
+            city: self.url(self.plan.city()),
             postgres: None,
             token,
             files: None,
@@ -279,11 +278,11 @@ impl City {
     }
 
     async fn invite(&self, office: &Planned) -> Result<String, String> {
-        let parent = office.parent.as_deref().unwrap_or(CITY);
+        let parent = office.parent.as_deref().unwrap_or_else(|| self.plan.city());
         let body = json!({"tier": office.tier, "parent": self.membership(parent)?.seat.office,
             "code": office.code, "name": office.name});
         let key = format!("invite-{}", office.code);
-        let done = self.api(CITY)?.post("SYS", "/api/enrolment-tokens", &key, None, &body).await?;
+        let done = self.api(self.plan.city())?.post("SYS", "/api/enrolment-tokens", &key, None, &body).await?;
         Ok(done.body["token"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -371,13 +370,14 @@ impl City {
         }
         if self.plan.is_demo() {
             say(&format!(
-                "\n演示 DEMO city. A token: deploy/up token --data {} 611000 C_FILE",
-                self.data.display()
+                "\n演示 DEMO city. A token: deploy/up token --data {} {} C_FILE",
+                self.data.display(),
+                self.plan.city()
             ));
         }
         say(&format!(
             "接口 API: {}/api/docs   addresses: {}/run/up.json   Ctrl-C stops.",
-            self.url(CITY),
+            self.url(self.plan.city()),
             self.data.display()
         ));
     }

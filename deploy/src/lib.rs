@@ -63,6 +63,9 @@ pub(crate) struct Up {
     /// Play the term of 商洛 through the offices' HTTP interfaces.
     #[arg(long)]
     term: bool,
+    /// Every office of the divisions in a CSV, a process a tier, and nothing loaded.
+    #[arg(long, conflicts_with_all = ["empty", "term"], hide = true)]
+    divisions: Option<PathBuf>,
     /// The part of the term to play, `1/20`.
     #[arg(long, default_value = "1/1", requires = "term", value_parser = plan::Scale::parse)]
     scale: plan::Scale,
@@ -78,6 +81,17 @@ pub(crate) struct Up {
     /// The nats-server program.
     #[arg(long, env = "LIANDONG_NATS_SERVER", default_value = "nats-server", hide = true)]
     nats_server: PathBuf,
+}
+
+impl Up {
+    fn mode(&self) -> plan::Mode {
+        match (self.empty, self.term, &self.divisions) {
+            (true, _, _) => plan::Mode::Empty,
+            (_, true, _) => plan::Mode::Term(self.scale),
+            (_, _, Some(_)) => plan::Mode::Bare,
+            _ => plan::Mode::Demo,
+        }
+    }
 }
 
 /// Runs the command line.

@@ -1,8 +1,10 @@
 //! Which offices there are, and how much of the term is played.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use crate::divisions::{Division, of_level, towns};
+use crate::divisions::{Division, SHANGLUO, of_level, of_level_in, towns_in};
 
 /// A part of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub(crate) enum Mode {
     Empty,
     /// The whole term.
     Term(Scale),
+    /// Every office of some divisions, and nothing loaded.
+    Bare,
 }
 
 /// An office to be.
@@ -80,27 +84,52 @@ pub(crate) const CITY: &str = "611000";
 impl Plan {
     /// The offices of a mode.
     pub(crate) fn new(mode: Mode) -> Self {
-        let mut offices = vec![planned(CITY, "商洛市委巡察办".to_owned(), "city", None)];
-        let towns = towns();
+        let towns = towns_in(SHANGLUO);
         let chosen: Vec<_> = match mode {
-            Mode::Empty => Vec::new(),
+            Mode::Empty | Mode::Bare => Vec::new(),
             Mode::Demo => {
                 let demo = ["611002101", "611024106"];
                 towns.iter().filter(|town| demo.contains(&town.code.as_str())).collect()
             }
             Mode::Term(scale) => enough(&towns, scale),
         };
-        for district in of_level("district") {
-            if chosen.iter().any(|town| town.parent == district.code) {
+        Self::with(mode, (CITY, "商洛市"), of_level("district"), chosen)
+    }
+
+    /// The city of a CSV of divisions with all its districts, towns and streets.
+    pub(crate) fn of_divisions(csv: &Path) -> Result<Self, String> {
+        let failed = |why: &str| format!("{}: {why}", csv.display());
+        let text = std::fs::read_to_string(csv).map_err(|error| failed(&error.to_string()))?;
+        let city = of_level_in(&text, "city").pop().ok_or_else(|| failed("names no city"))?;
+        let (districts, towns) = (of_level_in(&text, "district"), towns_in(&text));
+        let towns = towns.iter().collect();
+        Ok(Self::with(Mode::Bare, (&city.code, &city.name), districts, towns))
+    }
+
+    /// The city, the towns and the districts that have some of them.
+    fn with(
+        mode: Mode,
+        (city, name): (&str, &str),
+        districts: Vec<Division>,
+        towns: Vec<&Division>,
+    ) -> Self {
+        let mut offices = vec![planned(city, format!("{name}委巡察办"), "city", None)];
+        for district in districts {
+            if towns.iter().any(|town| town.parent == district.code) {
                 let name = format!("{}委巡察办", district.name);
-                offices.push(planned(&district.code, name, "district", Some(CITY)));
+                offices.push(planned(&district.code, name, "district", Some(city)));
             }
         }
-        for town in chosen {
+        for town in towns {
             offices.push(planned(&town.code, town.name.clone(), "township", Some(&town.parent)));
         }
-        let one_each = !matches!(mode, Mode::Term(_));
+        let one_each = !matches!(mode, Mode::Term(_) | Mode::Bare);
         Self { mode, offices, one_each, loaded: false }
+    }
+
+    /// The city's code.
+    pub(crate) fn city(&self) -> &str {
+        &self.offices[0].code
     }
 
     /// Whether it is a demo city.
