@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::Path, http::Method, response::Html, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::Path,
+    http::{Method, header::CONTENT_TYPE},
+    response::Html,
+    routing::get,
+};
 use kernel::Code;
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -111,11 +118,13 @@ fn problem_schema() -> Value {
 }
 
 /// The document, its page and the problem pages.
-pub(crate) fn routes(document: Arc<Value>) -> Router<Arc<Seat>> {
-    let page = Arc::new(html(&document));
+pub(crate) fn routes(document: &Value) -> Router<Arc<Seat>> {
+    // Kept as text: a tree takes many times as much, in each office of a process.
+    let (text, page) = (Bytes::from(document.to_string()), Bytes::from(html(document)));
+    let json = [(CONTENT_TYPE, "application/json")];
     Router::new()
-        .route("/api/openapi.json", get(move || async move { Json((*document).clone()) }))
-        .route("/api/docs", get(move || async move { Html((*page).clone()) }))
+        .route("/api/openapi.json", get(|| std::future::ready((json, text))))
+        .route("/api/docs", get(|| std::future::ready(Html(page))))
         .route(
             "/problems/{code}",
             get(|Path(slug): Path<String>| async move {

@@ -172,7 +172,7 @@ pub fn head<T: 'static>(
 
 /// The router of one office. Every route is guarded by its own row.
 pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
-    let document = Arc::new(openapi::document(&routes, &seat));
+    let document = openapi::document(&routes, &seat);
     let mut router = Router::new();
     let mut paths = HashSet::new();
     for route in routes {
@@ -183,7 +183,7 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         router = router.route(route.path, route.handler.layer(guard));
     }
     router
-        .merge(openapi::routes(document))
+        .merge(openapi::routes(&document))
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
         .layer(middleware::map_response(problem::speak))
