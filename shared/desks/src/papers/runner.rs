@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use domain::{
     filing::State as FilingState,
     filing_review::{Command as Ask, FilingReview, State as ReviewState},
 };
-use event_store::{Answer, Unit, act};
+use event_store::{Answer, Office, Unit, act};
 use kernel::{clock::wall, sign::Hash};
 use tokio::task::JoinSet;
 use web::{Problem, Seat, client::Client};
@@ -36,6 +39,26 @@ pub struct PaperRunner {
     sending: Task,
     fetching: Task,
     swept: Mutex<Option<Instant>>,
+}
+
+/// Since which commit there is nothing to do: only the next one can bring something. An
+/// office at rest does not open its store, or a process of a hundred is never idle.
+#[derive(Debug, Default)]
+struct Rest(AtomicU64);
+
+impl Rest {
+    /// How many commits there are, unless there was nothing to do after as many.
+    fn over(&self, office: &Office) -> Option<u64> {
+        let commits = office.commits();
+        (self.0.load(Relaxed) != commits + 1).then_some(commits)
+    }
+
+    /// Nothing was to do after so many commits; rows that are folded anew may differ.
+    fn begin(&self, commits: u64, office: &Office) {
+        if office.rebuilding().is_none() {
+            self.0.store(commits + 1, Relaxed);
+        }
+    }
 }
 
 /// Something that is begun again when it is done; ends with its owner.
@@ -61,7 +84,14 @@ impl PaperRunner {
     /// A runner towards the hub at `hub`, the city's address; without one the papers
     /// come and go with the courier.
     pub fn new(seat: Arc<Seat>, hub: Option<String>) -> Self {
-        let errands = Errands { seat, hub, client: Client::default(), told: Mutex::default() };
+        let errands = Errands {
+            seat,
+            hub,
+            client: Client::default(),
+            told: Mutex::default(),
+            sent: Rest::default(),
+            fetched: Rest::default(),
+        };
         Self {
             errands: Arc::new(errands),
             sending: Task::default(),
@@ -120,6 +150,8 @@ struct Errands {
     client: Client,
     /// When the hub said last that it has a paper.
     told: Mutex<BTreeMap<Hash, Instant>>,
+    sent: Rest,
+    fetched: Rest,
 }
 
 impl Errands {
@@ -130,11 +162,16 @@ impl Errands {
 
     async fn send_all(&self) -> Result<(), Problem> {
         let Some(hub) = self.hub() else { return Ok(()) };
-        let filings: Vec<(String, FilingRow)> =
-            self.seat.office.reader().await?.all(FILINGS, "").await?;
-        let open = filings.into_iter().map(|(_, row)| row);
-        let open = open.filter(|row| row.state == FilingState::Submitted && !row.receipted);
-        for hash in open.flat_map(|row| row.items.into_values()).map(|paper| paper.hash) {
+        let office = &self.seat.office;
+        let Some(commits) = self.sent.over(office) else { return Ok(()) };
+        let filings: Vec<(String, FilingRow)> = office.reader().await?.all(FILINGS, "").await?;
+        let mut open: Vec<FilingRow> = filings.into_iter().map(|(_, row)| row).collect();
+        open.retain(|row| row.state == FilingState::Submitted && !row.receipted);
+        if open.is_empty() {
+            self.sent.begin(commits, office);
+        }
+        for hash in open.into_iter().flat_map(|row| row.items.into_values()).map(|paper| paper.hash)
+        {
             if self.was_told(&hash) {
                 continue;
             }
@@ -159,12 +196,14 @@ impl Errands {
     }
 
     async fn fetch_all(&self) -> Result<(), Problem> {
-        let reviews: Vec<(String, ReviewRow)> =
-            self.seat.office.reader().await?.all(REVIEWS, "").await?;
-        for (id, row) in reviews {
-            if row.state != ReviewState::Submitted {
-                continue;
-            }
+        let office = &self.seat.office;
+        let Some(commits) = self.fetched.over(office) else { return Ok(()) };
+        let mut open: Vec<(String, ReviewRow)> = office.reader().await?.all(REVIEWS, "").await?;
+        open.retain(|(_, row)| row.state == ReviewState::Submitted);
+        if open.is_empty() {
+            self.fetched.begin(commits, office);
+        }
+        for (id, row) in open {
             match self.fetched(&row).await? {
                 Standing::Whole => self.receipt(id).await,
                 Standing::Away => break,
