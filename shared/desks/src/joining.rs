@@ -7,7 +7,7 @@ use domain::directory::{Baseline, Closed, Seat as OfficeSeat, asked_words};
 use event_store::{Engine, Readers, log};
 use hyper::Method;
 use kernel::{
-    Entropy, OfficeId,
+    Code, Entropy, OfficeId,
     sign::{Hash, Signature},
 };
 use messaging::{
@@ -18,7 +18,7 @@ use messaging::{
     nats::provision::{creds_text, office_key},
 };
 use serde::{Deserialize, Serialize};
-use web::client::Client;
+use web::client::{Client, Reply};
 
 use crate::{
     enrolment::{Admitted, Application, Token},
@@ -134,8 +134,7 @@ pub async fn join(
     let (application, pin) = apply(config, keys).await?;
     let body = serde_json::to_vec(&application).map_err(|error| error.to_string())?;
     let url = format!("{}/api/enrolments", config.city);
-    let headers = [("content-type", "application/json")];
-    let reply = client.send(Method::POST, &url, &headers, body).await?;
+    let reply = ask(client, &url, body).await?;
     if reply.status == 202 {
         let said = reply.json();
         let (given, needed) = (&said["consents"], &said["needed"]);
@@ -147,6 +146,26 @@ pub async fn join(
         return Err(format!("the city refused the enrolment: {} {}", reply.status, why["code"]));
     }
     admitted(&reply.body, &application.token, &pin, keys)
+}
+
+/// How often and how soon a city that is busy is asked again, before its office waits longer.
+const TIMES: usize = 20;
+const SOON: Duration = Duration::from_millis(250);
+
+/// Asks the city. One that is busy with others has not looked at the application yet: a
+/// process of a hundred offices asks for all of them at once, and each takes its turn.
+async fn ask(client: &Client, url: &str, body: Vec<u8>) -> Result<Reply, String> {
+    let headers = [("content-type", "application/json")];
+    let mut times = 1;
+    loop {
+        let reply = client.send(Method::POST, url, &headers, body.clone()).await?;
+        let busy = reply.status == 503 && reply.json()["code"] == Code::Busy.slug();
+        if !busy || times == TIMES {
+            return Ok(reply);
+        }
+        times += 1;
+        tokio::time::sleep(SOON).await;
+    }
 }
 
 /// The same by files: the application lies out until the city's answer is brought.
