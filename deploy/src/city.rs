@@ -73,10 +73,7 @@ impl City {
                 ));
             }
             Some(kept) => kept,
-            None => match &up.divisions {
-                Some(divisions) => Plan::of_divisions(divisions)?,
-                None => Plan::new(asked),
-            },
+            None => Plan::asked(asked, up.divisions.as_deref())?,
         };
         write(&data.join("run/plan.json"), &plan)?;
         let mut ports = Ports::new(read(&data.join("run/ports.json")).unwrap_or_default());
@@ -282,7 +279,8 @@ impl City {
         let body = json!({"tier": office.tier, "parent": self.membership(parent)?.seat.office,
             "code": office.code, "name": office.name});
         let key = format!("invite-{}", office.code);
-        let done = self.api(self.plan.city())?.post("SYS", "/api/enrolment-tokens", &key, None, &body).await?;
+        let city = self.api(self.plan.city())?;
+        let done = city.post("SYS", "/api/enrolment-tokens", &key, None, &body).await?;
         Ok(done.body["token"].as_str().unwrap_or_default().to_owned())
     }
 

@@ -96,8 +96,13 @@ impl Plan {
         Self::with(mode, (CITY, "商洛市"), of_level("district"), chosen)
     }
 
+    /// What is started: a mode's offices, or those of a CSV of divisions.
+    pub(crate) fn asked(mode: Mode, divisions: Option<&Path>) -> Result<Self, String> {
+        divisions.map_or_else(|| Ok(Self::new(mode)), Self::of_divisions)
+    }
+
     /// The city of a CSV of divisions with all its districts, towns and streets.
-    pub(crate) fn of_divisions(csv: &Path) -> Result<Self, String> {
+    fn of_divisions(csv: &Path) -> Result<Self, String> {
         let failed = |why: &str| format!("{}: {why}", csv.display());
         let text = std::fs::read_to_string(csv).map_err(|error| failed(&error.to_string()))?;
         let city = of_level_in(&text, "city").pop().ok_or_else(|| failed("names no city"))?;

@@ -18,23 +18,41 @@ pub(crate) struct City {
 impl City {
     /// Starts it from the programs in `LIANDONG_BIN`.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[], None)
+    }
+
+    /// The same with more words to `deploy/up`, and something in its environment.
+    pub(crate) fn start_with(words: &[&str], environment: Option<(&str, &str)>) -> Self {
         let folder = PathBuf::from(std::env::var("LIANDONG_BIN").unwrap());
         let data = std::env::temp_dir().join(format!("liandong-city-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&data);
         let mut up = Command::new(folder.join("liandong"));
-        up.arg("--data").arg(&data).stdout(Stdio::null()).stderr(Stdio::null());
-        let city = Self { up: up.spawn().unwrap(), data };
+        up.arg("--data").arg(&data).args(words).stdout(Stdio::null()).stderr(Stdio::null());
+        up.envs(environment);
+        let mut city = Self { up: up.spawn().unwrap(), data };
         let began = Instant::now();
         while !city.data.join("run/up.json").exists() {
-            assert!(began.elapsed() < Duration::from_mins(2), "it did not come up");
-            std::thread::yield_now();
+            assert!(began.elapsed() < Duration::from_mins(5), "it did not come up");
+            assert!(city.up.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(20));
         }
         city
     }
 
+    /// Everything of it lies here.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
+    }
+
+    /// What `up.json` says now.
+    pub(crate) fn up(&self) -> Value {
+        let up = std::fs::read(self.folder().join("run/up.json")).unwrap();
+        serde_json::from_slice(&up).unwrap()
+    }
+
     /// The first office of a tier.
     pub(crate) fn office(&self, tier: &str) -> Office {
-        let up = std::fs::read(self.data.join("run/up.json")).unwrap();
-        let up: Value = serde_json::from_slice(&up).unwrap();
+        let up = self.up();
         let mut offices = up["offices"].as_array().unwrap().iter();
         Office(offices.find(|office| office["tier"] == tier).unwrap().clone())
     }
@@ -49,7 +67,7 @@ impl Drop for City {
 }
 
 /// One office, as `up.json` shows it.
-pub(crate) struct Office(Value);
+pub(crate) struct Office(pub(crate) Value);
 
 impl Office {
     fn text(&self, name: &str) -> String {

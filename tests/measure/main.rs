@@ -10,6 +10,11 @@
 //! `measure papers [CALLERS]` lets so many slow callers bring and fetch papers at once and
 //! looks at the office's memory; it needs `LIANDONG_BIN` and `LIANDONG_NATS_SERVER`.
 //!
+//! `measure city [DIVISIONS]` starts every office of a CSV of divisions and looks at what
+//! they cost; `measure feed [RATE] [SECONDS]` counts how long a township's command takes
+//! to the city's live feed, `measure feed way [RATE] [SECONDS]` where that time goes. Both
+//! need the same.
+//!
 //! `measure month [COMMANDS]` lets two offices work for a month without a link and heals it.
 //!
 //! `measure streams` times the first command after a start on streams of 10 to 10,000 events.
@@ -17,13 +22,19 @@
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
 mod city;
+mod feed;
 mod growth;
 mod history;
 mod http;
+mod inspected;
+mod live;
 mod month;
 mod papers;
+mod process;
 mod store;
 mod streams;
+mod way;
+mod whole;
 
 use std::{
     io::Write,
@@ -43,6 +54,10 @@ async fn main() {
         ["papers"] => papers::measure(50).await,
         ["papers", many] => papers::measure(many.parse().unwrap()).await,
         ["streams"] => streams::measure(&[10, 200, 1_000, 10_000]).await,
+        ["city"] => whole::measure("deploy/data/divisions/3701.csv").await,
+        ["city", divisions] => whole::measure(divisions).await,
+        ["feed", "way", ..] => feed::measure(true, &numbers(&words[2..])).await,
+        ["feed", ..] => feed::measure(false, &numbers(&words[1..])).await,
         // Parts of the former, in a process of their own.
         ["fold", store] => growth::fold(store).await,
         ["start", store] => growth::start(store).await,

@@ -2,18 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
-    net::TcpListener,
     path::Path,
     process::{Command, Stdio},
-    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use hyper::Method;
 use serde_json::{Value, json};
 use telemetry::{otlp, way};
-use tests::town::{CITY, DISTRICT, TOWN, Town};
+use tests::{
+    collector::collector,
+    town::{CITY, DISTRICT, TOWN, Town},
+};
 use web::client::Client;
 
 /// The spans of a request to a collector, each with its service's name.
@@ -88,41 +88,6 @@ async fn a_command_with_a_traceparent_is_linked_with_the_way_of_its_event() {
         assert_eq!(where_, [&offices[2], &offices[2], &offices[1], &offices[0], &offices[0]]);
         break;
     }
-}
-
-/// A collector: takes what is posted and says yes.
-fn collector() -> (String, mpsc::Receiver<Value>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (out, bodies) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, out) = (stream.unwrap(), out.clone());
-            std::thread::spawn(move || {
-                let mut bytes = Vec::new();
-                let mut part = vec![0; 65536];
-                while let Ok(read @ 1..) = stream.read(&mut part) {
-                    bytes.extend_from_slice(&part[..read]);
-                    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
-                        continue;
-                    };
-                    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-                    assert!(head.starts_with("post /v1/traces "), "{head}");
-                    let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
-                    let whole = end + 4 + length.unwrap().parse::<usize>().unwrap();
-                    if bytes.len() >= whole {
-                        let body = serde_json::from_slice(&bytes[end + 4..whole]).unwrap();
-                        bytes.drain(..whole);
-                        let _ = out.send(body);
-                        stream
-                            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-                            .unwrap();
-                    }
-                }
-            });
-        }
-    });
-    (address, bodies)
 }
 
 #[test]
