@@ -8,6 +8,7 @@ use std::{
     fs,
     path::PathBuf,
     process::Command,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -66,8 +67,7 @@ impl Whole {
         let office = |office: &Value| {
             let text = |name: &str| office[name].as_str().unwrap().to_owned();
             let (id, keys) = (OfficeId::parse(&text("id")).unwrap(), PathBuf::from(text("keys")));
-            let api =
-                Api::new(id, text("code"), text("url"), keys, client.clone(), Default::default());
+            let api = Api::new(id, text("code"), text("url"), keys, client.clone(), Arc::default());
             (text("tier"), api)
         };
         let offices = up["offices"].as_array().unwrap().iter().map(office).collect();
