@@ -67,6 +67,8 @@ pub struct NotesOut {
     beat: Option<Timestamp>,
     /// When everything was last said anew.
     anew: Option<Timestamp>,
+    /// After how many commits there was nothing to say: only the next one can bring something.
+    rested: Option<u64>,
 }
 
 /// How often an office says that it is there.
@@ -88,7 +90,15 @@ impl NotesOut {
 
     /// For a courier, who carries what is collected.
     pub(crate) fn without_link(office: Office, demo: bool) -> Self {
-        Self { office, link: None, demo, sent: BTreeMap::new(), beat: None, anew: None }
+        Self {
+            office,
+            link: None,
+            demo,
+            sent: BTreeMap::new(),
+            beat: None,
+            anew: None,
+            rested: None,
+        }
     }
 
     /// One turn at the machine's time `at`: whatever changed since the last one is
@@ -103,6 +113,11 @@ impl NotesOut {
 
     /// What is to be said at the machine's time `at`.
     pub(crate) async fn collect(&mut self, at: Timestamp) -> Result<Vec<Said>, Failure> {
+        let commits = self.office.commits();
+        let due = is_due(self.anew, ANEW, at) || is_due(self.beat, HEARTBEAT, at);
+        if !due && self.rested == Some(commits) {
+            return Ok(Vec::new());
+        }
         let own = self.office.setting().office.clone();
         let mut notes = Vec::new();
         if is_due(self.anew, ANEW, at) {
@@ -127,11 +142,13 @@ impl NotesOut {
         notes.retain(|(what, note)| {
             what.is_none() || self.sent.get(&note.subject()) != what.as_ref()
         });
+        self.rested = notes.is_empty().then_some(commits);
         Ok(notes)
     }
 
     /// Everything is said anew: it may not have arrived.
     pub(crate) fn anew(&mut self) {
+        self.rested = None;
         self.sent.clear();
     }
 

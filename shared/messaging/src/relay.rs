@@ -114,7 +114,9 @@ impl Relay {
         };
         let epoch = self.office.life().epoch;
         let key = Some(self.office.setting().key.now().public());
-        self.keys.write_json("sent-up-to", &SentUpTo { epoch, sequence: last, hash, key })?;
+        let (keys, sent) = (self.keys.clone(), SentUpTo { epoch, sequence: last, hash, key });
+        let noting = move || keys.write_json("sent-up-to", &sent);
+        tokio::task::spawn_blocking(noting).await.map_err(Failure::other)??;
         let began = Instant::now();
         let body = entry::frame(batch.iter().map(|(_, _, bytes)| bytes.as_slice()));
         let answer = match self.ask(body).await {
