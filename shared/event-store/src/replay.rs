@@ -39,9 +39,12 @@ pub(crate) async fn slice(conn: &mut Conn, after: Place, limit: u64) -> Result<S
                ORDER BY sequence LIMIT $2";
     let mut own = conn.rows(sql, vec![after.sequence.into(), limit.into()]).await?;
     let own_end = own.last().map_or(Ok(after.sequence), |row| row.count(0))?;
+    // By marker, which rises with the position: by position alone, the engine would look
+    // through everything behind the last marker of the slice, slice after slice.
     let sql = "SELECT position, marker, folded, entry FROM received \
-               WHERE position > $1 AND marker <= $2 ORDER BY position LIMIT $3";
-    let args = vec![after.position.into(), own_end.into(), limit.into()];
+               WHERE (marker, position) > ($1, $2) AND marker <= $3 \
+               ORDER BY marker, position LIMIT $4";
+    let args = vec![after.sequence.into(), after.position.into(), own_end.into(), limit.into()];
     let received = conn.rows(sql, args).await?;
     let full = |rows: &[Row]| u64::try_from(rows.len()).is_ok_and(|count| count == limit);
     let last = !full(&own) && !full(&received);
