@@ -88,7 +88,8 @@ impl Fact {
 
     /// The family: the word between `cn.liandong.` and the event's name.
     pub fn family(&self) -> &str {
-        self.kind.split('.').nth(2).unwrap_or_default()
+        let rest = self.kind.strip_prefix("cn.liandong.").unwrap_or_default();
+        rest.split_once('.').map_or(rest, |(family, _)| family)
     }
 
     /// What happened, in the type's own form.
