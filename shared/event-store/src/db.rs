@@ -175,6 +175,11 @@ impl Row {
 
     /// A bytes column.
     pub fn blob(&self, column: usize) -> Result<Vec<u8>, StoreError> {
+        self.bytes(column).map(<[u8]>::to_vec)
+    }
+
+    /// A bytes column, where it lies.
+    pub fn bytes(&self, column: usize) -> Result<&[u8], StoreError> {
         Ok(match self {
             Self::Sqlite(row) => row.try_get(column)?,
             Self::Postgres(row) => row.try_get(column)?,
@@ -375,6 +380,8 @@ fn sqlite(folder: &std::path::Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
+        // A slice of a replay: whoever reads it is not woken for every fifty rows.
+        .row_buffer_size(512)
         .disable_statement_logging()
 }
 

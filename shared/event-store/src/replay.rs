@@ -35,17 +35,22 @@ pub(crate) struct Slice {
 
 /// The piece behind `after`: at most `limit` own entries and as many received ones.
 pub(crate) async fn slice(conn: &mut Conn, after: Place, limit: u64) -> Result<Slice, StoreError> {
-    let sql = "SELECT sequence, kind, version, entry FROM entries WHERE sequence > $1 \
-               ORDER BY sequence LIMIT $2";
-    let mut own = conn.rows(sql, vec![after.sequence.into(), limit.into()]).await?;
+    // The limit is in the text: SQLite plans anew whenever one that is bound changes.
+    let sql = format!(
+        "SELECT sequence, version, entry FROM entries WHERE sequence > $1 \
+         ORDER BY sequence LIMIT {limit}"
+    );
+    let mut own = conn.rows(&sql, vec![after.sequence.into()]).await?;
     let own_end = own.last().map_or(Ok(after.sequence), |row| row.count(0))?;
     // By marker, which rises with the position: by position alone, the engine would look
     // through everything behind the last marker of the slice, slice after slice.
-    let sql = "SELECT position, marker, folded, entry FROM received \
-               WHERE (marker, position) > ($1, $2) AND marker <= $3 \
-               ORDER BY marker, position LIMIT $4";
-    let args = vec![after.sequence.into(), after.position.into(), own_end.into(), limit.into()];
-    let received = conn.rows(sql, args).await?;
+    let sql = format!(
+        "SELECT position, marker, folded, entry FROM received \
+         WHERE (marker, position) > ($1, $2) AND marker <= $3 \
+         ORDER BY marker, position LIMIT {limit}"
+    );
+    let args = vec![after.sequence.into(), after.position.into(), own_end.into()];
+    let received = conn.rows(&sql, args).await?;
     let full = |rows: &[Row]| u64::try_from(rows.len()).is_ok_and(|count| count == limit);
     let last = !full(&own) && !full(&received);
     let mut at = Place { sequence: own_end, position: after.position };
@@ -79,8 +84,8 @@ async fn woven(conn: &mut Conn, own: &[Row], received: &[Row]) -> Result<Vec<Fac
             facts.extend(taken_in_here(row)?);
             taken_in.next();
         }
-        if row.int(2)? > 0 {
-            let fact = fact_of(row, 3)?;
+        if row.int(1)? > 0 {
+            let fact = fact_of(row, 2)?;
             let late = fact.kind == FOLDED;
             facts.push(fact);
             if late {
@@ -123,5 +128,5 @@ async fn made_up(conn: &mut Conn, marker: &Fact) -> Result<Vec<Fact>, StoreError
 }
 
 fn fact_of(row: &Row, column: usize) -> Result<Fact, StoreError> {
-    Ok(Fact::of_entry(&row.blob(column)?).map_err(unreadable)?.0)
+    Ok(Fact::of_entry(row.bytes(column)?).map_err(unreadable)?.0)
 }
