@@ -58,8 +58,7 @@ async fn fold(conn: &mut Conn, views: Arc<[Arc<dyn View>]>) -> Result<(), StoreE
         fold.take(conn, &slice.facts).await?;
         at = slice.at;
         if fold.is_full() || slice.last {
-            flush::view_rows(conn, FRESH, fold.changed()).await?;
-            fold.written();
+            flush::view_rows(conn, FRESH, &fold.hand_out()).await?;
         }
         if slice.last {
             return Ok(());

@@ -12,6 +12,7 @@ use crate::{
     StoreError, View,
     db::Conn,
     log,
+    memory::InMemory,
     rows::{FoldError, Layer, RowKey, Rows},
     unit::unreadable,
 };
@@ -36,43 +37,31 @@ impl Kept {
 pub(crate) struct Fold {
     views: Arc<[Arc<dyn View>]>,
     kept: Kept,
-    /// Changed since the last writing.
-    changed: Layer,
-    /// As they are written, or known not to be there.
-    known: Layer,
-    /// Whether a row that is in neither is known not to be there.
-    complete: bool,
+    rows: InMemory,
 }
 
-/// How many changed rows wait for one writing, about: a row that changes again and again
-/// is written once, but the writer is taken for as long as a writing lasts.
-const MOST_CHANGED: usize = 4_000;
-/// How many bytes of them.
-const MOST_CHANGED_BYTES: usize = 2 << 20;
-/// How many bytes of rows stay in memory between the writings.
-const MOST_KNOWN_BYTES: usize = 32 << 20;
 /// How many rows are looked for at once.
 const MOST_AHEAD: usize = 1_024;
 
 impl Fold {
     /// A fold over the rows of `kept`; `empty` if there are none yet.
     pub(crate) fn over(views: Arc<[Arc<dyn View>]>, kept: Kept, empty: bool) -> Self {
-        let (changed, known) = (Layer::new(), Layer::new());
-        Self { views, kept, changed, known, complete: empty }
+        Self { views, kept, rows: InMemory::of(empty) }
     }
 
     /// Takes facts in, in their order.
     pub(crate) async fn take(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
+        let views = self.views.clone();
         for (at, fact) in facts.iter().enumerate() {
-            for view in self.views.clone().iter() {
+            for view in views.iter() {
                 let written = loop {
-                    let mut rows = Rows::over(vec![&self.changed, &self.known], self.complete);
+                    let mut rows = Rows::over(&self.rows);
                     match view.apply(&mut rows, fact) {
                         Ok(()) => break rows.into_written(),
                         Err(FoldError::Missing(keys)) => {
                             let keys = self.missed(keys, &facts[at..]);
                             let found = log::kept_rows_at(conn, self.kept, keys).await?;
-                            self.known.extend(found);
+                            self.rows.know(found);
                         }
                         Err(error) => {
                             let (view, entry) = (view.name(), fact.at.clone());
@@ -80,7 +69,7 @@ impl Fold {
                         }
                     }
                 };
-                self.changed.extend(written);
+                self.rows.change(written);
             }
         }
         Ok(())
@@ -91,7 +80,7 @@ impl Fold {
         let mut missed = std::collections::BTreeSet::from_iter(first);
         for fact in facts {
             for view in self.views.iter() {
-                let mut rows = Rows::over(vec![&self.changed, &self.known], self.complete);
+                let mut rows = Rows::over(&self.rows);
                 if let Err(FoldError::Missing(keys)) = view.apply(&mut rows, fact) {
                     missed.extend(keys);
                 }
@@ -103,29 +92,15 @@ impl Fold {
         missed.into_iter().collect()
     }
 
-    /// What has changed and is not written yet.
-    pub(crate) const fn changed(&self) -> &Layer {
-        &self.changed
-    }
-
     /// Whether it is time to write.
     pub(crate) fn is_full(&self) -> bool {
-        self.changed.len() >= MOST_CHANGED || bytes(&self.changed) >= MOST_CHANGED_BYTES
+        self.rows.is_full()
     }
 
-    /// What had changed is written.
-    pub(crate) fn written(&mut self) {
-        self.known.append(&mut self.changed);
-        if bytes(&self.known) > MOST_KNOWN_BYTES {
-            self.known.clear();
-            self.complete = false;
-        }
+    /// Hands out what has changed, to be written. Before the next time it is.
+    pub(crate) fn hand_out(&mut self) -> Arc<Layer> {
+        self.rows.hand_out()
     }
-}
-
-/// What rows take in memory, the tree's own share roughly included.
-fn bytes(rows: &Layer) -> usize {
-    rows.iter().map(|((_, key), body)| 96 + key.len() + body.as_ref().map_or(0, |b| b.len())).sum()
 }
 
 /// Why a fold over stored facts did not get on.

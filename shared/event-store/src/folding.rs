@@ -20,8 +20,8 @@ impl Unit<'_> {
         for view in self.setting.views.iter() {
             let written = loop {
                 let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-                let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
-                let mut rows = Rows::over(layers, false);
+                let layers: Vec<_> = layers.chain([&self.committed.rows, &self.fetched]).collect();
+                let mut rows = Rows::over(&layers);
                 match view.apply(&mut rows, fact) {
                     Ok(()) => break rows.into_written(),
                     Err(FoldError::Missing(keys)) => {
@@ -53,8 +53,8 @@ impl Unit<'_> {
     ) -> Result<Option<T>, Stop> {
         loop {
             let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-            let layers = layers.chain([&self.committed.rows, &self.fetched]).collect();
-            match Rows::over(layers, false).get(view, key) {
+            let layers: Vec<_> = layers.chain([&self.committed.rows, &self.fetched]).collect();
+            match Rows::over(&layers).get(view, key) {
                 Ok(row) => return Ok(row),
                 Err(FoldError::Missing(keys)) => {
                     let found = self.kept(keys).await?;

@@ -17,6 +17,7 @@ mod folding;
 pub mod intake;
 mod lives;
 pub mod log;
+mod memory;
 mod office;
 mod opened;
 mod reaction;

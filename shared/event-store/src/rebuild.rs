@@ -141,8 +141,7 @@ impl Rebuild {
                 said = Instant::now();
             }
             if fold.is_full() || slice.last {
-                self.ask(Work::Upkeep(writing(fold.changed().clone(), kept, at))).await?;
-                fold.written();
+                self.ask(Work::Upkeep(writing(fold.hand_out(), kept, at))).await?;
             }
             if slice.last && self.ask(Work::Swap(beside)).await?.status == ENDED {
                 return Ok(());
@@ -185,8 +184,7 @@ fn beginning(schema: String) -> Act {
 }
 
 /// Writes a piece of the fold beside, together with how far it has come.
-fn writing(rows: Layer, kept: Kept, at: Place) -> Act {
-    let rows = Arc::new(rows);
+fn writing(rows: Arc<Layer>, kept: Kept, at: Place) -> Act {
     act(move |unit: &mut Unit<'_>| {
         let rows = rows.clone();
         Box::pin(async move {
@@ -223,7 +221,7 @@ pub(crate) async fn swap(
     let kept = Kept::stored(generation);
     let mut fold = Fold::over(setting.views.clone(), kept, false);
     fold.take(conn, &slice.facts).await?;
-    flush::view_rows(conn, kept, fold.changed()).await?;
+    flush::view_rows(conn, kept, &fold.hand_out()).await?;
     let served = served.swapped();
     served.write(conn).await?;
     Ok(Some(served))

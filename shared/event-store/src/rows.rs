@@ -15,6 +15,19 @@ pub(crate) type RowKey = (&'static str, String);
 /// Rows by key; `None` is a row known not to be there.
 pub(crate) type Layer = BTreeMap<RowKey, Option<Arc<str>>>;
 
+/// What is in memory of rows.
+pub(crate) trait Memory: std::fmt::Debug + Sync {
+    /// Of a row: nothing, that there is none, or its body.
+    fn row(&self, at: &RowKey) -> Option<&Option<Arc<str>>>;
+}
+
+/// Layers, looked through from first to last.
+impl Memory for Vec<&Layer> {
+    fn row(&self, at: &RowKey) -> Option<&Option<Arc<str>>> {
+        self.iter().find_map(|layer| layer.get(at))
+    }
+}
+
 /// Why a fold stopped.
 #[derive(Debug, Error)]
 pub enum FoldError {
@@ -49,15 +62,13 @@ pub trait View: Send + Sync {
 pub struct Rows<'a> {
     /// Written by this fold.
     written: Layer,
-    /// Looked through from first to last.
-    layers: Vec<&'a Layer>,
-    /// Whether a row in no layer is known not to exist.
-    complete: bool,
+    /// What was there before.
+    below: &'a dyn Memory,
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) const fn over(layers: Vec<&'a Layer>, complete: bool) -> Self {
-        Self { written: Layer::new(), layers, complete }
+    pub(crate) const fn over(below: &'a dyn Memory) -> Self {
+        Self { written: Layer::new(), below }
     }
 
     /// One row, if it exists.
@@ -71,8 +82,8 @@ impl<'a> Rows<'a> {
             Some(Some(body)) => {
                 serde_json::from_str(body).map(Some).map_err(|error| FoldError::Row(view, error))
             }
-            None if !self.complete => Err(FoldError::Missing(vec![at])),
-            Some(None) | None => Ok(None),
+            Some(None) => Ok(None),
+            None => Err(FoldError::Missing(vec![at])),
         }
     }
 
@@ -83,9 +94,6 @@ impl<'a> Rows<'a> {
         view: &'static str,
         keys: impl IntoIterator<Item = &'k str>,
     ) -> Result<(), FoldError> {
-        if self.complete {
-            return Ok(());
-        }
         let keys = keys.into_iter().map(|key| (view, key.to_owned()));
         let missing: Vec<RowKey> = keys.filter(|at| self.known(at).is_none()).collect();
         if missing.is_empty() { Ok(()) } else { Err(FoldError::Missing(missing)) }
@@ -93,8 +101,7 @@ impl<'a> Rows<'a> {
 
     /// What is in memory of a row: nothing, that there is none, or its body.
     fn known(&self, at: &RowKey) -> Option<&Option<Arc<str>>> {
-        let mut layers = std::iter::once(&self.written).chain(self.layers.iter().copied());
-        layers.find_map(|layer| layer.get(at))
+        self.written.get(at).or_else(|| self.below.row(at))
     }
 
     /// Writes a row.
