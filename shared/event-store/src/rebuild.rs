@@ -13,14 +13,17 @@ use std::{
 
 use kernel::{Actor, Code, Refusal};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     Answer, Setting, StoreError, Unit, act,
     db::Conn,
     flush,
     fold::{Fold, FoldFailed, Kept},
-    replay::{self, Place},
+    replay::{self, Place, Slice},
     rows::Layer,
     served::{self, Served},
     unit::Act,
@@ -127,13 +130,17 @@ impl Rebuild {
         let kept = Kept::stored(beside);
         let mut fold = Fold::over(self.setting.views.clone(), kept, at.sequence == 0);
         let mut said = Instant::now();
+        // A slice is read while the one before is folded, and a piece is written while the
+        // next is. Two pieces never wait: behind one that failed, nothing is written.
+        let mut ahead = self.ahead(at);
+        let mut writing = None;
         loop {
-            // A slice a loan: many offices share few connections.
+            let slice = ahead.await.map_err(|error| Halt::Wait(error.to_string()))??;
+            at = slice.at;
+            ahead = self.ahead(at);
             let mut reader = self.setting.readers.take(&self.setting.engine).await?;
-            let slice = replay::slice(reader.conn()?, at, SLICE).await?;
             fold.take(reader.conn()?, &slice.facts).await?;
             drop(reader);
-            at = slice.at;
             let now = Progress { done: at.sequence, of: *self.head.borrow(), failed: false };
             self.progress.send_replace(Some(now));
             if said.elapsed() > Duration::from_secs(5) {
@@ -141,7 +148,11 @@ impl Rebuild {
                 said = Instant::now();
             }
             if fold.is_full() || slice.last {
-                self.ask(Work::Upkeep(writing(fold.hand_out(), kept, at))).await?;
+                if let Some(before) = writing.take() {
+                    answered(before).await?;
+                }
+                let piece = piece(fold.hand_out(), kept, at);
+                writing = Some(self.send(Work::Upkeep(piece)).await?);
             }
             if slice.last && self.ask(Work::Swap(beside)).await?.status == ENDED {
                 return Ok(());
@@ -149,16 +160,35 @@ impl Rebuild {
         }
     }
 
+    /// Reads the slice behind `at`. A slice a loan: many offices share few connections.
+    fn ahead(&self, at: Place) -> JoinHandle<Result<Slice, StoreError>> {
+        let setting = self.setting.clone();
+        tokio::spawn(async move {
+            let mut reader = setting.readers.take(&setting.engine).await?;
+            replay::slice(reader.conn()?, at, SLICE).await
+        })
+    }
+
     async fn ask(&self, work: Work) -> Result<Answer, Halt> {
+        answered(self.send(work).await?).await
+    }
+
+    async fn send(&self, work: Work) -> Result<Asked, Halt> {
         let (reply, answer) = oneshot::channel();
         let (actor, caller) = (Actor::system(), None);
         let job = Job { actor, act_date: None, key: None, work, caller, reply };
         let jobs = self.jobs.upgrade().ok_or(Halt::Gone)?;
         jobs.send(job).await.map_err(|_| Halt::Gone)?;
-        drop(jobs);
-        let answer = answer.await.unwrap_or_else(|_| Err(Refusal::new(Code::Stopped)));
-        answer.map_err(|refusal| Halt::Wait(refusal.to_string()))
+        Ok(answer)
     }
+}
+
+/// What the writer was asked and has not answered yet.
+type Asked = oneshot::Receiver<Result<Answer, Refusal>>;
+
+async fn answered(asked: Asked) -> Result<Answer, Halt> {
+    let answer = asked.await.unwrap_or_else(|_| Err(Refusal::new(Code::Stopped)));
+    answer.map_err(|refusal| Halt::Wait(refusal.to_string()))
 }
 
 /// The answer of work that is done.
@@ -184,7 +214,7 @@ fn beginning(schema: String) -> Act {
 }
 
 /// Writes a piece of the fold beside, together with how far it has come.
-fn writing(rows: Arc<Layer>, kept: Kept, at: Place) -> Act {
+fn piece(rows: Arc<Layer>, kept: Kept, at: Place) -> Act {
     act(move |unit: &mut Unit<'_>| {
         let rows = rows.clone();
         Box::pin(async move {
