@@ -13,6 +13,7 @@ use kernel::{
 
 use crate::{
     answers::{Answer, Idempotency},
+    kept::KeptRows,
     rows::Layer,
     snapshots::Snapshot,
     unit::LaneHead,
@@ -151,12 +152,11 @@ pub(crate) struct Committed {
     /// The generation of view rows that is served.
     pub(crate) generation: u64,
     pub(crate) lanes: BTreeMap<String, LaneHead>,
-    pub(crate) rows: Layer,
+    pub(crate) rows: KeptRows,
     pub(crate) states: HashMap<String, State>,
 }
 
-/// How many rows and streams an office keeps in memory.
-const MOST_ROWS: usize = 40_000;
+/// How many streams an office keeps in memory.
 const MOST_STATES: usize = 8_000;
 
 impl Committed {
@@ -164,18 +164,10 @@ impl Committed {
     pub(crate) fn absorb(&mut self, batch: Delta) {
         self.head = batch.head;
         self.lanes.extend(batch.lanes);
-        self.remember(batch.rows);
+        self.rows.remember(batch.rows);
         if self.states.len() + batch.states.len() > MOST_STATES {
             self.states.clear();
         }
         self.states.extend(batch.states);
-    }
-
-    /// Keeps rows that were read or written.
-    pub(crate) fn remember(&mut self, rows: Layer) {
-        if self.rows.len() + rows.len() > MOST_ROWS {
-            self.rows.clear();
-        }
-        self.rows.extend(rows);
     }
 }

@@ -20,7 +20,8 @@ impl Unit<'_> {
         for view in self.setting.views.iter() {
             let written = loop {
                 let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-                let layers: Vec<_> = layers.chain([&self.committed.rows, &self.fetched]).collect();
+                let layers: Vec<_> =
+                    layers.chain([self.committed.rows.rows(), &self.fetched]).collect();
                 let mut rows = Rows::over(&layers);
                 match view.apply(&mut rows, fact) {
                     Ok(()) => break rows.into_written(),
@@ -53,7 +54,8 @@ impl Unit<'_> {
     ) -> Result<Option<T>, Stop> {
         loop {
             let layers = self.stack.iter().rev().map(|delta| &delta.rows);
-            let layers: Vec<_> = layers.chain([&self.committed.rows, &self.fetched]).collect();
+            let layers: Vec<_> =
+                layers.chain([self.committed.rows.rows(), &self.fetched]).collect();
             match Rows::over(&layers).get(view, key) {
                 Ok(row) => return Ok(row),
                 Err(FoldError::Missing(keys)) => {

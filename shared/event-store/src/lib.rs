@@ -15,6 +15,7 @@ mod flush;
 mod fold;
 mod folding;
 pub mod intake;
+mod kept;
 mod lives;
 pub mod log;
 mod memory;

@@ -214,7 +214,7 @@ impl Writer {
         let batch = unit.stack.pop().unwrap_or_default();
         if batch.is_empty() {
             open.conn.rollback().await;
-            open.committed.remember(fetched);
+            open.committed.rows.remember(fetched);
             return Ok(outcomes);
         }
         flush::flush(&mut open.conn, &batch, open.fence, open.committed.generation).await?;
@@ -223,7 +223,7 @@ impl Writer {
         self.committed(&batch, jobs.len(), began);
         self.setting.clock.drive(batch.head.recorded);
         self.turned(&batch.head);
-        open.committed.remember(fetched);
+        open.committed.rows.remember(fetched);
         open.committed.absorb(batch);
         Ok(outcomes)
     }
