@@ -1,3 +1,3 @@
--- The office that the next own entry goes up to; nothing in a store whose office has
--- never moved below another one.
+-- The office that the next own entry goes up to; nothing before the first commit of a
+-- program that knows of moves.
 ALTER TABLE writer ADD COLUMN parent TEXT NOT NULL DEFAULT '';

@@ -3,6 +3,7 @@
 
 use std::{
     process::Command,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -164,11 +165,19 @@ async fn run(office: &Office, callers: u64, each: u64) -> Vec<Duration> {
     samples
 }
 
+/// How many findings of the history were chosen.
+static CHOSEN: AtomicU64 = AtomicU64::new(0);
+
+/// One from anywhere in the history that was not chosen before, as long as there is one.
+fn any(findings: u64) -> u64 {
+    // Prime, so that it goes through all of them.
+    CHOSEN.fetch_add(1, Ordering::Relaxed).wrapping_mul(1_000_003) % findings.max(1)
+}
+
 /// An even command drafts a finding; an odd one reopens one from anywhere in the history.
 async fn command(office: &Office, base: u64, n: u64) -> Duration {
     use domain::finding::{Command as Ask, Finding};
-    let findings = base / 7;
-    let any = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) % findings.max(1);
+    let any = any(base / 7);
     let run = act(move |unit: &mut Unit<'_>| {
         Box::pin(async move {
             let (id, ask) = if n.is_multiple_of(2) {

@@ -1,17 +1,35 @@
-//! The same through HTTP: a district's findings, with the hub connected.
+//! The same command three times: through HTTP with the hub connected, through HTTP with
+//! the link cut, and handed to the store with the district's own views and rules.
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use domain::finding::{Command as Ask, Finding};
+use event_store::{Answer, Idempotency, Office, Setting, Unit, act};
+use kernel::Actor;
+use serde_json::{Value, json};
+use testkit::TestStore;
 use tests::town::{DISTRICT, Town};
 
-use crate::quantile;
+use crate::{history, quantile};
 
 const CALLERS: usize = 64;
 const EACH: usize = 100;
 
 /// Commands a second, p50 and p99.
-pub(crate) async fn measure() -> (f64, Duration, Duration) {
+pub(crate) type Figures = (f64, Duration, Duration);
+
+/// What one place gave.
+pub(crate) struct Measured {
+    /// HTTP with the hub connected.
+    pub(crate) connected: Figures,
+    /// HTTP with the link cut.
+    pub(crate) cut: Figures,
+    /// The store alone.
+    pub(crate) store: Figures,
+}
+
+/// Findings drafted by 64 callers.
+pub(crate) async fn measure() -> Measured {
     let town = Town::start().await;
     town.register_units().await;
     let district = town.api(DISTRICT);
@@ -20,19 +38,63 @@ pub(crate) async fn measure() -> (f64, Duration, Duration) {
     round.plan().await.unwrap();
     round.authorise().await.unwrap();
     round.enter().await.unwrap();
-    let id = format!("{}-R1", district.id);
+    let body = json!({"round": format!("{}-R1", district.id), "task": "k1",
+        "category": "四个落实", "title": "台账不全", "text": "问".repeat(300)});
+    let post = |key: String, body: Value| {
+        let district = district.clone();
+        async move {
+            district.post("TM", "/api/findings", &key, None, &body).await.unwrap();
+        }
+    };
+    let connected = callers(|n| post(format!("m{n}"), body.clone())).await;
+    town.links[DISTRICT].cut();
+    let cut = callers(|n| post(format!("c{n}"), body.clone())).await;
+    drop(town);
+    Measured { connected, cut, store: store().await }
+}
+
+async fn store() -> Figures {
+    let store = TestStore::sqlite();
+    let setting = Setting {
+        bindings: domain::binding::bindings,
+        views: (district::service().views)(&history::office()).into(),
+        reactions: desks::reactions::REACTIONS.into(),
+        turns: domain::office::turns,
+        ..testkit::setting(&store)
+    };
+    let office = Office::open(setting).await.unwrap();
+    callers(|n| draft(office.clone(), n)).await
+}
+
+async fn draft(office: Office, n: usize) {
+    let mut draft = history::draft(7);
+    draft.text = "问".repeat(300);
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, draft) = (format!("dddddddd-n{n}"), draft.clone());
+        Box::pin(async move {
+            unit.execute::<Finding>(&id, Ask::Draft(draft)).await?;
+            Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
+        })
+    });
+    let key = Idempotency::new("p1", "POST /api/findings", &n.to_string(), b"");
+    let actor = Actor { person: "p1".to_owned(), role: "D_TM".to_owned() };
+    office.command(actor, None, Some(key), run).await.unwrap();
+}
+
+/// 64 callers, each with its commands one after the other.
+async fn callers<F>(command: impl Fn(usize) -> F) -> Figures
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let began = Instant::now();
-    let callers: Vec<_> = (0..CALLERS)
+    let tasks: Vec<_> = (0..CALLERS)
         .map(|caller| {
-            let (district, id) = (district.clone(), id.clone());
+            let each: Vec<F> = (0..EACH).map(|n| command(caller * EACH + n)).collect();
             tokio::spawn(async move {
                 let mut samples = Vec::new();
-                let body = json!({"round": id, "task": "k1", "category": "四个落实",
-                    "title": "台账不全", "text": "问".repeat(300)});
-                for n in 0..EACH {
+                for one in each {
                     let began = Instant::now();
-                    let key = format!("m-{caller}-{n}");
-                    district.post("TM", "/api/findings", &key, None, &body).await.unwrap();
+                    one.await;
                     samples.push(began.elapsed());
                 }
                 samples
@@ -40,11 +102,10 @@ pub(crate) async fn measure() -> (f64, Duration, Duration) {
         })
         .collect();
     let mut samples = Vec::new();
-    for caller in callers {
-        samples.extend(caller.await.unwrap());
+    for task in tasks {
+        samples.extend(task.await.unwrap());
     }
-    let elapsed = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    let rate = samples.len() as f64 / elapsed;
+    let rate = samples.len() as f64 / began.elapsed().as_secs_f64();
     (rate, quantile(&mut samples, 0.5), quantile(&mut samples, 0.99))
 }

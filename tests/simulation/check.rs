@@ -99,11 +99,21 @@ pub(super) async fn unsettled(world: &World) -> String {
     why
 }
 
+/// How often townships have moved, by the city's word.
+async fn moved(world: &World) -> u64 {
+    let sql = "SELECT COUNT(*) FROM entries WHERE kind = 'cn.liandong.directory.moved.v1'";
+    let rows = rows(&world.nodes[0], sql).await;
+    rows.first().map_or(0, |row| row.count(0).unwrap())
+}
+
 /// All of it is everywhere it belongs, and every view equals a fresh fold.
 pub(super) async fn everybody_agrees(world: &mut World) -> Result<(), String> {
     let mut own: BTreeMap<String, BTreeMap<u64, Hash>> = BTreeMap::new();
     for node in &world.nodes {
         own.extend(lanes(node, "entries").await?);
+    }
+    for _ in 0..moved(world).await {
+        world.counts.count("townships put below another district");
     }
     let mut trace = Vec::new();
     for node in &world.nodes {

@@ -71,7 +71,7 @@ impl World {
         let city = &self.nodes[0].id;
         let calling = directory(city, Command::CallMove { called });
         match office.clone().system(calling).await {
-            Ok(_) => self.counts.count("townships put below another district"),
+            Ok(_) => self.counts.count("moves called, some of them once more"),
             Err(_) => self.counts.count("moves refused"),
         }
     }

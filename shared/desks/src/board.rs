@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use domain::filing_review::State as ReviewState;
 use kernel::OfficeId;
 use messaging::{
     directory::{DIRECTORY, Entry},
@@ -37,8 +38,14 @@ async fn board(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     let heard: BTreeMap<OfficeId, _> =
         neighbours(&seat.office).await?.into_iter().map(|n| (n.office, n.last_heard)).collect();
     let below = members.iter().map(|(_, entry)| &entry.member.seat);
+    let open = |member: &OfficeId| {
+        let mut open = reviews.iter().filter(|(_, row)| row.state != ReviewState::Accepted);
+        open.any(|(_, row)| row.expectation.as_ref().is_some_and(|e| e.from == *member))
+    };
+    // Who was put below another office stays until what it owes here is done.
     let rows: Vec<Value> = below
-        .filter(|member| member.parent.as_ref() == Some(&setting.office))
+        .filter(|member| member.office != setting.office)
+        .filter(|member| member.parent.as_ref() == Some(&setting.office) || open(&member.office))
         .map(|member| {
             let own = reviews.iter().map(|(_, row)| row);
             let own =

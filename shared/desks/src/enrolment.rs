@@ -285,7 +285,8 @@ pub(crate) async fn admit_by(admission: &Admission, body: &[u8]) -> Result<Admit
     match asked {
         Asked::Waits(consents, needed) => Ok(Admittance::Waits(consents, needed)),
         Asked::Opened(life) => {
-            let place = life.opening.member.seat.clone();
+            let place = admission.member(&life.opening.member.seat.office).await.map_err(hub)?;
+            let place = place.map_or_else(|| life.opening.member.seat.clone(), |now| now.seat);
             let baselines = renewal::first_baselines(seat, &place.office).await?;
             admission.create_readers(&place, None).await.map_err(hub)?;
             admitted(admission, &application, place, baselines, Some(*life))

@@ -80,6 +80,18 @@ pub struct FilingRow {
     pub version: u64,
 }
 
+impl FilingRow {
+    /// Whether it was sent by this office and its papers are not all known to be there.
+    pub(crate) fn waits_for_receipt(&self, own: &OfficeId) -> bool {
+        let from = self.expectation.as_ref().map(|expectation| &expectation.from);
+        self.state == FilingState::Submitted && !self.receipted && from == Some(own)
+    }
+
+    fn is_to(&self, office: &OfficeId) -> bool {
+        self.expectation.as_ref().is_some_and(|expectation| expectation.to == *office)
+    }
+}
+
 /// Folds own filings and what the receiver says of them; of other offices those that this
 /// one was given to read without being asked to judge them.
 #[derive(Debug)]
@@ -103,7 +115,9 @@ impl View for FilingsView {
                 return Ok(());
             };
             // At the receiver the same fact is its own; there is no such row.
-            if let Some(mut row) = rows.get::<FilingRow>(FILINGS, &filing)? {
+            if let Some(mut row) = rows.get::<FilingRow>(FILINGS, &filing)?
+                && row.is_to(&fact.at.origin)
+            {
                 row.receipted = true;
                 rows.put(FILINGS, &filing, &row)?;
             }

@@ -40,7 +40,7 @@ async fn share(command: Command<Sharing>) -> Result<Response, Problem> {
         return Err(Code::NotFound.into());
     };
     let acts_as = |role: &&str| command.caller.actor.role.ends_with(*role);
-    if !roles.iter().any(|role| acts_as(role)) {
+    if !roles.iter().any(acts_as) {
         return Err(Code::NotAllowed.into());
     }
     let run = act(move |unit: &mut Unit<'_>| {

@@ -222,24 +222,37 @@ async fn notes_in_loop(office: Office, link: Arc<dyn Link>) {
 /// What is due by time: figures, papers, the calendar's expectations.
 async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
     let papers = PaperRunner::new(seat.clone(), city);
+    let mut seen = None;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         if seat.office.refusing().is_some() {
             continue;
         }
-        if let Err(problem) = figures::turn(&seat).await {
-            tracing::warn!(?problem, "figures could not be counted");
+        let commits = seat.office.commits();
+        if seen != Some(commits) && follow_entries(&seat).await {
+            seen = Some(commits);
         }
         if let Err(problem) = papers.turn().await {
             tracing::warn!(?problem, "papers wait");
-        }
-        if let Err(problem) = moves::turn(&seat.office).await {
-            tracing::warn!(?problem, "the move waits");
         }
         if let Err(problem) = tiers::calendar_turn(&seat).await {
             tracing::warn!(?problem, "the calendar waits");
         }
     }
+}
+
+/// What only an entry, or views folded anew, can call for; whether it is done. An office
+/// at rest does not open its store, or a process of a hundred is never idle.
+async fn follow_entries(seat: &Arc<Seat>) -> bool {
+    let figures = figures::turn(seat).await;
+    if let Err(problem) = &figures {
+        tracing::warn!(?problem, "figures could not be counted");
+    }
+    let moved = moves::turn(&seat.office).await;
+    if let Err(problem) = &moved {
+        tracing::warn!(?problem, "the move waits");
+    }
+    matches!(figures, Ok(Ok(()))) && moved.is_ok() && seat.office.rebuilding().is_none()
 }
 
 /// Answers the hub's requests at the city: requests of one office in turn,

@@ -57,19 +57,26 @@ async fn call(
     let parent = command.body.parent.clone();
     let row: Option<Entry> =
         command.seat().office.reader().await?.view(DIRECTORY, office.as_str()).await?;
-    let seat = row.ok_or(Code::UnknownOffice)?.member.seat;
-    let then = OfficeSeat { parent: Some(parent.clone()), ..seat.clone() };
-    let hub = |error: Failure| {
-        tracing::error!(error = %error, "the hub did not say how far the lanes go");
-        Problem::from(Code::HubAway)
-    };
-    let (_, until) = admission.baselines(&seat).await.map_err(hub)?;
-    let (_, baselines) = admission.baselines(&then).await.map_err(hub)?;
-    // What it reads before and after is read on.
-    let other = |lane: &Baseline, lanes: &[Baseline]| lanes.iter().all(|l| l.lane != lane.lane);
-    let left = until.iter().filter(|lane| other(lane, &baselines)).cloned().collect();
-    let joined = baselines.iter().filter(|lane| other(lane, &until)).cloned().collect();
-    let called = Move { office, parent, until: left, baselines: joined };
+    let row = row.ok_or(Code::UnknownOffice)?;
+    let mut called = Move { office, parent, until: Vec::new(), baselines: Vec::new() };
+    // Asked once more, or while another move is under way, the hub is not needed.
+    if row.is_moving().is_none() && row.member.seat.parent.as_ref() != Some(&called.parent) {
+        let hub = |error: Failure| {
+            tracing::error!(error = %error, "the hub did not say how far the lanes go");
+            Problem::from(Code::HubAway)
+        };
+        let now = row.member.seat;
+        let then = OfficeSeat { parent: Some(called.parent.clone()), ..now.clone() };
+        let (_, until) = admission.baselines(&now).await.map_err(hub)?;
+        let (_, baselines) = admission.baselines(&then).await.map_err(hub)?;
+        // What it reads before and after is read on.
+        let only = |of: &[Baseline], not: &[Baseline]| {
+            let not = |lane: &&Baseline| not.iter().all(|other| other.lane != lane.lane);
+            of.iter().filter(not).cloned().collect()
+        };
+        called.until = only(&until, &baselines);
+        called.baselines = only(&baselines, &until);
+    }
     let run = act(move |unit: &mut Unit<'_>| {
         let called = called.clone();
         Box::pin(async move {
@@ -96,20 +103,24 @@ pub async fn turn(office: &Office) -> Result<(), Problem> {
 
 async fn make(unit: &mut Unit<'_>, called: Move) -> Result<Answer, Stop> {
     let behind = |unit: &Unit<'_>, at: &Baseline| {
-        unit.lane(&at.lane.to_string()).map_or(0, |l| l.counter) < at.counter
+        let here = unit.lane(&at.lane.to_string()).map(|head| (head.epoch, head.counter));
+        here.unwrap_or_default() < (at.epoch, at.counter)
     };
     let done = || Ok(Answer { status: 200, etag: String::new(), body: Vec::new() });
     let Move { parent, until, baselines, .. } = called;
-    if unit.here().parent.as_ref() != Some(&parent) {
+    let moves = unit.here().parent.as_ref() != Some(&parent);
+    if moves {
         if until.iter().any(|at| behind(unit, at)) {
             return done();
         }
         let (id, city) = (unit.setting().office.to_string(), unit.setting().city.clone());
         unit.execute::<Standing>(&id, Own::Move { city, parent }).await?;
     }
-    // Also where a store was lost since, and with it where these lanes began.
     for at in baselines {
-        if behind(unit, &at) {
+        // An office that is there already has lost its store since, if it knows no such lane.
+        let begins =
+            if moves { behind(unit, &at) } else { unit.lane(&at.lane.to_string()).is_none() };
+        if begins {
             let Baseline { lane, epoch, counter, hash } = at;
             let head = LaneHead { origin: lane.origin.clone(), epoch, counter, hash };
             unit.set_lane(lane.to_string(), head);
@@ -120,11 +131,18 @@ async fn make(unit: &mut Unit<'_>, called: Move) -> Result<Answer, Stop> {
 
 /// Gives every office that has moved the readers of its new place.
 pub(crate) async fn readers_loop(admission: Arc<Admission>) {
-    let mut made = BTreeMap::new();
+    let (mut made, mut seen) = (BTreeMap::new(), None);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if let Err(error) = admission.follow_moves(&mut made).await {
-            tracing::warn!(error = %error, "the readers of an office that moved wait for the hub");
+        let commits = admission.seat.office.commits();
+        if seen == Some(commits) {
+            continue;
+        }
+        match admission.follow_moves(&mut made).await {
+            Ok(()) => seen = Some(commits),
+            Err(error) => {
+                tracing::warn!(error = %error, "the readers of an office that moved wait for the hub");
+            }
         }
     }
 }

@@ -87,10 +87,10 @@ pub static TABLE: &[Binding] = &[
     row("rectification", "completed", Rule::To, Class::K9, ALL),
     row("rectification", "reopened", Rule::Own, Class::K9, ALL),
     row("figures", "reported", Rule::Up, Class::K2, TEAMS),
-    // Filings: vertical.
-    row("filing", "expected", Rule::Up, Class::K12, BELOW),
+    // Filings: vertical, to whoever asked.
+    row("filing", "expected", Rule::To, Class::K12, BELOW),
     row("filing", "item-attached", Rule::Own, Class::K12, BELOW),
-    row("filing", "submitted", Rule::Up, Class::K12, BELOW),
+    row("filing", "submitted", Rule::To, Class::K12, BELOW),
     row("filing", "returned", Rule::Own, Class::K12, BELOW),
     row("filing", "accepted", Rule::Own, Class::K12, BELOW),
     row("filing-review", "expected", Rule::Own, Class::K12, TEAMS),

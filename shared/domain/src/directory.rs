@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 
 use kernel::{
     Aggregate, Code, Context, Lane, OfficeId, Refusal, Timestamp,
-    decider::Kept,
+    decider::StateForm,
     id::Tier,
     sign::{Hash, PublicKey, Signature},
 };
 use serde::{Deserialize, Serialize};
 
 pub use lives::{Closed, Consent, Opening, asked_words, needed, proven, words};
-pub use moves::{Move, moved};
+pub use moves::{Move, place};
 
 /// How far a lane went when a reader joined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Directory {
     called: BTreeMap<OfficeId, PublicKey>,
     /// Every key that an office ever had.
     used: Vec<PublicKey>,
+    /// What those were before whose keys, lives or places have changed.
+    before: BTreeMap<OfficeId, Vec<Member>>,
     /// Offices that were called to move, and below whom.
     moving: BTreeMap<OfficeId, OfficeId>,
     /// New lives that wait for consent, with those given.
@@ -275,7 +277,7 @@ impl Aggregate for Directory {
     type Command = Command;
     type Event = Event;
     const FAMILY: &'static str = "directory";
-    const KEPT: Option<Kept<Self>> = Some(Kept::by(&[
+    const KEPT: Option<StateForm<Self>> = Some(StateForm::by(&[
         include_str!("directory.rs"),
         include_str!("directory/lives.rs"),
         include_str!("directory/moves.rs"),
@@ -364,14 +366,10 @@ impl Aggregate for Directory {
             Event::MoveCalled { called } => {
                 self.moving.insert(called.office.clone(), called.parent.clone());
             }
-            Event::Moved { member } => {
-                self.moving.remove(&member.seat.office);
-                self.members.insert(member.seat.office.clone(), member.clone());
-            }
+            Event::Moved { member } => self.move_to(member),
             Event::Turned { member, .. } => {
                 self.called.remove(&member.seat.office);
-                self.used.push(member.key);
-                self.members.insert(member.seat.office.clone(), member.clone());
+                self.go_on(member);
             }
             Event::EpochProposed { opening } => {
                 self.invitations.remove(&opening.token);
@@ -389,8 +387,7 @@ impl Aggregate for Directory {
                 self.invitations.remove(&opening.token);
                 self.proposed.remove(office);
                 self.called.remove(office);
-                self.used.push(opening.member.key);
-                self.members.insert(office.clone(), opening.member.clone());
+                self.go_on(&opening.member);
             }
         }
     }

@@ -211,7 +211,13 @@ impl Aggregate for Filing {
                 Ok(vec![Event::Expected { expectation }])
             }
             (Absent, _) => Err(Code::FilingAbsent.into()),
-            (_, Command::Expect(_)) => Ok(vec![]),
+            (_, Command::Expect(again)) => match &self.expectation {
+                Some(known) if known.to != again.to => {
+                    let detail = format!("it was asked for by {}", known.to);
+                    Err(Refusal::new(Code::WrongState).detail(detail))
+                }
+                _ => Ok(vec![]),
+            },
             (Expected | Returned, Command::Attach { code, paper }) => self.attach(code, paper),
             (Expected | Returned, Command::Submit { partial }) => self.submit(partial, context),
             (Submitted, Command::NoteReturn { basis, reason, .. }) => {

@@ -380,8 +380,10 @@ fn sqlite(folder: &std::path::Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
-        // Pages in memory, in KiB: taken as they are used, by the writer mostly.
-        .pragma("cache_size", "-16000")
+        // Pages in memory: 16 MiB at most of each connection, as they are used, and about
+        // 96 MiB of all connections of the process together.
+        .pragma("cache_size", "-16384")
+        .pragma("soft_heap_limit", "100663296")
         // A slice of a replay: whoever reads it is not woken for every fifty rows.
         .row_buffer_size(512)
         .disable_statement_logging()

@@ -5,17 +5,26 @@
 //! as often. Rows are dropped whole when they are too many; what is not kept is read
 //! again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use crate::rows::Layer;
+use crate::rows::{Layer, RowKey};
 
 /// How many bytes one office keeps, and all of a process.
 const MOST: usize = 48 << 20;
-const MOST_OF_ALL: usize = 128 << 20;
+const MOST_OF_ALL: usize = 96 << 20;
+/// What an office keeps whatever the others do.
+const EACH: usize = 256 << 10;
 /// What a row takes beside its key and its body.
 const AROUND: usize = 96;
 
 static OF_ALL: AtomicUsize = AtomicUsize::new(0);
+
+fn size((_, key): &RowKey, body: Option<&Arc<str>>) -> usize {
+    AROUND + key.len() + body.map_or(0, |body| body.len())
+}
 
 /// The rows of one office.
 #[derive(Debug, Default)]
@@ -33,22 +42,24 @@ impl KeptRows {
     /// Takes rows in that were read or written, if there is room for them; those that it
     /// had of before are gone in any case.
     pub(crate) fn remember(&mut self, rows: Layer) {
-        let bytes = rows.iter().map(|((_, key), body)| {
-            AROUND + key.len() + body.as_ref().map_or(0, |body| body.len())
-        });
-        let bytes: usize = bytes.sum();
-        let fits = |bytes: usize| {
-            self.bytes + bytes <= MOST && OF_ALL.load(Ordering::Relaxed) + bytes <= MOST_OF_ALL
+        let bytes: usize = rows.iter().map(|(key, body)| size(key, body.as_ref())).sum();
+        let fits = |kept: usize| {
+            let all = OF_ALL.load(Ordering::Relaxed);
+            kept + bytes <= EACH || (kept + bytes <= MOST && all + bytes <= MOST_OF_ALL)
         };
-        if !fits(bytes) {
+        if !fits(self.bytes) {
             self.clear();
         }
-        if bytes <= MOST / 4 && OF_ALL.load(Ordering::Relaxed) + bytes <= MOST_OF_ALL {
-            OF_ALL.fetch_add(bytes, Ordering::Relaxed);
-            self.bytes += bytes;
-            self.rows.extend(rows);
-        } else {
-            self.clear();
+        if bytes > MOST / 4 || !fits(0) {
+            return self.clear();
+        }
+        for (key, body) in rows {
+            let new = size(&key, body.as_ref());
+            let old = self.rows.get(&key).map_or(0, |body| size(&key, body.as_ref()));
+            self.rows.insert(key, body);
+            self.bytes = self.bytes + new - old;
+            OF_ALL.fetch_add(new, Ordering::Relaxed);
+            OF_ALL.fetch_sub(old, Ordering::Relaxed);
         }
     }
 
@@ -68,8 +79,6 @@ impl Drop for KeptRows {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn rows(from: usize, to: usize, body: usize) -> Layer {

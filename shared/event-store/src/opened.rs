@@ -40,7 +40,7 @@ impl Opened {
         let epoch = u32::try_from(row.int(3)?).unwrap_or(1);
         let signer = log::signer(&mut conn, &row.blob(4)?, setting).await?;
         setting.key.turn_to(&signer);
-        // Nothing in a store whose office has never moved.
+        // Nothing before the first commit of a program that knows of moves.
         let parent =
             kernel::OfficeId::parse(&row.text(5)?).or_else(|| setting.enrolled_below.clone());
         conn.commit().await?;

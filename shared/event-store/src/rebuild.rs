@@ -14,7 +14,7 @@ use std::{
 use kernel::{Actor, Code, Refusal};
 use serde::Serialize;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -78,13 +78,21 @@ impl From<FoldFailed> for Halt {
     }
 }
 
+/// How many of the offices of a process fold their views again at once: each keeps rows.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
 impl Rebuild {
     /// Folds until the fresh rows are served, then removes the old ones.
     pub(crate) async fn run(self) {
         let (office, began) = (self.setting.office.clone(), Instant::now());
         tracing::info!(%office, entries = *self.head.borrow(), "the views are folded again beside the served ones");
         loop {
-            match self.fold().await {
+            // After an upgrade every office of the process has one to do.
+            let folded = match AT_ONCE.acquire().await {
+                Ok(_turn) => self.fold().await,
+                Err(_) => Err(Halt::Gone),
+            };
+            match folded {
                 Ok(()) => break,
                 Err(Halt::Gone) => return,
                 Err(Halt::Wait(why)) => {

@@ -7,7 +7,7 @@
 
 use std::{any::Any, collections::HashMap, sync::Arc};
 
-use kernel::{Aggregate, Fact, decider::Kept, sign::Hash};
+use kernel::{Aggregate, Fact, decider::StateForm, sign::Hash};
 
 use crate::{
     StoreError,
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
     state: Vec<u8>,
 }
 
-fn named<A>(kept: &Kept<A>) -> Hash {
+fn named<A>(kept: &StateForm<A>) -> Hash {
     Hash::of(&kept.sources.iter().map(|source| source.as_bytes()).collect::<Vec<_>>())
 }
 
@@ -74,7 +74,7 @@ impl Unit<'_> {
 async fn snapshot<A: Aggregate>(
     conn: &mut Conn,
     stream: &str,
-    kept: &Kept<A>,
+    kept: &StateForm<A>,
 ) -> Result<Option<(A, u64)>, StoreError> {
     let sql = "SELECT version, state FROM snapshots WHERE stream = $1 AND sources = $2";
     let args = vec![stream.into(), named(kept).0.as_slice().into()];

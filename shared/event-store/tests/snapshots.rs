@@ -5,7 +5,7 @@ use event_store::{Act, Answer, Office, Setting, Unit, act};
 use kernel::{
     Aggregate, Context, Refusal, Root,
     binding::{Binding, Class, Rule},
-    decider::Kept,
+    decider::StateForm,
     id::Tier,
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ impl Aggregate for Tally {
     type Command = Event;
     type Event = Event;
     const FAMILY: &'static str = "tally";
-    const KEPT: Option<Kept<Self>> = Some(Kept::by(&["adds"]));
+    const KEPT: Option<StateForm<Self>> = Some(StateForm::by(&["adds"]));
 
     fn name(_: &Event) -> &'static str {
         "added"

@@ -98,7 +98,7 @@ impl Context {
 
 /// How the folded state of a stream that may get long is kept beside its events.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept<A> {
+pub struct StateForm<A> {
     /// The sources that make the state, whole: one that others made is not read.
     pub sources: &'static [&'static str],
     /// Writes a state.
@@ -107,7 +107,7 @@ pub struct Kept<A> {
     pub read: fn(&[u8]) -> serde_json::Result<A>,
 }
 
-impl<A: Serialize + DeserializeOwned> Kept<A> {
+impl<A: Serialize + DeserializeOwned> StateForm<A> {
     /// As JSON.
     pub const fn by(sources: &'static [&'static str]) -> Self {
         Self {
@@ -130,7 +130,7 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Whether its decisions need no state, so that only the version is looked up.
     const STATELESS: bool = false;
     /// How its state is kept, if its streams may get long.
-    const KEPT: Option<Kept<Self>> = None;
+    const KEPT: Option<StateForm<Self>> = None;
 
     /// The event's name in its type, `fed-back` in `cn.liandong.finding.fed-back.v1`.
     fn name(event: &Self::Event) -> &'static str;

@@ -1,7 +1,7 @@
 //! The directory as a view: who signs what.
 
 use domain::{
-    directory::{Consent, Event, Member, Move, Opening, moved, proven},
+    directory::{Consent, Event, Member, Move, Opening, place, proven},
     office::{Event as Own, offer_words},
 };
 use event_store::{FoldError, Rows, Unit, View};
@@ -9,7 +9,7 @@ use kernel::{
     Fact, OfficeId, Timestamp,
     entry::Parts,
     id::Tier,
-    sign::{Hash, PublicKey},
+    sign::{Hash, PublicKey, Signature},
 };
 use serde::{Deserialize, Serialize};
 
@@ -181,33 +181,12 @@ fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
             })
         }
         Event::TurnCalled { office, key } => change(rows, &office, |row| row.called = Some(key)),
-        Event::Turned { member, by } => {
-            let office = member.seat.office.clone();
-            change(rows, &office, |row| {
-                let before = &row.member;
-                let words = offer_words(&office, before.epoch, &member.key);
-                let follows = member.seat == before.seat
-                    && member.epoch == before.epoch
-                    && member.key_from > before.key_from;
-                if follows && before.key.verifies(&words, &by.0) {
-                    row.becomes(member);
-                } else {
-                    tracing::error!(%office, "a key that the one before has not signed is not believed");
-                }
-            })
-        }
+        Event::Turned { member, by } => turn(rows, member, &by),
         Event::MoveCalled { called } => {
             let office = called.office.clone();
             change(rows, &office, |row| row.moving = Some(called))
         }
-        Event::Moved { member } => {
-            let office = member.seat.office.clone();
-            change(rows, &office, |row| {
-                if moved(&row.member, &member) {
-                    row.before.push(std::mem::replace(&mut row.member, member));
-                }
-            })
-        }
+        Event::Moved { member } => move_to(rows, &member),
         Event::EpochProposed { opening } => {
             let office = opening.member.seat.office.clone();
             change(rows, &office, |row| row.proposed = Some((opening, Vec::new())))
@@ -220,6 +199,35 @@ fn directory(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         }),
         Event::EpochOpened { opening, consents } => open(rows, fact, opening, &consents),
     }
+}
+
+/// Another key of the same life: believed if the one before has signed it.
+fn turn(rows: &mut Rows<'_>, member: Member, by: &Signature) -> Result<(), FoldError> {
+    let office = member.seat.office.clone();
+    change(rows, &office, |row| {
+        let before = &row.member;
+        let words = offer_words(&office, before.epoch, &member.key);
+        let follows = member.seat == before.seat
+            && member.epoch == before.epoch
+            && member.key_from > before.key_from;
+        if follows && before.key.verifies(&words, &by.0) {
+            row.becomes(member);
+        } else {
+            tracing::error!(%office, "a key that the one before has not signed is not believed");
+        }
+    })
+}
+
+/// An office stands below another one, and so it does in the life that it waits for.
+fn move_to(rows: &mut Rows<'_>, to: &Member) -> Result<(), FoldError> {
+    change(rows, &to.seat.office, |row| {
+        if !place(&mut row.before, &mut row.member, to) {
+            return;
+        }
+        if let Some((opening, _)) = &mut row.proposed {
+            opening.member.seat.parent.clone_from(&to.seat.parent);
+        }
+    })
 }
 
 /// A new life: believed if the key stays or enough districts have signed the other one.

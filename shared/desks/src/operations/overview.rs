@@ -261,9 +261,10 @@ async fn refused(reader: &mut Reader, head: u64) -> Result<Vec<Refused>, StoreEr
 }
 
 async fn papers(reader: &mut Reader, seat: &Seat) -> Result<Papers, StoreError> {
-    use domain::{filing::State as Sent, filing_review::State as Review};
+    use domain::filing_review::State as Review;
     let filings: Vec<(String, FilingRow)> = reader.all(FILINGS, "").await?;
-    let sent = filings.iter().filter(|(_, row)| row.state == Sent::Submitted && !row.receipted);
+    let own = &seat.office.setting().office;
+    let sent = filings.iter().filter(|(_, row)| row.waits_for_receipt(own));
     let to_send = sent.map(|(_, row)| row.items.len()).sum();
     let reviews: Vec<(String, ReviewRow)> = reader.all(REVIEWS, "").await?;
     let open = reviews.iter().filter(|(_, row)| row.state == Review::Submitted);

@@ -12,10 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{
-    filing::State as FilingState,
-    filing_review::{Command as Ask, FilingReview, State as ReviewState},
-};
+use domain::filing_review::{Command as Ask, FilingReview, State as ReviewState};
 use event_store::{Answer, Office, Unit, act};
 use kernel::{clock::wall, sign::Hash};
 use tokio::task::JoinSet;
@@ -166,7 +163,7 @@ impl Errands {
         let Some(commits) = self.sent.over(office) else { return Ok(()) };
         let filings: Vec<(String, FilingRow)> = office.reader().await?.all(FILINGS, "").await?;
         let mut open: Vec<FilingRow> = filings.into_iter().map(|(_, row)| row).collect();
-        open.retain(|row| row.state == FilingState::Submitted && !row.receipted);
+        open.retain(|row| row.waits_for_receipt(&office.setting().office));
         if open.is_empty() {
             self.sent.begin(commits, office);
         }

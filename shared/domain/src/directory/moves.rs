@@ -24,8 +24,29 @@ pub struct Move {
     pub baselines: Vec<Baseline>,
 }
 
+/// Puts an office below another one from a member's first sequence on, which may lie in
+/// an earlier span of its log: `now` is the member in force, `before` the earlier ones.
+/// `false` if it is no such move.
+pub fn place(before: &mut Vec<Member>, now: &mut Member, to: &Member) -> bool {
+    let at = before.iter().rposition(|span| span.key_from <= to.key_from);
+    let span = if now.key_from <= to.key_from { Some(&*now) } else { at.map(|at| &before[at]) };
+    if !span.is_some_and(|span| moved(span, to)) {
+        return false;
+    }
+    if now.key_from <= to.key_from {
+        before.push(std::mem::replace(now, to.clone()));
+        return true;
+    }
+    let behind = at.map_or(0, |at| at + 1);
+    for later in before[behind..].iter_mut().chain([now]) {
+        later.seat.parent.clone_from(&to.seat.parent);
+    }
+    before.insert(behind, to.clone());
+    true
+}
+
 /// Whether a member follows another by nothing but its place in the tree.
-pub fn moved(before: &Member, after: &Member) -> bool {
+fn moved(before: &Member, after: &Member) -> bool {
     let seat = Seat { parent: after.seat.parent.clone(), ..before.seat.clone() };
     after.key_from > before.key_from
         && *after == Member { seat, key_from: after.key_from, ..before.clone() }
@@ -57,17 +78,43 @@ impl Directory {
         parent: OfficeId,
         from: u64,
     ) -> Result<Vec<Event>, Refusal> {
-        let before = self.member(office)?;
+        let mut now = self.member(office)?.clone();
         let called = self.moving.get(office) == Some(&parent);
-        if !called && before.seat.parent.as_ref() == Some(&parent) {
+        if !called && now.seat.parent.as_ref() == Some(&parent) {
             // A new life of its log stands where the one before stood.
             return Ok(vec![]);
         }
-        let seat = Seat { parent: Some(parent), ..before.seat.clone() };
-        let member = Member { seat, key_from: from, ..before.clone() };
-        if !called || !moved(before, &member) {
+        // A new life may have begun behind an entry that had not arrived yet.
+        let mut before = self.before.get(office).cloned().unwrap_or_default();
+        let span = before.iter().chain([&now]).rfind(|span| span.key_from <= from).unwrap_or(&now);
+        let seat = Seat { parent: Some(parent), ..span.seat.clone() };
+        let member = Member { seat, key_from: from, ..span.clone() };
+        if !called || !place(&mut before, &mut now, &member) {
             return Err(Code::WrongState.into());
         }
         Ok(vec![Event::Moved { member }])
+    }
+
+    /// Takes in that an office has moved.
+    pub(super) fn move_to(&mut self, to: &Member) {
+        let (office, parent) = (to.seat.office.clone(), to.seat.parent.clone());
+        self.moving.remove(&office);
+        let before = self.before.entry(office.clone()).or_default();
+        if let Some(now) = self.members.get_mut(&office) {
+            place(before, now, to);
+        }
+        // The consents are to its key and its log, not to its place.
+        if let Some((opening, _)) = self.proposed.get_mut(&office) {
+            opening.member.seat.parent = parent;
+        }
+    }
+
+    /// An office's keys and lives go on with this member.
+    pub(super) fn go_on(&mut self, member: &Member) {
+        let office = member.seat.office.clone();
+        self.used.push(member.key);
+        if let Some(before) = self.members.insert(office.clone(), member.clone()) {
+            self.before.entry(office).or_default().push(before);
+        }
     }
 }

@@ -268,3 +268,28 @@ fn an_office_has_moved_where_it_was_called_to_from_a_later_entry_on() {
     given::<Directory>(called.clone()).when(note("dddddddd", 9)).then([]);
     given::<Directory>(called).when(note("eeeeeeee", 9)).then([moved_to("eeeeeeee", 9)]);
 }
+
+/// The new life began behind the move's entry, which arrived later.
+#[test]
+fn a_move_in_a_life_that_is_over_holds_in_the_next_one_too() {
+    let mut facts = two_districts();
+    facts.push(Event::MoveCalled { called: put("tttttttt", "eeeeeeee") });
+    let closed = Closed { sequence: 60, hash: Hash([6; 32]) };
+    let renewed = |parent: &str| Member {
+        seat: seat("tttttttt", Tier::Township, Some(parent)),
+        key: key_of(9).public(),
+        epoch: 2,
+        key_from: 61,
+    };
+    let (token, asked) = (Hash([8; 32]), Signature(vec![]));
+    let opening = Opening { member: renewed("dddddddd"), closed, token, asked };
+    facts.push(Event::EpochOpened { opening, consents: vec![] });
+    let office = OfficeId::parse("tttttttt").unwrap();
+    let parent = OfficeId::parse("eeeeeeee").unwrap();
+    let note = Command::NoteMove { office: office.clone(), parent, from: 51 };
+    let moved = moved_to("eeeeeeee", 51);
+    given::<Directory>(facts.clone()).when(note).then([moved.clone()]);
+    let mut directory = Directory::default();
+    facts.iter().chain([&moved]).for_each(|fact| directory.evolve(fact));
+    assert_eq!(directory.enrolled(&office), Some(&renewed("eeeeeeee")));
+}

@@ -97,9 +97,14 @@ impl Counter {
     /// Takes in what was brought; how many parcels.
     pub async fn take(&self) -> Result<usize, Failure> {
         let mut taken = 0;
+        // Of whom something cannot be taken now, the later parcels wait too; nobody else's.
+        let mut waiting = BTreeSet::new();
         for path in self.tray.brought("parcel")? {
             let bytes = fs::read(&path)?;
             let sender = parcel::sender(&bytes);
+            if sender.as_ref().is_some_and(|sender| waiting.contains(sender)) {
+                continue;
+            }
             let row = match &sender {
                 Some(office) => self.ingest.row(office).await.map_err(Failure::other)?,
                 None => None,
@@ -111,7 +116,8 @@ impl Counter {
             let why = match (opened, &row) {
                 (Ok((cover, items)), Some(row)) if cover.to == self.city => {
                     if !self.take_one(&row.member, &cover, items).await? {
-                        break;
+                        waiting.extend(sender);
+                        continue;
                     }
                     taken += 1;
                     None

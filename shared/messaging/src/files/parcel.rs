@@ -131,10 +131,11 @@ pub fn city_key(
         let Item::Entry(bytes) = item else { continue };
         let Ok((fact, _)) = Fact::of_entry(bytes) else { continue };
         let signed = entry::open(bytes).is_ok_and(|parts| parts.is_signed_by(&key));
-        if signed && fact.at.origin == *city {
-            if let Some(Turn::Key(next)) = turns(&fact) {
-                key = next;
-            }
+        if signed
+            && fact.at.origin == *city
+            && let Some(Turn::Key(next)) = turns(&fact)
+        {
+            key = next;
         }
     }
     [known, key].into_iter().find(|key| parts.is_signed_by(key))
