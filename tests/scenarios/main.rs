@@ -19,6 +19,7 @@ mod keys;
 mod late;
 mod links;
 mod moved;
+mod moved_lanes;
 mod nemesis;
 mod operations;
 mod overload;

@@ -112,12 +112,20 @@ async fn nothing_waits(town: &Town) {
     assert!(bad.iter().all(|code| !refused.contains_key(*code)), "{ingest}");
 }
 
-/// What of the township's an office holds, by audience.
+/// The township's streams of which an office holds something.
 async fn heard(town: &Town, at: &str) -> Vec<String> {
     let id = town.id(TOWN);
     let all = town.entries(at).await;
     let of = all.iter().filter(|item| item["origin"] == id);
-    of.map(|item| item["audience"].as_str().unwrap().to_owned()).collect()
+    let bytes = of.map(|item| deploy::api::from_base64(item["entry"].as_str().unwrap()));
+    bytes.map(|bytes| kernel::Fact::of_entry(&bytes).unwrap().0.stream).collect()
+}
+
+/// Whether the township stands on an office's board.
+async fn on_board(town: &Town, at: &str) -> bool {
+    let board = town.api(at).get("FILE", "/api/filing-board").await.unwrap();
+    let id = town.id(TOWN);
+    board["rows"].as_array().unwrap().iter().any(|row| row["district"] == id)
 }
 
 /// Whether an office is shown at another, and was heard there.
@@ -150,10 +158,28 @@ async fn a_township_moves(by_files: &'static [&'static str]) {
     // What was asked for before is finished where it was asked for.
     accepts(&town, DISTRICT, 1).await;
     files(&town, 2, DISTRICT).await;
+    assert!(on_board(&town, DISTRICT).await && on_board(&town, OTHER).await);
     accepts(&town, DISTRICT, 2).await;
+    assert!(!on_board(&town, DISTRICT).await, "nothing is owed there any more");
     accepts(&town, OTHER, 3).await;
-    let up = format!("up-{}", town.id(DISTRICT));
-    assert!(!heard(&town, OTHER).await.contains(&up), "nobody's past is given with a move");
+    // The same matter cannot be filed with two.
+    let no = town
+        .api(TOWN)
+        .post(
+            "COM",
+            "/api/filings",
+            "again",
+            None,
+            &json!({"set": "staff", "period": "2024-2", "due": "2024-06-30"}),
+        )
+        .await
+        .unwrap_err();
+    assert!(no.contains("wrong-state"), "{no}");
+    // Nobody's past is given with a move, nor what goes to the district before.
+    let known = heard(&town, OTHER).await;
+    for number in [1, 2] {
+        assert!(!known.contains(&format!("filing/{}", filing(&town, number))), "{known:?}");
+    }
     // The new district is given what it should know by whom it belongs to.
     let stream = format!("filing/{}", filing(&town, 1));
     let share = json!({"to": town.id(OTHER), "stream": stream});
