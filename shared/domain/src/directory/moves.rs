@@ -57,8 +57,10 @@ impl Directory {
         let Move { office, parent, .. } = &called;
         let member = self.member(office)?;
         let above = self.members.get(parent).map(|above| above.seat.tier);
-        if member.seat.tier == Tier::City || above != member.seat.tier.parent() {
-            return Err(Code::UnknownParent.into());
+        // One city, so nobody but a township can be put anywhere else.
+        if member.seat.tier != Tier::Township || above != Some(Tier::District) {
+            let detail = "镇街方可调整,且应置于已注册的区县之下 / a township alone moves, below an enrolled district";
+            return Err(Refusal::new(Code::UnknownParent).detail(detail));
         }
         let moving = self.moving.get(office);
         let stands = moving.is_none() && member.seat.parent.as_ref() == Some(parent);
@@ -66,8 +68,13 @@ impl Directory {
             return Ok(vec![]);
         }
         // What is called for is done before another thing is: its log is on its way.
-        if moving.is_some() || self.proposed.contains_key(office) {
-            return Err(Code::WrongState.into());
+        if let Some(to) = moving {
+            let detail = format!("正在调整至 {to} / it is moving below {to}");
+            return Err(Refusal::new(Code::WrongState).detail(detail));
+        }
+        if self.proposed.contains_key(office) {
+            let detail = "新纪元尚待同意 / a new life of its log waits for consent";
+            return Err(Refusal::new(Code::WrongState).detail(detail));
         }
         Ok(vec![Event::MoveCalled { called }])
     }
