@@ -218,10 +218,6 @@ async fn what_does_not_fit_is_refused_with_its_reason() {
     let query =
         send(&town, DISTRICT, Method::GET, "/api/events?limit=x", Some(&plan), &[], "").await;
     is_problem(&query, 400, "bad-request");
-    let file = token(&town, DISTRICT, "FILE");
-    let large = "x".repeat(21 * 1024 * 1024);
-    let upload = send(&town, DISTRICT, Method::POST, "/api/papers", Some(&file), &[], &large).await;
-    is_problem(&upload, 413, "too-large");
     let cursor =
         send(&town, DISTRICT, Method::GET, "/api/rounds?after=%21", Some(&plan), &[], "").await;
     is_problem(&cursor, 422, "bad-field");

@@ -116,7 +116,6 @@ impl Coming {
     ) -> Result<Came, Stopped> {
         let piece = Piece::of(headers)?;
         if piece.is_none() && length(headers).is_some_and(|length| length > MAX_PAPER as u64) {
-            read_away(body).await;
             return Err(Code::TooLarge.into());
         }
         let taking = tokio::spawn(async move {
@@ -232,18 +231,6 @@ pub(super) async fn write(
             Ok(()) => {}
             Err(Refused::TooLarge) => return Err(Code::TooLarge.into()),
             Err(Refused::Disk(error)) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whoever is still writing when the connection ends may never read the answer: twice a
-/// paper's length at most is read and thrown away first.
-async fn read_away(body: Body) {
-    let (mut body, mut left) = (body.into_data_stream(), 2 * MAX_PAPER);
-    while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, body.next()).await {
-        left = left.saturating_sub(bytes.len());
-        if left == 0 {
-            return;
         }
     }
 }
