@@ -39,6 +39,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "office" => again::<domain::office::Standing>(data),
         "organization" => again::<domain::organization::Organization>(data),
         "person" => again::<domain::person::Person>(data),
+        "reading" => again::<domain::reading::Reading>(data),
         "rectification" => again::<domain::rectification::Rectification>(data),
         "register" => again::<domain::register::Register>(data),
         "round" => again::<domain::round::Round>(data),

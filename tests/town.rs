@@ -372,20 +372,9 @@ impl Town {
         eprintln!("{what}: after {:.1} s", began.elapsed().as_secs_f64());
     }
 
-    /// Every entry that an office holds, own and received, as its auditor reads it.
+    /// Every entry that an office holds, own and received.
     pub async fn entries(&self, code: &str) -> Vec<Value> {
-        let api = self.api(code);
-        let mut after = String::new();
-        let mut all = Vec::new();
-        loop {
-            let path = format!("/api/events?limit=1000&after={after}");
-            let page = api.get("AUDADM", &path).await.unwrap();
-            all.extend(page["items"].as_array().unwrap().iter().cloned());
-            match page["next"].as_str() {
-                Some(next) => next.clone_into(&mut after),
-                None => return all,
-            }
-        }
+        crate::entries(&self.api(code)).await.unwrap()
     }
 }
 

@@ -40,9 +40,9 @@ pub fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String, String
         return Err("this is a real city: people sign in there".to_owned());
     }
     let people = people(keys)?;
-    let plain = domain::person::plain(role);
+    let plain = domain::post::plain(role);
     let holds = |person: &&FirstPerson| {
-        person.roles.iter().any(|held| held == role || domain::person::plain(held) == plain)
+        person.roles.iter().any(|held| held == role || domain::post::plain(held) == plain)
     };
     let person = people.iter().find(holds).ok_or_else(|| {
         let known: Vec<_> = people.iter().flat_map(|person| person.roles.clone()).collect();

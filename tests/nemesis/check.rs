@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use deploy::api::from_base64;
 use kernel::{Fact, OfficeId};
 
+use crate::entries;
+
 use super::{
     ledger::{Ledger, Record},
     offices::Offices,
@@ -50,19 +52,13 @@ pub(crate) struct Events {
 /// Reads everything that an office holds.
 pub(crate) async fn events(offices: &Offices, code: &str) -> Result<Events, String> {
     let api = offices.api(code);
-    let (mut after, mut all) = (String::new(), Vec::new());
-    loop {
-        let page = api.get("AUDADM", &format!("/api/events?limit=1000&after={after}")).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            let bytes = from_base64(item["entry"].as_str().unwrap_or_default());
-            let (fact, _) = Fact::of_entry(&bytes).map_err(|e| format!("{code}: {e:?}"))?;
-            all.push((fact, bytes));
-        }
-        match page["next"].as_str() {
-            Some(next) => next.clone_into(&mut after),
-            None => return Ok(Events { id: api.id, all }),
-        }
+    let mut all = Vec::new();
+    for item in entries(&api).await? {
+        let bytes = from_base64(item["entry"].as_str().unwrap_or_default());
+        let (fact, _) = Fact::of_entry(&bytes).map_err(|e| format!("{code}: {e:?}"))?;
+        all.push((fact, bytes));
     }
+    Ok(Events { id: api.id, all })
 }
 
 /// The findings of one check.

@@ -84,6 +84,9 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/views/refold",
 ];
 
+/// Roles whose posts are never the whole office, so that no first account holds them.
+const NOBODY_HOLDS: &[&str] = &["BR"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_changes_what_is_there_names_the_version_it_read() {
     let town = Town::start().await;
@@ -97,7 +100,8 @@ async fn whatever_changes_what_is_there_names_the_version_it_read() {
             assert_ne!(row.if_match, excused, "{code} {path}");
             // A desk may be mounted where nobody holds its role: the guard says 403 there.
             let mut roles = row.who.as_array().into_iter().flatten().filter_map(Value::as_str);
-            let role = roles.find(|role| (code == TOWN) == matches!(*role, "COM" | "DISC"));
+            let at = |role: &&str| (code == TOWN) == matches!(*role, "COM" | "DISC");
+            let role = roles.find(|role| at(role) && !NOBODY_HOLDS.contains(role));
             let (true, Some(role)) = (row.if_match, role) else { continue };
             let (who, key) = (token(&town, code, role), [("idempotency-key", "k")]);
             let reply = send(&town, code, row.method.clone(), &path, Some(&who), &key, "{}").await;
@@ -320,7 +324,16 @@ async fn the_last_security_administrator_stays_and_nobody_authorises_himself() {
         let mut all = persons["items"].as_array().unwrap().iter();
         all.find(|person| person["account"] == account).unwrap().clone()
     };
-    let (me, other) = (of("secadm"), of("plan"));
+    let (me, sys) = (of("secadm"), token(&town, DISTRICT, "SYS"));
+    let hire = async |account: &str| {
+        let (headers, new) =
+            ([("idempotency-key", account)], json!({"account": account, "display": "新人"}));
+        let body = new.to_string();
+        let made =
+            send(&town, DISTRICT, Method::POST, "/api/persons", Some(&sys), &headers, &body).await;
+        made.json()
+    };
+    let (other, third) = (hire("other").await, hire("third").await);
     let id = |person: &Value| person["id"].as_str().unwrap().to_owned();
     let post = async |key: &str, path: &str, body: Value| {
         let headers = [("idempotency-key", key), ("if-match", "*")];
@@ -335,7 +348,7 @@ async fn the_last_security_administrator_stays_and_nobody_authorises_himself() {
     let from = row["from"].as_str().unwrap();
     let own = post("s1", &mine, json!({"role": "D_PLAN", "from": from})).await;
     is_problem(&own, 409, "same-person");
-    let today = get("/api/coverage").await["as_of"].as_str().unwrap().to_owned();
+    let today = from.to_owned();
     let end = format!("{mine}/{held}/end");
     is_problem(&post("s2", &end, json!({"to": today})).await, 409, "last-administrator");
     let later = json!({"role": "D_SECADM", "from": "2190-01-01"});
@@ -345,7 +358,7 @@ async fn the_last_security_administrator_stays_and_nobody_authorises_himself() {
     is_problem(&post("s5", &end, json!({"to": today})).await, 409, "last-administrator");
     let again = json!({"role": "D_SECADM", "from": today, "to": "2181-01-01"});
     is_problem(&post("s6", &others, again).await, 409, "authorisation-exists");
-    let third = format!("/api/persons/{}/authorisations", id(&of("file")));
+    let third = format!("/api/persons/{}/authorisations", id(&third));
     let lasting = json!({"role": "D_SECADM", "from": today});
     assert_eq!(post("s7", &third, lasting).await.status, 200);
     assert_eq!(post("s8", &end, json!({"to": today})).await.status, 200);

@@ -24,6 +24,7 @@ mod nemesis;
 mod operations;
 mod overload;
 mod papers;
+mod policy;
 mod register;
 mod restored;
 mod simulated;

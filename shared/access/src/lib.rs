@@ -5,7 +5,9 @@
 
 pub mod passwords;
 pub mod people;
+pub mod policy;
 pub mod tokens;
 
 pub use people::{PEOPLE, PeopleView, PersonRow};
+pub use policy::{Matter, Post, Subject};
 pub use tokens::{Claims, Tokens};

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use domain::person::{Authorisation, Event};
+use domain::{
+    person::{Authorisation, Event},
+    post::Scope,
+};
 use event_store::{FoldError, Rows, View};
 use kernel::{Day, Fact};
 use serde::{Deserialize, Serialize};
+
+use crate::Post;
 
 /// The view's name; keys are person ids.
 pub const PEOPLE: &str = "people";
@@ -26,10 +31,14 @@ pub struct PersonRow {
 }
 
 impl PersonRow {
-    /// The roles held on a day.
-    pub fn roles_on(&self, day: Day) -> Vec<String> {
+    /// The posts held on a day.
+    pub fn posts_on(&self, day: Day) -> Vec<Post> {
         let live = |a: &&Authorisation| a.from <= day && a.to.is_none_or(|to| day <= to);
-        self.authorisations.values().filter(live).map(|a| a.role.clone()).collect()
+        let post = |a: &Authorisation| {
+            let (authorisation, role) = (a.id.clone(), a.role.clone());
+            Scope::parse(&a.scope).map(|scope| Post { authorisation, role, scope })
+        };
+        self.authorisations.values().filter(live).filter_map(post).collect()
     }
 }
 

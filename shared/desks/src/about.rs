@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     Json,
     extract::State,
@@ -23,37 +24,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
 
+/// What everybody must know of the link.
+const KNOWN: Who = Who::Reads(&[Subject::Offices]);
+
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/offices", Who::SignedIn, ["单位名录", "The directory"], offices),
+        get("/api/offices", KNOWN, ["单位名录", "The directory"], offices),
         get(
             "/api/neighbours",
-            Who::SignedIn,
+            KNOWN,
             ["相邻单位", "Last heard and not received yet, for each neighbour"],
             all_neighbours,
         ),
-        get(
-            "/api/intake",
-            Who::SignedIn,
-            ["接收统计", "What intake counted since the start"],
-            intake,
-        ),
+        get("/api/intake", KNOWN, ["接收统计", "What intake counted since the start"], intake),
         get(
             "/api/views/check",
-            Who::Roles(&["SYS", "AUDADM"]),
+            Who::Reads(&[Subject::Operations]),
             ["核对视图", "Compare every view with a fresh fold"],
             check,
         ),
         post_empty(
             "/api/views/refold",
-            Who::Roles(&["SYS"]),
+            Who::Does("views.refold"),
             ["重建视图", "Fold the views again beside the served ones; /health/ready says how far"],
             refold,
         ),
         post::<Drive, _>(
             "/api/demo/clock",
-            Who::Roles(&["SYS"]),
+            Who::Does("demo-clock.move"),
             ["拨动演示时钟", "Move a demo office's clock forwards"],
             drive,
         ),

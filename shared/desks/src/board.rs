@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::Subject;
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
 use domain::filing_review::State as ReviewState;
+use kernel::Class;
 use kernel::OfficeId;
 use messaging::{
     directory::{DIRECTORY, Entry},
@@ -22,7 +24,7 @@ use crate::reviews::{REVIEWS, ReviewRow};
 pub fn routes() -> Vec<Route> {
     vec![get(
         "/api/filing-board",
-        Who::SignedIn,
+        Who::Reads(&[Subject::Of(Class::K12)]),
         ["报备看板", "Filing board: offices below by filings"],
         board,
     )]

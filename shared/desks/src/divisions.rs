@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -9,7 +10,7 @@ use axum::{
 };
 use domain::register::{Attributes, Division, Event, Import, Life, Register, read_csv};
 use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Code, Day, Fact, Refusal};
+use kernel::{Class, Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,7 +30,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(
             "/api/divisions",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K1)]),
             ["区划", "Divisions in the order of their codes, as they are or were on a day"],
             divisions,
         )
@@ -38,7 +39,7 @@ pub fn routes() -> Vec<Route> {
         .query::<Which>(),
         get(
             "/api/divisions/{id}",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K1)]),
             ["区划沿革", "A division with all the names, codes and parents that it ever had"],
             one,
         ),
@@ -49,7 +50,7 @@ pub fn routes() -> Vec<Route> {
 pub fn city_routes() -> Vec<Route> {
     vec![post::<NewImport, _>(
         "/api/divisions/import",
-        Who::Roles(&["PLAN", "SYS"]),
+        Who::Does("division.import"),
         ["导入区划", "Import divisions from CSV, all rows or none"],
         import,
     )]

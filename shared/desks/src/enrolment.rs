@@ -5,6 +5,7 @@ mod renewal;
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     Json,
     body::Bytes,
@@ -149,7 +150,7 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
     vec![
         post::<Invitation, _>(
             "/api/enrolment-tokens",
-            Who::Roles(&["SYS"]),
+            Who::Does("office.invite"),
             ["签发注册码", "Make a one-time enrolment token"],
             invite,
         ),
@@ -161,13 +162,13 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
         ),
         post::<Nothing, _>(
             "/api/offices/{id}/renewal-tokens",
-            Who::Roles(&["SYS"]),
+            Who::Does("office.renew"),
             ["签发续接码", "Make a token for an office that lost its log or its key"],
             renewal::renew,
         ),
         get(
             "/api/ingest",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Offices]),
             ["汇入统计", "What ingest accepted and refused since the start"],
             counted,
         ),

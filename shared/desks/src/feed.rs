@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use access::{Matter, Subject};
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -14,11 +15,11 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use event_store::log::{self, Cursor};
 use futures_util::stream;
-use kernel::{Class, Code, Fact, Refusal};
+use kernel::{Class, Code, Fact, Refusal, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use web::{Caller, Problem, Route, Seat, Who, get};
+use web::{Caller, Problem, Route, Seat, Who, get, reading::Seen};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -46,26 +47,35 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which classes a caller may read (`model.md` 2.3). The audit administrator
-/// sees the log; everybody else what the post needs.
-pub(crate) fn may_read(caller: &Caller, class: Class) -> bool {
-    if caller.holds(&["AUDADM"]) {
-        return true;
-    }
-    let roles: &[&str] = match class {
-        Class::K1 | Class::K2 | Class::K11 | Class::K12 | Class::K13 => return true,
-        Class::K3 => &["SEC", "LG", "PLAN", "TL", "TD"],
-        Class::K4 => &["SYS", "SECADM"],
-        Class::K7 => &["TL", "TD", "TM"],
-        Class::K9 => &["SEC", "LG", "PLAN", "RECT", "TL", "TD", "UNIT", "COM", "DISC"],
-        _ => &[],
-    };
-    caller.holds(roles)
+/// How much of an entry somebody may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Nothing,
+    /// That it is there, from whom, of which type, and its hash: the log without content.
+    Envelope,
+    Whole,
 }
 
-fn visible(seat: &Seat, caller: &Caller, fact: &Fact) -> bool {
+/// The audit administrator sees the log; what may not leave the office in the clear is
+/// not in the clear for that post either.
+fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
     let class = (seat.office.setting().bindings)(&fact.kind).map_or(Class::K14, |row| row.class);
-    may_read(caller, class)
+    let round = fact.stream.split_once('/').filter(|(family, _)| *family == "round");
+    let matter = Matter {
+        own: fact.at.origin == seat.office.setting().office,
+        round: round.map(|(_, id)| id),
+        ..Matter::of(Subject::Of(class))
+    };
+    if caller.reads(&matter) {
+        seen.note(caller, &matter, || fact.stream.clone());
+        return Sight::Whole;
+    }
+    let log = caller.reads(&Matter::of(Subject::Of(Class::K14)));
+    match (log, class.may_travel()) {
+        (true, true) => Sight::Whole,
+        (true, false) => Sight::Envelope,
+        (false, _) => Sight::Nothing,
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -87,10 +97,14 @@ fn cursor(seat: &Seat, name: &str, text: &str) -> Result<Cursor, Problem> {
     known.ok_or_else(|| Refusal::new(Code::BadField).detail(name).into())
 }
 
-fn item(cursor: Cursor, bytes: &[u8], fact: &Fact) -> Value {
-    json!({"cursor": cursor.to_string(), "origin": fact.at.origin, "epoch": fact.at.epoch,
-        "sequence": fact.at.sequence, "audience": fact.audience, "type": fact.kind,
-        "entry": BASE64.encode(bytes)})
+fn item(cursor: Cursor, bytes: &[u8], fact: &Fact, hash: &Hash, sight: Sight) -> Value {
+    let mut item = json!({"cursor": cursor.to_string(), "origin": fact.at.origin,
+        "epoch": fact.at.epoch, "sequence": fact.at.sequence, "audience": fact.audience,
+        "type": fact.kind, "hash": hash});
+    if sight == Sight::Whole {
+        item["entry"] = BASE64.encode(bytes).into();
+    }
+    item
 }
 
 /// The visible items after a cursor, and the cursor behind all that were looked at.
@@ -101,15 +115,17 @@ async fn page(
     limit: usize,
 ) -> Result<(Vec<(Cursor, Value)>, Cursor), Problem> {
     let mut reader = seat.office.reader().await?;
-    let mut items = Vec::new();
-    let mut last = after;
+    let (mut items, mut seen, mut last) = (Vec::new(), Seen::default(), after);
     for (at, bytes) in log::feed(&mut reader, after, limit).await? {
         last = at;
-        let (fact, _) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
-        if visible(seat, caller, &fact) {
-            items.push((at, item(at, &bytes, &fact)));
+        let (fact, hash) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
+        let sight = sight(seat, caller, &fact, &mut seen);
+        if sight != Sight::Nothing {
+            items.push((at, item(at, &bytes, &fact, &hash, sight)));
         }
     }
+    drop(reader);
+    seen.record(seat, caller, "events").await?;
     Ok((items, last))
 }
 
@@ -205,17 +221,26 @@ async fn history(
     if entries.is_empty() {
         entries = log::received_stream(&mut reader, &stream).await?;
     }
-    let mut items = Vec::new();
+    drop(reader);
+    let (mut items, mut seen) = (Vec::new(), Seen::default());
     for bytes in entries {
         let (fact, hash) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
-        if visible(&seat, &caller, &fact) {
-            items.push(json!({"at": fact.at, "version": fact.version, "type": fact.kind, "recorded": fact.recorded,
-                "act_date": fact.act_date, "actor": fact.actor, "audience": fact.audience,
-                "causation": fact.causation, "data": fact.data, "hash": hash, "entry": BASE64.encode(&bytes)}));
+        let sight = sight(&seat, &caller, &fact, &mut seen);
+        if sight == Sight::Nothing {
+            continue;
         }
+        let mut item = json!({"at": fact.at, "version": fact.version, "type": fact.kind,
+            "recorded": fact.recorded, "act_date": fact.act_date, "actor": fact.actor,
+            "audience": fact.audience, "causation": fact.causation, "hash": hash});
+        if sight == Sight::Whole {
+            item["data"] = json!(fact.data);
+            item["entry"] = BASE64.encode(&bytes).into();
+        }
+        items.push(item);
     }
     if items.is_empty() {
         return Err(Code::NotFound.into());
     }
+    seen.record(&seat, &caller, "history").await?;
     Ok(Json(json!({"demo": seat.pin.demo, "items": items})).into_response())
 }

@@ -2,55 +2,55 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::{Matter, Subject};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
 use domain::filing::{Command as Ask, Event, Expectation, Filing, Paper, State as FilingState};
 use event_store::{FoldError, Rows, View};
-use kernel::{Code, Day, Fact, OfficeId, Refusal, Timestamp, sign::Hash};
+use kernel::{Class, Code, Day, Fact, OfficeId, Refusal, Timestamp, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, change, get, post, view};
-
-use crate::{
-    listing::{Page, list},
-    rounds::actions,
+use web::{
+    Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, post, view,
 };
+
+use crate::listing::{Page, list_governed};
 
 /// Own filings by id.
 pub const FILINGS: &str = "filings";
 
-const FILERS: Who = Who::Roles(&["FILE", "LO", "COM"]);
+const READERS: Who = Who::Reads(&[Subject::Of(Class::K12)]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
         get(
             "/api/filings",
-            Who::SignedIn,
+            READERS,
             ["本单位应报事项", "Filings due and sent: the own ones, or those given to read"],
             filings,
         )
         .query::<Page>()
         .query::<OfOffice>(),
-        get("/api/filings/{id}", Who::SignedIn, ["报备事项", "One filing"], one),
+        get("/api/filings/{id}", READERS, ["报备事项", "One filing"], one),
         post::<NewFiling, _>(
             "/api/filings",
-            FILERS,
+            Who::Does("filing.expect"),
             ["登记应报事项", "Expect a filing of one's own, by plan"],
             expect,
         ),
         change::<Attach, _>(
             "/api/filings/{id}/items",
-            FILERS,
+            Who::Does("filing.items"),
             ["附材料", "Attach an uploaded paper"],
             attach,
         ),
         change::<Submit, _>(
             "/api/filings/{id}/submit",
-            Who::Roles(&["FILE", "COM"]),
+            Who::Does("filing.submit"),
             ["报送", "Submit"],
             submit,
         ),
@@ -89,6 +89,17 @@ impl FilingRow {
 
     fn is_to(&self, office: &OfficeId) -> bool {
         self.expectation.as_ref().is_some_and(|expectation| expectation.to == *office)
+    }
+}
+
+impl Governed for FilingRow {
+    const VIEW: &'static str = FILINGS;
+    const FAMILY: &'static str = "filing";
+    const ABSENT: Code = Code::FilingAbsent;
+
+    fn matter(&self, here: &OfficeId) -> Matter<'_> {
+        let own = self.id.starts_with(&format!("{here}-"));
+        Matter { own, ..Matter::of(Subject::Of(Class::K12)) }
     }
 }
 
@@ -177,12 +188,13 @@ struct OfOffice {
 
 async fn filings(
     State(seat): State<Arc<Seat>>,
+    caller: Caller,
     Query(page): Query<Page>,
     Query(of): Query<OfOffice>,
 ) -> Result<Response, Problem> {
     let office = of.office.unwrap_or_else(|| seat.office.setting().office.clone());
     let prefix = format!("{office}-");
-    list::<FilingRow>(&seat, FILINGS, &prefix, &page, |_| true).await
+    list_governed::<FilingRow>(&seat, &caller, &prefix, &page, |_| true).await
 }
 
 async fn one(
@@ -190,18 +202,15 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: Option<FilingRow> = seat.office.reader().await?.view(FILINGS, &id).await?;
-    let row = row.ok_or(Code::FilingAbsent)?;
-    let own = id.starts_with(seat.office.setting().office.as_str());
-    let possible: &[(&str, &[&str])] = match row.state {
-        FilingState::Expected | FilingState::Returned if own => {
-            &[("items", &["FILE", "LO", "COM"]), ("submit", &["FILE", "COM"])]
-        }
+    let row: FilingRow = read(&seat, &caller, &id).await?;
+    let possible: &[&str] = match row.state {
+        FilingState::Expected | FilingState::Returned => &["filing.items", "filing.submit"],
         _ => &[],
     };
     let today = seat.office.setting().clock.now().day();
     let late = row.expectation.as_ref().map(|e| days_late(e.due, row.first_submitted, today));
-    let (actions, version) = (actions(&caller, possible), row.version);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
     body["days_late"] = json!(late);
@@ -266,7 +275,7 @@ async fn attach(Path(id): Path<String>, command: Command<Attach>) -> Result<Resp
     let size = command.seat().papers.check(&hash).await?;
     let size = size.ok_or_else(|| Refusal::new(Code::PaperAbsent))?;
     let ask = Ask::Attach { code, paper: Paper { hash, size, media, name, class } };
-    command.decide::<Filing>(id, expected, ask).await
+    command.decide_on::<FilingRow, Filing>("filing.items", id, expected, ask).await
 }
 
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -278,5 +287,6 @@ struct Submit {
 
 async fn submit(Path(id): Path<String>, command: Command<Submit>) -> Result<Response, Problem> {
     let (expected, partial) = (command.expected()?, command.body.partial);
-    command.decide::<Filing>(id, expected, Ask::Submit { partial }).await
+    let ask = Ask::Submit { partial };
+    command.decide_on::<FilingRow, Filing>("filing.submit", id, expected, ask).await
 }

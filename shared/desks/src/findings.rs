@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::{Matter, Subject};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
@@ -15,49 +16,58 @@ use kernel::{Class, Code, Day, Fact, OfficeId, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
+use web::{
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    matter::read, post, view,
+};
 
 use crate::{
-    feed::may_read,
-    listing::{InState, Page, list},
+    listing::{InState, Page, list_governed},
     results::TALLY,
-    rounds::{ROUNDS, RoundRow, TASKS, TaskRow, actions},
+    rounds::{ROUNDS, RoundRow, TASKS, TaskRow},
 };
 
 /// Findings by id, own and fed back to us.
 pub const FINDINGS: &str = "findings";
+/// Who drafted and co-signed each own finding, by its id.
+pub const HANDLERS: &str = "finding-handlers";
 /// Own findings' states by `round/task/id`.
 pub const BY_TASK: &str = "findings-by-task";
 
-const TEAM: Who = Who::Roles(&["TM", "TL", "TD"]);
+/// A draft, then a line of the list, then what was fed back.
 const READERS: Who =
-    Who::Roles(&["TM", "TL", "TD", "PLAN", "RECT", "SEC", "LG", "UNIT", "COM", "DISC"]);
+    Who::Reads(&[Subject::Of(Class::K7), Subject::Of(Class::K8), Subject::Of(Class::K9)]);
 
 /// The routes of an office that has teams.
 pub fn team_routes() -> Vec<Route> {
     vec![
-        post::<NewDraft, _>("/api/findings", TEAM, ["起草问题底稿", "Draft a finding"], draft),
+        post::<NewDraft, _>(
+            "/api/findings",
+            Who::Does("finding.draft"),
+            ["起草问题底稿", "Draft a finding"],
+            draft,
+        ),
         change::<Nothing, _>(
             "/api/findings/{id}/co-sign",
-            TEAM,
+            Who::Does("finding.co-sign"),
             ["第二人签字", "Co-sign; another person than the drafter"],
             co_sign,
         ),
         change::<Reason, _>(
             "/api/findings/{id}/drop",
-            Who::Roles(&["TL", "TD"]),
+            Who::Does("finding.drop"),
             ["不再列入", "Drop a draft with a reason"],
             drop_draft,
         ),
         change::<CloseOut, _>(
             "/api/findings/{id}/close-out",
-            Who::Roles(&["RECT"]),
+            Who::Does("finding.close-out"),
             ["销号", "Take it off the ledger, on the newest completion"],
             close_out,
         ),
         change::<Reason, _>(
             "/api/findings/{id}/reopen",
-            Who::Roles(&["RECT"]),
+            Who::Does("finding.reopen"),
             ["重新整改", "Reopen with a reason"],
             reopen,
         ),
@@ -112,8 +122,12 @@ impl View for FindingsView {
         }
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
         let own = fact.at.origin == self.office;
+        let event: Event = fact.read()?;
+        if let Event::Drafted { by, .. } | Event::CoSigned { by } = &event {
+            rows.change(HANDLERS, id, |handlers: &mut Vec<String>| handlers.push(by.clone()))?;
+        }
         let known: Option<FindingRow> = rows.get(FINDINGS, id)?;
-        let Some((row, before)) = folded(known, id, fact)? else { return Ok(()) };
+        let Some((row, before)) = folded(known, id, fact, &event) else { return Ok(()) };
         if own {
             let Draft { round, task, .. } = &row.draft;
             rows.put(BY_TASK, &format!("{round}/{task}/{id}"), &row.state)?;
@@ -128,8 +142,8 @@ fn folded(
     known: Option<FindingRow>,
     id: &str,
     fact: &Fact,
-) -> Result<Option<(FindingRow, FindingState)>, FoldError> {
-    let event: Event = fact.read()?;
+    event: &Event,
+) -> Option<(FindingRow, FindingState)> {
     let new = |draft: &Draft| FindingRow {
         id: id.to_owned(),
         office: fact.at.origin.clone(),
@@ -139,12 +153,12 @@ fn folded(
         completion: None,
         version: 0,
     };
-    let row = match (&event, known) {
+    let row = match (event, known) {
         (_, Some(row)) => Some(row),
         (Event::Drafted { draft, .. } | Event::FedBack { draft, .. }, None) => Some(new(draft)),
         _ => None,
     };
-    let Some(mut row) = row else { return Ok(None) };
+    let mut row = row?;
     let before = row.state;
     row.version = fact.version.unwrap_or(row.version);
     row.state = match event {
@@ -152,7 +166,7 @@ fn folded(
         Event::CoSigned { .. } => FindingState::CoSigned,
         Event::Listed { .. } => FindingState::Listed,
         Event::FedBack { due, .. } => {
-            row.due = Some(due);
+            row.due = Some(*due);
             FindingState::FedBack
         }
         Event::Reopened { .. } => {
@@ -160,13 +174,13 @@ fn folded(
             FindingState::FedBack
         }
         Event::Rectified { basis, .. } => {
-            row.completion = Some(basis);
+            row.completion = Some(*basis);
             FindingState::Rectified
         }
         Event::ClosedOut { .. } => FindingState::ClosedOut,
         Event::Dropped { .. } => FindingState::Dropped,
     };
-    Ok(Some((row, before)))
+    Some((row, before))
 }
 
 /// Counts a finding as found once fed back, and as rectified while it is.
@@ -194,15 +208,28 @@ fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<
     })
 }
 
-/// Until it is fed back, a finding is known to those who made it and lead the
-/// work; inspected people never see a draft (`model.md` 2.4).
-fn may_see(caller: &Caller, row: &FindingRow) -> bool {
-    let draft = [FindingState::Drafted, FindingState::CoSigned, FindingState::Dropped];
-    if draft.contains(&row.state) {
-        return may_read(caller, Class::K7);
+impl Governed for FindingRow {
+    const VIEW: &'static str = FINDINGS;
+    const FAMILY: &'static str = "finding";
+    const ABSENT: Code = Code::FindingAbsent;
+
+    /// Until it is on the list it is a draft, until it is fed back the list is secret;
+    /// inspected people see neither (`model.md` 2.4).
+    fn matter(&self, here: &OfficeId) -> Matter<'_> {
+        use FindingState::{Absent, CoSigned, Drafted, Dropped, Listed};
+        let class = match self.state {
+            Absent | Drafted | CoSigned | Dropped => Class::K7,
+            Listed => Class::K8,
+            _ => Class::K9,
+        };
+        Matter {
+            subject: Subject::Of(class),
+            own: self.office == *here,
+            round: Some(&self.draft.round),
+            task: Some(&self.draft.task),
+            unit: Some(&self.draft.target),
+        }
     }
-    let inside = ["SEC", "LG", "PLAN", "RECT", "TL", "TD", "TM"];
-    row.state != FindingState::Listed && may_read(caller, Class::K9) || caller.holds(&inside)
 }
 
 /// Of which round and task.
@@ -223,10 +250,9 @@ async fn findings(
 ) -> Result<Response, Problem> {
     let Of { round, task } = of;
     let state = state.state;
-    list::<FindingRow>(&seat, FINDINGS, "", &page, |row| {
+    list_governed::<FindingRow>(&seat, &caller, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
-        may_see(&caller, row)
-            && round.as_ref().is_none_or(|round| *round == row.draft.round)
+        round.as_ref().is_none_or(|round| *round == row.draft.round)
             && task.as_ref().is_none_or(|task| *task == row.draft.task)
             && state.as_deref().is_none_or(|state| named.as_str() == Some(state))
     })
@@ -238,18 +264,16 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: Option<FindingRow> = seat.office.reader().await?.view(FINDINGS, &id).await?;
-    let row = row.filter(|row| may_see(&caller, row)).ok_or(Code::FindingAbsent)?;
-    let own = row.office == seat.office.setting().office;
-    let possible: &[(&str, &[&str])] = match row.state {
-        _ if !own => &[],
-        FindingState::Drafted => &[("co-sign", &["TM", "TL", "TD"]), ("drop", &["TL", "TD"])],
-        FindingState::CoSigned => &[("drop", &["TL", "TD"])],
-        FindingState::Rectified => &[("close-out", &["RECT"]), ("reopen", &["RECT"])],
-        FindingState::ClosedOut => &[("reopen", &["RECT"])],
+    let row: FindingRow = read(&seat, &caller, &id).await?;
+    let possible: &[&str] = match row.state {
+        FindingState::Drafted => &["finding.co-sign", "finding.drop"],
+        FindingState::CoSigned => &["finding.drop"],
+        FindingState::Rectified => &["finding.close-out", "finding.reopen"],
+        FindingState::ClosedOut => &["finding.reopen"],
         _ => &[],
     };
-    let (actions, version) = (actions(&caller, possible), row.version);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
     Ok(view(&body, version))
@@ -274,13 +298,17 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
     let new = command.body.clone();
     // The same key gives the same finding, even if its answer was lost with the store.
     let name = command.seat().derive("finding", &[command.scope()]).to_string();
+    let caller = command.caller.clone();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (new, name) = (new.clone(), name.clone());
+        let (new, name, caller) = (new.clone(), name.clone(), caller.clone());
         Box::pin(async move {
             let office = unit.setting().office.clone();
             let key = format!("{}/{}", new.round, new.task);
             let task = unit.row::<TaskRow>(TASKS, &key).await?.ok_or(Code::TaskAbsent)?;
             let round = unit.row::<RoundRow>(ROUNDS, &new.round).await?.ok_or(Code::RoundAbsent)?;
+            let class = Subject::Of(Class::K7);
+            let matter = Matter { subject: class, ..task.matter(&round, &office) };
+            caller.permit("finding.draft", &matter, Code::TaskAbsent)?;
             if !task.entered || task.listed.is_some() {
                 return Err(Code::WrongState.into());
             }
@@ -307,7 +335,7 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
 
 async fn co_sign(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
     let expected = command.expected()?;
-    command.decide::<Finding>(id, expected, Ask::CoSign).await
+    command.decide_on::<FindingRow, Finding>("finding.co-sign", id, expected, Ask::CoSign).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -319,7 +347,9 @@ struct Reason {
 
 async fn drop_draft(Path(id): Path<String>, command: Command<Reason>) -> Result<Response, Problem> {
     let (expected, reason) = (command.expected()?, command.body.reason.clone());
-    command.decide::<Finding>(id, expected, Ask::Drop { reason }).await
+    command
+        .decide_on::<FindingRow, Finding>("finding.drop", id, expected, Ask::Drop { reason })
+        .await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -335,10 +365,19 @@ async fn close_out(
     command: Command<CloseOut>,
 ) -> Result<Response, Problem> {
     let (expected, basis) = (command.expected()?, command.body.basis);
-    command.decide::<Finding>(id, expected, Ask::CloseOut { basis }).await
+    command
+        .decide_on::<FindingRow, Finding>(
+            "finding.close-out",
+            id,
+            expected,
+            Ask::CloseOut { basis },
+        )
+        .await
 }
 
 async fn reopen(Path(id): Path<String>, command: Command<Reason>) -> Result<Response, Problem> {
     let (expected, reason) = (command.expected()?, command.body.reason.clone());
-    command.decide::<Finding>(id, expected, Ask::Reopen { reason }).await
+    command
+        .decide_on::<FindingRow, Finding>("finding.reopen", id, expected, Ask::Reopen { reason })
+        .await
 }

@@ -17,7 +17,7 @@ const FAMILIES: [(&str, &[&str]); 2] = [("round", &["PLAN"]), ("filing", &["FILE
 pub fn routes() -> Vec<Route> {
     vec![post::<Sharing, _>(
         "/api/history-shares",
-        Who::Roles(&["PLAN", "FILE", "COM"]),
+        Who::Does("history.share"),
         ["补送历史", "Give the earlier entries of a round or filing to another office"],
         share,
     )]

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use access::Subject;
 use axum::{
     Json,
     extract::{Path, State},
@@ -32,13 +33,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(
             "/api/keys",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Offices]),
             ["密钥与纪元", "Keys and lives: what was offered, called, proposed and opened"],
             shown,
         ),
         post::<Nothing, _>(
             "/api/key-changes",
-            Who::Roles(&["SYS"]),
+            Who::Does("office.change-key"),
             [
                 "更换签名密钥",
                 "Make a new event key; the city turns at once, others offer it to the city",
@@ -52,7 +53,7 @@ pub fn routes() -> Vec<Route> {
 pub fn city_routes() -> Vec<Route> {
     vec![post::<Called, _>(
         "/api/offices/{id}/key",
-        Who::Roles(&["SYS"]),
+        Who::Does("office.confirm-key"),
         [
             "确认单位密钥",
             "Confirm the key that an office has offered, after comparing fingerprints",
@@ -65,7 +66,7 @@ pub fn city_routes() -> Vec<Route> {
 pub fn district_routes() -> Vec<Route> {
     vec![post::<Called, _>(
         "/api/offices/{id}/consent",
-        Who::Roles(&["SYS"]),
+        Who::Does("office.consent"),
         ["同意新密钥", "Consent to another office's new key, after comparing fingerprints"],
         consent,
     )]

@@ -24,6 +24,7 @@ pub mod organizations;
 pub mod papers;
 pub mod people;
 pub mod reactions;
+pub mod reads;
 pub mod rectifications;
 pub mod results;
 pub mod reviews;

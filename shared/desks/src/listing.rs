@@ -1,5 +1,7 @@
 //! Lists: opaque cursors, one way for all views.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::{
     Json,
     http::{HeaderValue, header},
@@ -10,7 +12,7 @@ use kernel::{Code, Day, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
-use web::{Problem, Seat};
+use web::{Caller, Governed, Problem, Seat, reading::Seen};
 
 /// The query of every list.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -81,6 +83,32 @@ pub async fn list<T: DeserializeOwned + Serialize>(
     keep: impl Fn(&T) -> bool,
 ) -> Result<Response, Problem> {
     list_as(seat, view, prefix, page, |_, row: T| keep(&row).then_some(row)).await
+}
+
+/// The rows of a governed view that the caller may read and `keep` keeps, a page of them;
+/// what of it is secret is on record as read.
+pub async fn list_governed<T: Governed>(
+    seat: &Seat,
+    caller: &Caller,
+    prefix: &str,
+    page: &Page,
+    keep: impl Fn(&T) -> bool,
+) -> Result<Response, Problem> {
+    let here = &seat.office.setting().office;
+    let seen = Mutex::new(Seen::default());
+    let shown = |key: &str, row: T| {
+        let matter = row.matter(here);
+        if !caller.reads(&matter) || !keep(&row) {
+            return None;
+        }
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.note(caller, &matter, || format!("{}/{key}", T::FAMILY));
+        Some(row)
+    };
+    let response = list_as(seat, T::VIEW, prefix, page, shown).await?;
+    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    seen.record(seat, caller, T::VIEW).await?;
+    Ok(response)
 }
 
 /// The rows of a view under a prefix as `shown` shows them, a page of them.

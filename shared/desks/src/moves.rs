@@ -34,7 +34,7 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
     };
     vec![post::<Place, _>(
         "/api/offices/{id}/move",
-        Who::Roles(&["SYS"]),
+        Who::Does("office.move"),
         ["调整隶属", "Put a township below another district; it moves once it has heard of it"],
         call,
     )]

@@ -10,6 +10,7 @@ pub mod restore;
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
+use access::Subject;
 use axum::{
     Json,
     extract::State,
@@ -22,7 +23,7 @@ use web::{Problem, Route, Seat, Who, get};
 use overview::Overview;
 
 /// Who runs the machine and who watches those who do.
-const OPERATORS: Who = Who::Roles(&["SYS", "AUDADM"]);
+const OPERATORS: Who = Who::Reads(&[Subject::Operations]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {

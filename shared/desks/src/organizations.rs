@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     extract::{Path, Query, State},
     response::Response,
@@ -13,7 +14,7 @@ use domain::{
     register::Life,
 };
 use event_store::{Answer, FoldError, Rows, Stop, Unit, View, act};
-use kernel::{Code, Day, Fact, OfficeId, Refusal};
+use kernel::{Class, Code, Day, Fact, OfficeId, Refusal};
 use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,13 +34,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         post::<Vec<NewOrganization>, _>(
             "/api/organizations",
-            Who::Roles(&["PLAN"]),
+            Who::Does("organization.register"),
             ["登记被巡察党组织", "Register inspected organizations, all or none"],
             register,
         ),
         get(
             "/api/organizations",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K2)]),
             ["被巡察党组织", "Inspected organizations as they are or were on a day"],
             organizations,
         )
@@ -47,13 +48,13 @@ pub fn routes() -> Vec<Route> {
         .query::<AsOf>(),
         get(
             "/api/organizations/{id}",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K2)]),
             ["被巡察党组织沿革", "An organization with all that it ever was"],
             one,
         ),
         change::<Change, _>(
             "/api/organizations/{id}/attributes",
-            Who::Roles(&["PLAN"]),
+            Who::Does("organization.change"),
             ["变更被巡察党组织", "Give an organization another name or level from a day on"],
             amend,
         ),

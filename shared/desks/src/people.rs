@@ -1,11 +1,14 @@
 //! Persons, posts and signing in.
 
-use access::{PEOPLE, PersonRow, people::ACCOUNTS};
+use access::{PEOPLE, PersonRow, Subject, people::ACCOUNTS};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
-use domain::person::{Authorisation, Command as Ask, Person, plain};
+use domain::{
+    person::{Authorisation, Command as Ask, Person},
+    post::plain,
+};
 use event_store::{Act, Answer, Stop, Unit, act};
 use kernel::{Code, Day, Timestamp, clock::wall, sign::Hash};
 use schemars::JsonSchema;
@@ -20,34 +23,29 @@ use crate::listing::{Page, list_as};
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/me", Who::SignedIn, ["本人与岗位", "Who I am and which posts I hold"], me),
-        get(
-            "/api/persons",
-            Who::Roles(&["SYS", "SECADM", "AUDADM"]),
-            ["人员列表", "Persons"],
-            persons,
-        )
-        .query::<Page>(),
+        get("/api/persons", Who::Reads(&[Subject::Accounts]), ["人员列表", "Persons"], persons)
+            .query::<Page>(),
         get(
             "/api/persons/{id}",
-            Who::Roles(&["SYS", "SECADM", "AUDADM"]),
+            Who::Reads(&[Subject::Accounts]),
             ["人员", "One person with every post held or ended"],
             one,
         ),
         post::<NewPerson, _>(
             "/api/persons",
-            Who::Roles(&["SYS"]),
+            Who::Does("person.register"),
             ["登记人员", "Register a person; the answer holds a one-time first sign-in link"],
             register,
         ),
         change::<NewPost, _>(
             "/api/persons/{id}/authorisations",
-            Who::Roles(&["SECADM"]),
+            Who::Does("person.authorise"),
             ["岗位授权", "Give a post from a day to a day"],
             authorise,
         ),
         change::<EndPost, _>(
             "/api/persons/{id}/authorisations/{authorisation}/end",
-            Who::Roles(&["SECADM"]),
+            Who::Does("person.end-authorisation"),
             ["结束授权", "End a post"],
             end,
         ),
@@ -59,7 +57,7 @@ async fn me(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, P
     let row: Option<PersonRow> = reader.view(PEOPLE, &caller.actor.person).await?;
     let row = row.ok_or(Code::NotFound)?;
     let body = json!({"person": caller.actor.person, "account": row.account, "display": row.display,
-        "roles": caller.roles, "office": seat.office.setting().office, "name": seat.name,
+        "roles": caller.roles(), "office": seat.office.setting().office, "name": seat.name,
         "tier": seat.office.setting().tier, "demo": seat.pin.demo});
     Ok(view(&body, row.version))
 }
@@ -133,7 +131,7 @@ pub fn registering(id: String, account: String, display: String, link: Hash) -> 
 struct NewPost {
     /// The role, `D_PLAN`.
     role: String,
-    /// `office`, or a round's id.
+    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`.
     #[serde(default = "whole_office")]
     scope: String,
     /// The first day.
@@ -154,7 +152,9 @@ async fn authorise(Path(id): Path<String>, command: Command<NewPost>) -> Result<
         return Err(Code::SamePerson.into());
     }
     let NewPost { role, scope, from, to } = command.body.clone();
-    let authorisation = Authorisation { id: format!("{role}-{from}"), role, scope, from, to };
+    // A role may be held on several rounds or units from the same day.
+    let on = if scope == "office" { String::new() } else { scope.replace([':', '/'], "-") + "-" };
+    let authorisation = Authorisation { id: format!("{role}-{on}{from}"), role, scope, from, to };
     let tier = command.seat().office.setting().tier;
     command.decide::<Person>(id, expected, Ask::Authorise { tier, authorisation }).await
 }

@@ -2,28 +2,25 @@
 
 use std::sync::Arc;
 
+use access::{Matter, Subject};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
 use domain::rectification::{Command as Ask, Event, Opening, Rectification, State as Rectifying};
 use event_store::{FoldError, Rows, View};
-use kernel::{Code, Day, Fact, OfficeId};
+use kernel::{Class, Code, Day, Fact, OfficeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, change, get, view};
+use web::{Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, view};
 
-use crate::{
-    listing::{InState, Page, list},
-    rounds::actions,
-};
+use crate::listing::{InState, Page, list_governed};
 
 /// Rectifications by id: own ones, and those that others told us of.
 pub const RECTIFICATIONS: &str = "rectifications";
 
-const UNITS: Who = Who::Roles(&["UNIT", "COM"]);
-const READERS: Who = Who::Roles(&["UNIT", "COM", "DISC", "RECT", "PLAN", "TL", "SEC", "LG"]);
+const READERS: Who = Who::Reads(&[Subject::Of(Class::K9)]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -34,13 +31,13 @@ pub fn routes() -> Vec<Route> {
         get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
         change::<Measure, _>(
             "/api/rectifications/{id}/measures",
-            UNITS,
+            Who::Does("rectification.measures"),
             ["制定整改措施", "Plan a measure"],
             measure,
         ),
         change::<Completion, _>(
             "/api/rectifications/{id}/complete",
-            UNITS,
+            Who::Does("rectification.complete"),
             ["报告完成整改", "Report it rectified"],
             complete,
         ),
@@ -77,6 +74,20 @@ pub struct RectificationRow {
     pub report: Option<String>,
     /// The version, of an own one.
     pub version: u64,
+}
+
+impl Governed for RectificationRow {
+    const VIEW: &'static str = RECTIFICATIONS;
+    const FAMILY: &'static str = "rectification";
+    const ABSENT: Code = Code::RectificationAbsent;
+
+    fn matter(&self, here: &OfficeId) -> Matter<'_> {
+        Matter {
+            own: self.office.as_ref() == Some(here),
+            unit: self.opening.as_ref().map(|opening| opening.target.as_str()),
+            ..Matter::of(Subject::Of(Class::K9))
+        }
+    }
 }
 
 /// Folds rectifications.
@@ -122,11 +133,12 @@ impl View for RectificationsView {
 
 async fn rectifications(
     State(seat): State<Arc<Seat>>,
+    caller: Caller,
     Query(page): Query<Page>,
     Query(state): Query<InState>,
 ) -> Result<Response, Problem> {
     let state = state.state;
-    list::<RectificationRow>(&seat, RECTIFICATIONS, "", &page, |row| {
+    list_governed::<RectificationRow>(&seat, &caller, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
         state.as_deref().is_none_or(|state| named.as_str() == Some(state))
     })
@@ -138,17 +150,13 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: Option<RectificationRow> =
-        seat.office.reader().await?.view(RECTIFICATIONS, &id).await?;
-    let row = row.ok_or(Code::RectificationAbsent)?;
-    let own = row.office.as_ref() == Some(&seat.office.setting().office);
-    let possible: &[(&str, &[&str])] = match row.state {
-        Rectifying::Opened if own => {
-            &[("measures", &["UNIT", "COM"]), ("complete", &["UNIT", "COM"])]
-        }
+    let row: RectificationRow = read(&seat, &caller, &id).await?;
+    let possible: &[&str] = match row.state {
+        Rectifying::Opened => &["rectification.measures", "rectification.complete"],
         _ => &[],
     };
-    let (actions, version) = (actions(&caller, possible), row.version);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
     Ok(view(&body, version))
@@ -170,7 +178,9 @@ async fn measure(Path(id): Path<String>, command: Command<Measure>) -> Result<Re
     let expected = command.expected()?;
     let Measure { text, due, responsible } = command.body.clone();
     let ask = Ask::PlanMeasure { text, due, responsible };
-    command.decide::<Rectification>(id, expected, ask).await
+    command
+        .decide_on::<RectificationRow, Rectification>("rectification.measures", id, expected, ask)
+        .await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -185,5 +195,8 @@ async fn complete(
     command: Command<Completion>,
 ) -> Result<Response, Problem> {
     let (expected, report) = (command.expected()?, command.body.report.clone());
-    command.decide::<Rectification>(id, expected, Ask::Complete { report }).await
+    let ask = Ask::Complete { report };
+    command
+        .decide_on::<RectificationRow, Rectification>("rectification.complete", id, expected, ask)
+        .await
 }

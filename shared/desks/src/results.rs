@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::Subject;
 use axum::{
     Json,
     extract::State,
@@ -16,7 +17,7 @@ use domain::{
     rate::percent,
 };
 use event_store::{FoldError, Reader, Rows, View};
-use kernel::{Fact, OfficeId};
+use kernel::{Class, Fact, OfficeId};
 use serde::Serialize;
 use serde_json::json;
 use web::{Problem, Route, Seat, Who, get};
@@ -30,7 +31,12 @@ pub const REPORTED: &str = "reported";
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
-    vec![get("/api/results", Who::SignedIn, ["分级成效", "Results by level"], results)]
+    vec![get(
+        "/api/results",
+        Who::Reads(&[Subject::Of(Class::K2)]),
+        ["分级成效", "Results by level"],
+        results,
+    )]
 }
 
 /// Folds the figures that districts report.

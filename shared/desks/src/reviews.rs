@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use access::{Matter, Subject};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
@@ -11,61 +12,57 @@ use domain::{
     filing_review::{Command as Ask, Event, FilingReview, State as ReviewState, Submission},
 };
 use event_store::{FoldError, Rows, View};
-use kernel::{Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
+use kernel::{Class, Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Problem, Route, Seat, Who, change, get, post, view};
+use web::{
+    Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, post, view,
+};
 
 use crate::{
     filings::days_late,
-    listing::{InState, Page, list},
-    rounds::actions,
+    listing::{InState, Page, list_governed},
 };
 
 /// Reviews by id.
 pub const REVIEWS: &str = "filing-reviews";
 
-const REVIEWERS: Who = Who::Roles(&["FILE"]);
+const READERS: Who = Who::Reads(&[Subject::Of(Class::K12)]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
         get(
             "/api/filing-reviews",
-            Who::SignedIn,
+            READERS,
             ["收到的报备", "Filings expected and received"],
             reviews,
         )
         .query::<Page>()
         .query::<InState>(),
-        get(
-            "/api/filing-reviews/{id}",
-            Who::SignedIn,
-            ["报备审核", "One filing under review"],
-            one,
-        ),
+        get("/api/filing-reviews/{id}", READERS, ["报备审核", "One filing under review"], one),
         post::<Expect, _>(
             "/api/filing-reviews",
-            Who::Roles(&["FILE", "PLAN"]),
+            Who::Does("filing-review.expect"),
             ["登记下级应报事项", "Expect a filing of an office below, by plan"],
             expect,
         ),
         change::<Judge, _>(
             "/api/filing-reviews/{id}/items/{code}",
-            REVIEWERS,
+            Who::Does("filing-review.items"),
             ["逐项审核", "Accept or reject one item"],
             judge,
         ),
         change::<Return, _>(
             "/api/filing-reviews/{id}/return",
-            REVIEWERS,
+            Who::Does("filing-review.return"),
             ["退回补正", "Return for correction"],
             send_back,
         ),
         change::<OnBasis, _>(
             "/api/filing-reviews/{id}/accept",
-            REVIEWERS,
+            Who::Does("filing-review.accept"),
             ["接收", "Accept"],
             accept,
         ),
@@ -114,6 +111,16 @@ impl ReviewRow {
     pub fn days_late(&self, today: Day) -> i64 {
         let due = self.expectation.as_ref().map(|expectation| expectation.due);
         due.map_or(0, |due| days_late(due, self.first_submitted, today))
+    }
+}
+
+impl Governed for ReviewRow {
+    const VIEW: &'static str = REVIEWS;
+    const FAMILY: &'static str = "filing-review";
+    const ABSENT: Code = Code::FilingAbsent;
+
+    fn matter(&self, _: &OfficeId) -> Matter<'_> {
+        Matter::of(Subject::Of(Class::K12))
     }
 }
 
@@ -174,11 +181,12 @@ pub fn review_id(receiver: &OfficeId, expectation: &Expectation) -> String {
 
 async fn reviews(
     State(seat): State<Arc<Seat>>,
+    caller: Caller,
     Query(page): Query<Page>,
     Query(state): Query<InState>,
 ) -> Result<Response, Problem> {
     let state = state.state;
-    list::<ReviewRow>(&seat, REVIEWS, "", &page, |row| {
+    list_governed::<ReviewRow>(&seat, &caller, "", &page, |row| {
         state.as_deref().is_none_or(|state| state == row.shown())
     })
     .await
@@ -189,18 +197,18 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: Option<ReviewRow> = seat.office.reader().await?.view(REVIEWS, &id).await?;
-    let row = row.ok_or(Code::FilingAbsent)?;
-    let possible: &[(&str, &[&str])] = match row.state {
+    let row: ReviewRow = read(&seat, &caller, &id).await?;
+    let possible: &[&str] = match row.state {
         ReviewState::Receipted | ReviewState::UnderReview => {
-            &[("items", &["FILE"]), ("return", &["FILE"]), ("accept", &["FILE"])]
+            &["filing-review.items", "filing-review.return", "filing-review.accept"]
         }
         _ => &[],
     };
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
     let today = seat.office.setting().clock.now().day();
     let (late, version) = (row.days_late(today), row.version);
     let mut body = serde_json::to_value(row).unwrap_or_default();
-    body["actions"] = json!(actions(&caller, possible));
+    body["actions"] = json!(actions);
     body["days_late"] = json!(late);
     body["demo"] = json!(seat.pin.demo);
     Ok(view(&body, version))
@@ -249,7 +257,8 @@ async fn judge(
 ) -> Result<Response, Problem> {
     let expected = command.expected()?;
     let Judge { basis, rejected } = command.body.clone();
-    command.decide::<FilingReview>(id, expected, Ask::JudgeItem { basis, code, rejected }).await
+    let ask = Ask::JudgeItem { basis, code, rejected };
+    command.decide_on::<ReviewRow, FilingReview>("filing-review.items", id, expected, ask).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -265,7 +274,8 @@ struct Return {
 async fn send_back(Path(id): Path<String>, command: Command<Return>) -> Result<Response, Problem> {
     let expected = command.expected()?;
     let Return { basis, reason } = command.body.clone();
-    command.decide::<FilingReview>(id, expected, Ask::Return { basis, reason }).await
+    let ask = Ask::Return { basis, reason };
+    command.decide_on::<ReviewRow, FilingReview>("filing-review.return", id, expected, ask).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -278,7 +288,8 @@ struct OnBasis {
 
 async fn accept(Path(id): Path<String>, command: Command<OnBasis>) -> Result<Response, Problem> {
     let (expected, basis) = (command.expected()?, command.body.basis);
-    command.decide::<FilingReview>(id, expected, Ask::Accept { basis }).await
+    let ask = Ask::Accept { basis };
+    command.decide_on::<ReviewRow, FilingReview>("filing-review.accept", id, expected, ask).await
 }
 
 /// The calendar's own expectations: what is due from an office below without any

@@ -4,25 +4,30 @@ mod view;
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
 use domain::{
     finding::{self, Finding},
+    post::Scope,
     round::{Command as Ask, NewTask, Plan, Round, State as RoundState},
 };
-use event_store::{Answer, Unit, act};
+use event_store::{Answer, Stop, Unit, act};
 use kernel::{Class, Code, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
+use web::{
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    matter::{permitted, read},
+    post, view,
+};
 
 use crate::{
-    feed::may_read,
     findings::BY_TASK,
-    listing::{Page, list},
+    listing::{Page, list, list_governed},
     organizations::{ORGANIZATIONS, OrganizationRow},
 };
 
@@ -33,27 +38,16 @@ pub const ROUNDS: &str = "rounds";
 /// Tasks by `round/task`.
 pub const TASKS: &str = "tasks";
 
-const PLANNERS: Who = Who::Roles(&["PLAN"]);
-const LEADERS: Who = Who::Roles(&["TL", "TD"]);
+/// A round is secret until entry; then its dates and counts are plan.
+const READERS: Who = Who::Reads(&[Subject::Of(Class::K2), Subject::Of(Class::K3)]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get(
-            "/api/rounds",
-            Who::SignedIn,
-            ["轮次时间线", "Rounds timeline, own and received"],
-            rounds,
-        )
-        .query::<Page>(),
-        get("/api/rounds/{id}", Who::SignedIn, ["轮次", "One round"], one),
-        get(
-            "/api/rounds/{id}/tasks",
-            Who::Roles(&["PLAN", "SEC", "LG", "TL", "TD", "TM", "LO", "RECT"]),
-            ["任务", "Tasks of a round"],
-            tasks,
-        )
-        .query::<Page>(),
+        get("/api/rounds", READERS, ["轮次时间线", "Rounds timeline, own and received"], rounds)
+            .query::<Page>(),
+        get("/api/rounds/{id}", READERS, ["轮次", "One round"], one),
+        get("/api/rounds/{id}/tasks", READERS, ["任务", "Tasks of a round"], tasks).query::<Page>(),
     ]
     .into_iter()
     .chain(commands())
@@ -62,68 +56,62 @@ pub fn routes() -> Vec<Route> {
 
 fn commands() -> Vec<Route> {
     vec![
-        post::<Plan, _>("/api/rounds", PLANNERS, ["计划轮次", "Plan a round"], plan),
+        post::<Plan, _>("/api/rounds", Who::Does("round.plan"), ["计划轮次", "Plan a round"], plan),
         change::<Vec<NewTask>, _>(
             "/api/rounds/{id}/tasks",
-            PLANNERS,
+            Who::Does("round.tasks"),
             ["分解任务", "Define tasks, one for every village"],
             define,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/authorise",
-            Who::Roles(&["SEC"]),
+            Who::Does("round.authorise"),
             ["授权", "Authorise; another person than the planner"],
             authorise,
         ),
         change::<Named, _>(
             "/api/rounds/{id}/enter",
-            LEADERS,
+            Who::Does("round.enter"),
             ["进驻", "Enter; no task named means all"],
             enter,
         ),
         change::<Named, _>(
             "/api/rounds/{id}/withdraw",
-            LEADERS,
+            Who::Does("round.withdraw"),
             ["撤点", "Withdraw; no task named means all"],
             withdraw,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/list",
-            LEADERS,
+            Who::Does("round.list"),
             ["形成单独问题清单", "Issue the task's own list of its co-signed findings"],
             issue_list,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/no-finding",
-            LEADERS,
+            Who::Does("round.no-finding"),
             ["确认无问题", "Sign that nothing was found; two persons must"],
             no_finding,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/hear",
-            Who::Roles(&["SEC", "LG"]),
+            Who::Does("round.hear"),
             ["书记专题会听取", "The secretary's meeting heard it"],
             hear,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/tasks/{task}/feedback",
-            Who::Roles(&["PLAN", "TL"]),
+            Who::Does("round.feedback"),
             ["反馈", "Deliver the list to the unit and those concerned"],
             feed_back,
         ),
         change::<Nothing, _>(
             "/api/rounds/{id}/archive",
-            PLANNERS,
+            Who::Does("round.archive"),
             ["归档", "Archive, when nothing is open"],
             archive,
         ),
     ]
-}
-
-/// A round is secret until entry (K3).
-fn may_see(caller: &Caller, state: RoundState) -> bool {
-    let secret = matches!(state, RoundState::Planned | RoundState::Authorised);
-    !secret || may_read(caller, Class::K3)
 }
 
 async fn rounds(
@@ -131,7 +119,7 @@ async fn rounds(
     caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    list::<RoundRow>(&seat, ROUNDS, "", &page, |row| may_see(&caller, row.state)).await
+    list_governed::<RoundRow>(&seat, &caller, "", &page, |_| true).await
 }
 
 async fn one(
@@ -139,30 +127,22 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
-    let row = row.filter(|row| may_see(&caller, row.state)).ok_or(Code::RoundAbsent)?;
-    let own = row.office.as_ref() == Some(&seat.office.setting().office);
-    let possible: &[(&str, &[&str])] = match row.state {
-        _ if !own => &[],
-        RoundState::Planned => &[("tasks", &["PLAN"]), ("authorise", &["SEC"])],
-        RoundState::Authorised => &[("enter", &["TL", "TD"])],
-        RoundState::Entered => &[("withdraw", &["TL", "TD"]), ("list", &["TL", "TD"])],
-        RoundState::Withdrawn => &[("list", &["TL", "TD"]), ("hear", &["SEC", "LG"])],
-        RoundState::Heard => &[("feedback", &["PLAN", "TL"])],
-        RoundState::FedBack | RoundState::Rectifying => &[("archive", &["PLAN"])],
+    let row: RoundRow = read(&seat, &caller, &id).await?;
+    let possible: &[&str] = match row.state {
+        RoundState::Planned => &["round.tasks", "round.authorise"],
+        RoundState::Authorised => &["round.enter"],
+        RoundState::Entered => &["round.withdraw", "round.list"],
+        RoundState::Withdrawn => &["round.list", "round.hear"],
+        RoundState::Heard => &["round.feedback"],
+        RoundState::FedBack | RoundState::Rectifying => &["round.archive"],
         RoundState::Archived | RoundState::Absent => &[],
     };
-    let actions = actions(&caller, possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);
     Ok(view(&body, version))
-}
-
-/// The actions that the caller's roles allow.
-pub(crate) fn actions(caller: &Caller, possible: &[(&'static str, &[&str])]) -> Vec<&'static str> {
-    possible.iter().filter(|(_, roles)| caller.holds(roles)).map(|(action, _)| *action).collect()
 }
 
 async fn tasks(
@@ -172,8 +152,14 @@ async fn tasks(
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     let round: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
-    round.filter(|row| may_see(&caller, row.state)).ok_or(Code::RoundAbsent)?;
-    list::<TaskRow>(&seat, TASKS, &format!("{id}/"), &page, |_| true).await
+    let (round, here) = (round.ok_or(Code::RoundAbsent)?, &seat.office.setting().office);
+    let sees = |task: &TaskRow| caller.reads(&task.matter(&round, here));
+    // Whoever holds a post on one unit sees its task, and nothing of the round around it.
+    let some = caller.posts.iter().any(|post| matches!(post.scope, Scope::Unit(_)));
+    if !caller.reads(&round.matter(here)) && !some {
+        return Err(Code::RoundAbsent.into());
+    }
+    list::<TaskRow>(&seat, TASKS, &format!("{id}/"), &page, sees).await
 }
 
 /// A round's id follows from its number: one number a committee.
@@ -193,9 +179,11 @@ async fn define(
     command: Command<Vec<NewTask>>,
 ) -> Result<Response, Problem> {
     let (expected, tasks) = (command.expected()?, command.body.clone());
+    let caller = command.caller.clone();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, tasks) = (id.clone(), tasks.clone());
+        let (id, tasks, caller) = (id.clone(), tasks.clone(), caller.clone());
         Box::pin(async move {
+            permitted::<RoundRow>(unit, &caller, "round.tasks", &id).await?;
             let mut tasks = tasks;
             let today = unit.context().day();
             for task in &mut tasks {
@@ -217,7 +205,7 @@ async fn define(
 
 async fn authorise(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
     let expected = command.expected()?;
-    command.decide::<Round>(id, expected, Ask::Authorise).await
+    command.decide_on::<RoundRow, Round>("round.authorise", id, expected, Ask::Authorise).await
 }
 
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -229,25 +217,71 @@ struct Named {
 
 async fn enter(Path(id): Path<String>, command: Command<Named>) -> Result<Response, Problem> {
     let (expected, tasks) = (command.expected()?, command.body.tasks.clone());
-    command.decide::<Round>(id, expected, Ask::Enter(tasks)).await
+    let ask = Ask::Enter(tasks.clone());
+    on_tasks(command, "round.enter", id, expected, tasks, ask).await
 }
 
 async fn withdraw(Path(id): Path<String>, command: Command<Named>) -> Result<Response, Problem> {
     let (expected, tasks) = (command.expected()?, command.body.tasks.clone());
-    command.decide::<Round>(id, expected, Ask::Withdraw(tasks)).await
+    let ask = Ask::Withdraw(tasks.clone());
+    on_tasks(command, "round.withdraw", id, expected, tasks, ask).await
+}
+
+/// Decides a command on some tasks of a round, or on all if none is named: a post on one
+/// task does it to that task only.
+async fn on_tasks(
+    command: Command<Named>,
+    action: &'static str,
+    id: String,
+    expected: Option<u64>,
+    tasks: Vec<String>,
+    ask: Ask,
+) -> Result<Response, Problem> {
+    let caller = command.caller.clone();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, tasks, ask, caller) = (id.clone(), tasks.clone(), ask.clone(), caller.clone());
+        Box::pin(async move {
+            if tasks.is_empty() {
+                permitted::<RoundRow>(unit, &caller, action, &id).await?;
+            }
+            for task in &tasks {
+                on_task(unit, &caller, action, &id, task).await?;
+            }
+            let done = unit.execute_at::<Round>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
+
+/// Refuses what the caller may not do with a task of a round.
+async fn on_task(
+    unit: &mut Unit<'_>,
+    caller: &Caller,
+    action: &str,
+    id: &str,
+    task: &str,
+) -> Result<(), Stop> {
+    let here = unit.setting().office.clone();
+    let round: RoundRow = unit.row(ROUNDS, id).await?.ok_or(Code::RoundAbsent)?;
+    let task: Option<TaskRow> = unit.row(TASKS, &format!("{id}/{task}")).await?;
+    // A task that is not there is as good as one that is not the caller's.
+    let matter = task.as_ref().map_or_else(|| round.matter(&here), |t| t.matter(&round, &here));
+    Ok(caller.permit(action, &matter, Code::RoundAbsent)?)
 }
 
 async fn hear(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
     let expected = command.expected()?;
-    command.decide::<Round>(id, expected, Ask::Hear).await
+    command.decide_on::<RoundRow, Round>("round.hear", id, expected, Ask::Hear).await
 }
 
 async fn archive(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
-    let expected = command.expected()?;
+    let (expected, caller) = (command.expected()?, command.caller.clone());
     let run = act(move |unit: &mut Unit<'_>| {
-        let id = id.clone();
+        let (id, caller) = (id.clone(), caller.clone());
         Box::pin(async move {
-            let open = unit.row::<RoundRow>(ROUNDS, &id).await?.map_or(0, |row| row.open_findings);
+            let round: RoundRow = permitted(unit, &caller, "round.archive", &id).await?;
+            let open = round.open_findings;
             let ask = Ask::Archive { open_findings: open };
             let done = unit.execute_at::<Round>(&id, ask, expected).await?;
             Ok(answer(&id, &done, json!({})))
@@ -261,7 +295,7 @@ async fn of_task(
     unit: &mut Unit<'_>,
     id: &str,
     task: &str,
-) -> Result<Vec<(String, finding::State)>, event_store::Stop> {
+) -> Result<Vec<(String, finding::State)>, Stop> {
     let prefix = format!("{id}/{task}/");
     let rows: Vec<(String, finding::State)> = unit.rows(BY_TASK, &prefix).await?;
     let live = rows.into_iter().filter(|(_, state)| *state != finding::State::Dropped);
@@ -272,10 +306,11 @@ async fn issue_list(
     Path((id, task)): Path<(String, String)>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    let expected = command.expected()?;
+    let (expected, caller) = (command.expected()?, command.caller.clone());
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, task) = (id.clone(), task.clone());
+        let (id, task, caller) = (id.clone(), task.clone(), caller.clone());
         Box::pin(async move {
+            on_task(unit, &caller, "round.list", &id, &task).await?;
             let findings = of_task(unit, &id, &task).await?;
             if findings.is_empty() {
                 return Err(Refusal::new(Code::ListMissing).detail(task).into());
@@ -295,10 +330,11 @@ async fn no_finding(
     Path((id, task)): Path<(String, String)>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    let expected = command.expected()?;
+    let (expected, caller) = (command.expected()?, command.caller.clone());
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, task) = (id.clone(), task.clone());
+        let (id, task, caller) = (id.clone(), task.clone(), caller.clone());
         Box::pin(async move {
+            on_task(unit, &caller, "round.no-finding", &id, &task).await?;
             if !of_task(unit, &id, &task).await?.is_empty() {
                 return Err(Code::HasFindings.into());
             }
@@ -314,10 +350,13 @@ async fn feed_back(
     Path((id, task)): Path<(String, String)>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    let expected = command.expected()?;
+    let (expected, caller) = (command.expected()?, command.caller.clone());
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, task) = (id.clone(), task.clone());
-        Box::pin(async move { deliver(unit, id, task, expected).await })
+        let (id, task, caller) = (id.clone(), task.clone(), caller.clone());
+        Box::pin(async move {
+            on_task(unit, &caller, "round.feedback", &id, &task).await?;
+            deliver(unit, id, task, expected).await
+        })
     });
     command.run(run).await
 }
@@ -327,7 +366,7 @@ async fn deliver(
     id: String,
     task: String,
     expected: Option<u64>,
-) -> Result<Answer, event_store::Stop> {
+) -> Result<Answer, Stop> {
     let findings = of_task(unit, &id, &task).await?;
     let count = findings.len() as u64;
     let ask = Ask::DeliverFeedback { task, findings: count };

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use access::Subject;
 use axum::{
     Json,
     extract::{Query, State},
@@ -12,7 +13,7 @@ use axum::{
 };
 use domain::{Level, rate::percent, round, target_list};
 use event_store::{FoldError, Reader, Rows, Unit, View, act};
-use kernel::{Code, Day, Fact, Refusal};
+use kernel::{Class, Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -33,20 +34,20 @@ pub fn routes() -> Vec<Route> {
     vec![
         post::<NewVersion, _>(
             "/api/target-lists",
-            Who::Roles(&["PLAN"]),
+            Who::Does("target-list.issue"),
             ["发布全覆盖对象清单", "Issue a version of the target list"],
             issue,
         ),
         get(
             "/api/target-lists",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K2)]),
             ["全覆盖对象清单", "Every version of the target list"],
             lists,
         )
         .query::<Page>(),
         get(
             "/api/coverage",
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K2)]),
             ["全覆盖进度", "Coverage by level on a day, against the list in force then"],
             coverage,
         )

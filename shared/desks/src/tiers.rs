@@ -12,7 +12,7 @@ use web::{Problem, Route, Seat};
 
 use crate::{
     about, divisions, feed, filings, findings, history, keys, operations, organizations, papers,
-    people, rectifications, results, reviews, rounds, sign_in, targets,
+    people, reads, rectifications, results, reviews, rounds, sign_in, targets,
 };
 
 /// The views of every office.
@@ -20,6 +20,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
     vec![
         Arc::new(DirectoryView),
         Arc::new(PeopleView),
+        Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
         Arc::new(targets::TargetsView),
@@ -37,6 +38,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(operations::routes());
     routes.extend(sign_in::routes());
     routes.extend(people::routes());
+    routes.extend(reads::routes());
     routes.extend(keys::routes());
     routes.extend(history::routes());
     routes.extend(feed::routes());

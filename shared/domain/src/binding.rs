@@ -30,6 +30,7 @@ pub static TABLE: &[Binding] = &[
     row("intake", "received", Rule::Own, Class::K14, ALL),
     row("intake", "folded", Rule::Own, Class::K14, ALL),
     row("intake", "reaction-refused", Rule::Own, Class::K14, ALL),
+    row("reading", "recorded", Rule::Own, Class::K14, ALL),
     row("demo-clock", "moved", Rule::Own, Class::K14, ALL),
     row("person", "registered", Rule::Own, Class::K4, ALL),
     row("person", "authorised", Rule::Own, Class::K4, ALL),

@@ -9,30 +9,10 @@ use kernel::{Aggregate, Code, Context, Day, Refusal, Timestamp, id::Tier, sign::
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::filled;
-
-/// Roles by tier, without the tier's letter (`model.md` 2.1).
-const OFFICE_ROLES: &[&str] = &[
-    "SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM", "AUDADM",
-];
-const TOWN_ROLES: &[&str] = &["COM", "DISC", "SYS", "SECADM", "AUDADM"];
-/// The three administrators, of which nobody holds two.
-const ADMINISTRATORS: &[&str] = &["SYS", "SECADM", "AUDADM"];
-
-/// The roles of a tier, `C_PLAN`, `D_FILE`, `T_COM`.
-pub fn roles(tier: Tier) -> Vec<String> {
-    let (letter, names) = match tier {
-        Tier::City => ('C', OFFICE_ROLES),
-        Tier::District => ('D', OFFICE_ROLES),
-        Tier::Township => ('T', TOWN_ROLES),
-    };
-    names.iter().map(|name| format!("{letter}_{name}")).collect()
-}
-
-/// A role without its tier's letter: `PLAN` of `C_PLAN`.
-pub fn plain(role: &str) -> &str {
-    role.split_once('_').map_or(role, |(_, plain)| plain)
-}
+use crate::{
+    filled,
+    post::{self, Role, Scope},
+};
 
 /// A role for a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +22,7 @@ pub struct Authorisation {
     pub id: String,
     /// The role, `D_PLAN`.
     pub role: String,
-    /// What it covers: the whole office, or one round.
+    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`.
     pub scope: String,
     /// The first day.
     #[schemars(with = "String")]
@@ -216,24 +196,23 @@ impl Person {
     }
 
     fn authorise(&self, tier: Tier, new: Authorisation) -> Result<Vec<Event>, Refusal> {
-        if !roles(tier).contains(&new.role) {
-            return Err(Refusal::new(Code::UnknownRole).detail(roles(tier).join(", ")));
-        }
-        // Scopes narrower than the office are not enforced yet, so none is given.
-        if new.scope != "office" {
-            return Err(Refusal::new(Code::BadField).detail("scope: office"));
+        let role = Role::of(&new.role).filter(|_| post::roles(tier).contains(&new.role));
+        let role = role
+            .ok_or_else(|| Refusal::new(Code::UnknownRole).detail(post::roles(tier).join(", ")))?;
+        if !Scope::parse(&new.scope).is_some_and(|scope| scope.fits(role.width)) {
+            let why = format!("scope: {}", post::scopes(role.width));
+            return Err(Refusal::new(Code::BadField).detail(why));
         }
         if new.to.is_some_and(|to| to < new.from) {
             return Err(Refusal::new(Code::BadField).detail("to < from"));
         }
-        let is_admin = |role: &str| ADMINISTRATORS.contains(&plain(role));
+        let administers = |role: &str| Role::of(role).is_some_and(Role::administers);
         let overlaps = |old: &Authorisation| {
             old.to.is_none_or(|to| new.from <= to) && new.to.is_none_or(|to| old.from <= to)
         };
-        let held = self.authorisations.values().filter(|old| overlaps(old));
+        let mut held = self.authorisations.values().filter(|old| overlaps(old));
         let clash = held
-            .clone()
-            .any(|old| old.role != new.role && is_admin(&old.role) && is_admin(&new.role));
+            .any(|old| old.role != new.role && (administers(&old.role) || administers(&new.role)));
         if clash {
             return Err(Code::RolesExclusive.into());
         }
@@ -285,6 +264,47 @@ mod tests {
         given::<Person>(facts(None)).when(ask(auditor())).then_refused(Code::RolesExclusive);
         let given = given::<Person>(facts(Some("2024-05-31")));
         given.when(ask(auditor())).then([Event::Authorised { authorisation: auditor() }]);
+    }
+
+    #[test]
+    fn an_administrator_holds_no_other_post() {
+        let facts = |held: &str| {
+            let authorisation = role("a", held, "2024-01-01", None);
+            [registered(), Event::Authorised { authorisation }]
+        };
+        let planner = role("b", "D_PLAN", "2024-06-01", None);
+        given::<Person>(facts("D_SYS")).when(ask(planner)).then_refused(Code::RolesExclusive);
+        let administrator = role("b", "D_AUDADM", "2024-06-01", None);
+        given::<Person>(facts("D_TL")).when(ask(administrator)).then_refused(Code::RolesExclusive);
+        let both = role("b", "D_FILE", "2024-06-01", None);
+        let authorised = Event::Authorised { authorisation: both.clone() };
+        given::<Person>(facts("D_PLAN")).when(ask(both)).then([authorised]);
+    }
+
+    #[test]
+    fn a_post_covers_what_its_role_can_cover() {
+        let given_to = |name: &str, scope: &str| {
+            let mut authorisation = role("a", name, "2024-01-01", None);
+            scope.clone_into(&mut authorisation.scope);
+            ask(authorisation)
+        };
+        for (name, scope) in [
+            ("D_PLAN", "round:d-r1"),
+            ("D_NRD", "office"),
+            ("D_PL", "office"),
+            ("D_TL", "organ:o1"),
+            ("D_UNIT", "round:d-r1"),
+            ("D_TL", "everything"),
+        ] {
+            let refused = given::<Person>([registered()]).when(given_to(name, scope));
+            refused.then_refused(Code::BadField);
+        }
+        for (name, scope) in [("D_TL", "task:d-r1/t1"), ("D_UNIT", "organ:o1"), ("D_TL", "office")]
+        {
+            let ask = given_to(name, scope);
+            let Command::Authorise { authorisation, .. } = ask.clone() else { unreachable!() };
+            given::<Person>([registered()]).when(ask).then([Event::Authorised { authorisation }]);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{Caller, Problem, Seat};
+use crate::{Caller, Governed, Problem, Seat, matter::permitted};
 
 /// A body with nothing in it; `{}` and no body at all are the same.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -202,6 +202,29 @@ impl<T> Command<T> {
         let run = act(move |unit: &mut Unit<'_>| {
             let (id, command) = (id.clone(), command.clone());
             Box::pin(async move {
+                let done = unit.execute_at::<A>(&id, command, expected).await?;
+                Ok(answer(&id, &done, json!({})))
+            })
+        });
+        self.run(run).await
+    }
+}
+
+impl<T> Command<T> {
+    /// Decides one command on the stream of a row that the policy governs; stream and row
+    /// have the same id.
+    pub async fn decide_on<R: Governed, A: Aggregate>(
+        self,
+        action: &'static str,
+        id: String,
+        expected: Option<u64>,
+        command: A::Command,
+    ) -> Result<Response, Problem> {
+        let caller = self.caller.clone();
+        let run = act(move |unit: &mut Unit<'_>| {
+            let (id, command, caller) = (id.clone(), command.clone(), caller.clone());
+            Box::pin(async move {
+                permitted::<R>(unit, &caller, action, &id).await?;
                 let done = unit.execute_at::<A>(&id, command, expected).await?;
                 Ok(answer(&id, &done, json!({})))
             })

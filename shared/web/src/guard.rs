@@ -1,4 +1,4 @@
-//! Who asks: the token, the person's live roles, the row of the route.
+//! Who asks: the token, the person's live posts, the row of the route.
 
 use std::{
     collections::HashMap,
@@ -6,15 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{PEOPLE, PersonRow};
+use access::{Matter, PEOPLE, PersonRow, Post, policy};
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::person::plain;
-use kernel::{Actor, Code, OfficeId};
+use kernel::{Actor, Code, OfficeId, Refusal};
 
 use telemetry::way;
 
@@ -28,26 +27,52 @@ use crate::{
 pub struct Caller {
     /// Person and role.
     pub actor: Actor,
-    /// Every role held today.
-    pub roles: Vec<String>,
+    /// Every post held today.
+    pub posts: Vec<Post>,
     /// When the token ends, in seconds, by the machine's clock.
     pub until: i64,
 }
 
 impl Caller {
-    /// Whether one of these roles, without the tier's letter, is held.
-    pub fn holds(&self, roles: &[&str]) -> bool {
-        self.roles.iter().any(|role| roles.contains(&plain(role)))
+    /// Whether the matter may be read.
+    pub fn reads(&self, matter: &Matter<'_>) -> bool {
+        self.may(policy::READ, matter)
     }
-}
 
-impl Caller {
+    /// Whether this may be done with the matter.
+    pub fn may(&self, action: &str, matter: &Matter<'_>) -> bool {
+        policy::allows(&self.posts, action, matter).is_some()
+    }
+
+    /// Refuses what may not be done. Whoever may not even read the matter hears that it
+    /// is absent, in the words of one that is.
+    pub fn permit(&self, action: &str, matter: &Matter<'_>, absent: Code) -> Result<(), Refusal> {
+        match (self.may(action, matter), self.reads(matter)) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Code::NotAllowed.into()),
+            (false, false) => Err(absent.into()),
+        }
+    }
+
+    /// Those of the possible commands that the caller may give, in their short names.
+    pub fn actions(&self, matter: &Matter<'_>, possible: &[&'static str]) -> Vec<&'static str> {
+        let allowed = possible.iter().filter(|action| self.may(action, matter));
+        allowed.map(|action| action.rsplit_once('.').map_or(*action, |(_, short)| short)).collect()
+    }
+
+    /// The roles held today, each once.
+    pub fn roles(&self) -> Vec<&str> {
+        let mut roles: Vec<&str> = self.posts.iter().map(|post| post.role.as_str()).collect();
+        roles.dedup();
+        roles
+    }
+
     /// Looks again at a caller whose request lasts: `false` once the token or
     /// the posts have ended.
     pub async fn still(&mut self, seat: &Seat) -> bool {
         let now = kernel::clock::wall().0 / 1000;
-        self.roles = roles(seat, &self.actor.person).await.unwrap_or_default();
-        now < self.until && !self.roles.is_empty()
+        self.posts = posts(seat, &self.actor.person).await.unwrap_or_default();
+        now < self.until && !self.posts.is_empty()
     }
 }
 
@@ -119,36 +144,37 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
 async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, Problem> {
     let claims = token.and_then(|token| seat.tokens.check(token.trim()));
     let claims = claims.ok_or(Code::NotSignedIn)?;
-    let roles = roles(seat, &claims.sub).await?;
-    let role = match who {
-        Who::Roles(allowed) => roles.iter().find(|role| allowed.contains(&plain(role))),
-        _ => roles.first(),
+    let posts = posts(seat, &claims.sub).await?;
+    let post = match who {
+        Who::Reads(subjects) => policy::some(&posts, policy::READ, subjects),
+        Who::Does(action) => policy::some(&posts, action, &[]),
+        Who::SignedIn | Who::Public => posts.first(),
     };
-    let role = role.cloned().ok_or(Code::NotAllowed)?;
-    Ok(Caller { actor: Actor { person: claims.sub, role }, roles, until: claims.exp })
+    let role = post.ok_or(Code::NotAllowed)?.role.clone();
+    Ok(Caller { actor: Actor { person: claims.sub, role }, posts, until: claims.exp })
 }
 
-type Known = HashMap<(OfficeId, String), (Instant, Vec<String>)>;
+type Known = HashMap<(OfficeId, String), (Instant, Vec<Post>)>;
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-/// How long a looked-up role may be used; an ended post ends within it.
+/// How long looked-up posts may be used; an ended post ends within it.
 const FRESH: Duration = Duration::from_secs(1);
 
-async fn roles(seat: &Seat, person: &str) -> Result<Vec<String>, Problem> {
+async fn posts(seat: &Seat, person: &str) -> Result<Vec<Post>, Problem> {
     let key = (seat.office.setting().office.clone(), person.to_owned());
     let known = {
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, roles)| roles.clone())
+        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, posts)| posts.clone())
     };
-    if let Some(roles) = known {
-        return Ok(roles);
+    if let Some(posts) = known {
+        return Ok(posts);
     }
     let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, person).await?;
     let today = seat.office.setting().clock.now().day();
-    let roles = row.map(|row| row.roles_on(today)).unwrap_or_default();
+    let posts = row.map(|row| row.posts_on(today)).unwrap_or_default();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() > 10_000 {
         known.clear();
     }
-    known.insert(key, (Instant::now(), roles.clone()));
-    Ok(roles)
+    known.insert(key, (Instant::now(), posts.clone()));
+    Ok(posts)
 }

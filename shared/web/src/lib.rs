@@ -6,8 +6,11 @@
 pub mod client;
 pub mod command;
 pub mod guard;
+pub mod matter;
 pub mod openapi;
+mod policy_page;
 pub mod problem;
+pub mod reading;
 pub mod room;
 pub mod routes;
 pub mod seat;
@@ -15,6 +18,7 @@ pub mod serve;
 
 pub use command::{Command, Nothing, answer, view};
 pub use guard::Caller;
+pub use matter::Governed;
 pub use problem::Problem;
 pub use routes::{Route, Who, change, get, head, post, post_empty, put};
 pub use seat::{LinkState, Seat};

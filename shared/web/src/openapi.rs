@@ -1,7 +1,8 @@
 //! OpenAPI 3.1 from the table of routes, and a page that shows it without a network.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use access::{Subject, policy};
 use axum::{
     Router,
     body::Bytes,
@@ -14,7 +15,7 @@ use kernel::Code;
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{Problem, Route, Seat, Who, problem};
+use crate::{Problem, Route, Seat, Who, policy_page, problem};
 
 /// The document of these routes.
 pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
@@ -28,6 +29,7 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
             "summary": route.does[0],
             "description": route.does[1],
             "x-who": who(route.who),
+            "x-policy": governed_by(route.who),
             "responses": {
                 "2XX": {"description": "完成 / done"},
                 "default": {
@@ -77,12 +79,29 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
     })
 }
 
+/// The rows of the policy table that stand before a route.
+fn governed_by(who: Who) -> Value {
+    match who {
+        Who::Public | Who::SignedIn => json!([]),
+        Who::Reads(subjects) => subjects.iter().map(|of| format!("read {}", of.code())).collect(),
+        Who::Does(action) => json!([action]),
+    }
+}
+
 fn who(who: Who) -> Value {
     match who {
         Who::Public => "public".into(),
         Who::SignedIn => "signed-in".into(),
-        Who::Roles(roles) => json!(roles),
+        Who::Reads(subjects) => roles(policy::READ, subjects),
+        Who::Does(action) => roles(action, &[]),
     }
+}
+
+/// The roles that the policy table names.
+fn roles(action: &str, subjects: &[Subject]) -> Value {
+    let named: BTreeSet<&str> =
+        policy::rows(action, subjects).flat_map(|row| row.roles).copied().collect();
+    if named.contains("*") { "signed-in".into() } else { json!(named) }
 }
 
 fn header(name: &str, required: bool) -> Value {
@@ -123,6 +142,7 @@ pub(crate) fn routes(document: &Value) -> Router<Arc<Seat>> {
     let (text, page) = (Bytes::from(document.to_string()), Bytes::from(html(document)));
     let json = [(CONTENT_TYPE, "application/json")];
     Router::new()
+        .route("/policy", get(|| std::future::ready(Html(policy_page::page()))))
         .route("/api/openapi.json", get(|| std::future::ready((json, text))))
         .route("/api/docs", get(|| std::future::ready(Html(page))))
         .route(

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use access::Subject;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -20,10 +21,12 @@ use crate::{Problem, Seat, command::MAX_BODY, guard, openapi, problem};
 pub enum Who {
     /// Anybody, signed in or not.
     Public,
-    /// Whoever is signed in at this office.
+    /// Whoever is signed in at this office and holds a post.
     SignedIn,
-    /// Whoever holds one of these roles today, without the tier's letter: `PLAN`.
-    Roles(&'static [&'static str]),
+    /// Whoever may read something of one of these subjects.
+    Reads(&'static [Subject]),
+    /// Whoever may give this command, `round.enter`, to something.
+    Does(&'static str),
 }
 
 /// What stands before a route's handler.

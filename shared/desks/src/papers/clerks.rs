@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Subject;
 use axum::{
     Json,
     body::Body,
@@ -9,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
-use kernel::{Code, sign::Hash};
+use kernel::{Class, Code, sign::Hash};
 use messaging::papers::Sender;
 use serde_json::json;
 use web::{Caller, Problem, Route, Seat, Who, get, head, post_empty, put};
@@ -20,7 +21,7 @@ use super::{
 };
 
 /// Who may bring papers.
-const BRING: Who = Who::Roles(&["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]);
+const BRING: Who = Who::Does("paper.bring");
 const ONE: &str = "/api/papers/{hash}";
 
 /// The routes of every office.
@@ -57,7 +58,7 @@ pub fn routes() -> Vec<Route> {
         .streams(&["Content-Range"]),
         get(
             ONE,
-            Who::SignedIn,
+            Who::Reads(&[Subject::Of(Class::K12)]),
             [
                 "下载附件,可从中断处继续(Range、If-Range)",
                 "Download a paper that is here, or go on with it: `Range: bytes=262144-`; its ETag is its hash",

@@ -1,9 +1,11 @@
 //! Rounds and tasks as they are shown; coverage is counted at the first feedback.
 
+use access::{Matter, Subject};
 use domain::round::{Event, NewTask, Plan, State as RoundState};
 use event_store::{FoldError, Rows, View};
-use kernel::{Day, Fact, OfficeId};
+use kernel::{Class, Code, Day, Fact, OfficeId};
 use serde::{Deserialize, Serialize};
+use web::Governed;
 
 use super::{ROUNDS, TASKS};
 use crate::{results::TALLY, targets};
@@ -44,6 +46,31 @@ pub struct TaskRow {
     pub listed: Option<u64>,
     /// When it was fed back.
     pub fed_back: Option<Day>,
+}
+
+impl Governed for RoundRow {
+    const VIEW: &'static str = ROUNDS;
+    const FAMILY: &'static str = "round";
+    const ABSENT: Code = Code::RoundAbsent;
+
+    /// Secret until entry, then its dates and counts are plan.
+    fn matter(&self, here: &OfficeId) -> Matter<'_> {
+        use RoundState::{Absent, Authorised, Planned};
+        let secret = matches!(self.state, Absent | Planned | Authorised);
+        Matter {
+            own: self.office.as_ref() == Some(here),
+            round: Some(&self.id),
+            ..Matter::of(Subject::Of(if secret { Class::K3 } else { Class::K2 }))
+        }
+    }
+}
+
+impl TaskRow {
+    /// A task is as secret as its round.
+    pub(crate) fn matter<'a>(&'a self, round: &'a RoundRow, here: &OfficeId) -> Matter<'a> {
+        let (task, unit) = (Some(self.task.id.as_str()), Some(self.task.target.as_str()));
+        Matter { task, unit, ..round.matter(here) }
+    }
 }
 
 /// Folds rounds, tasks and coverage.

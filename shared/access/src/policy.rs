@@ -1,0 +1,335 @@
+//! 权限表 The policy table: who may do what with which class of matter.
+//!
+//! What no row allows is refused. A row speaks of roles; how much of the office a
+//! person's post covers is the post's scope, so a team leader with a post on one round
+//! has the row of a team leader on that round only. Nobody has a row for being the
+//! object of a matter or its former holder: neither is ever a reason to read.
+
+use domain::post::{Role, Scope};
+use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K12, K14};
+
+/// What a matter is: a data class (`model.md` 2.2), or the running of the office.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// Content of a class.
+    Of(Class),
+    /// Which offices there are, their keys, and what they have received of each other.
+    Offices,
+    /// How the office runs.
+    Operations,
+    /// Persons and their posts.
+    Accounts,
+}
+
+use Subject::{Accounts, Of, Offices, Operations};
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// `read`, or the command: `round.enter`. A command stands in one row only.
+    pub action: &'static str,
+    /// What the matter is; of a command, what it makes.
+    pub subject: Subject,
+    /// The roles; `*` is whoever holds a post.
+    pub roles: &'static [&'static str],
+    /// Whether only a post on the very work or unit will do.
+    pub narrow: bool,
+}
+
+/// What is asked about: a matter and where it belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Matter<'a> {
+    /// What it is.
+    pub subject: Subject,
+    /// Whether it is this office's own; else another office gave it to this one.
+    pub own: bool,
+    /// The round that it belongs to.
+    pub round: Option<&'a str>,
+    /// The task of the round.
+    pub task: Option<&'a str>,
+    /// The organization whose it is.
+    pub unit: Option<&'a str>,
+}
+
+impl Matter<'_> {
+    /// Something of this office that belongs to no round and no unit.
+    pub const fn of(subject: Subject) -> Self {
+        Self { subject, own: true, round: None, task: None, unit: None }
+    }
+}
+
+/// A post that is held today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The authorisation that gave it.
+    pub authorisation: String,
+    /// The role, with its tier's letter.
+    pub role: String,
+    /// What it covers.
+    pub scope: Scope,
+}
+
+/// Reading.
+pub const READ: &str = "read";
+/// Whoever holds a post.
+const EVERYBODY: &[&str] = &["*"];
+const TEAM: &[&str] = &["TL", "TD", "TM"];
+const LEADERS: &[&str] = &["TL", "TD"];
+
+const fn read(subject: Subject, roles: &'static [&'static str]) -> Row {
+    Row { action: READ, subject, roles, narrow: false }
+}
+
+const fn own_work(subject: Subject, roles: &'static [&'static str]) -> Row {
+    Row { action: READ, subject, roles, narrow: true }
+}
+
+const fn act(action: &'static str, subject: Subject, roles: &'static [&'static str]) -> Row {
+    Row { action, subject, roles, narrow: false }
+}
+
+/// Every row (`model.md` 2.3; the three administrators: `model.md` 2.1).
+pub static TABLE: &[Row] = &[
+    // The running of the office: administrators, and what everybody must know of the link.
+    read(Offices, EVERYBODY),
+    act("office.invite", Offices, &["SYS"]),
+    act("office.renew", Offices, &["SYS"]),
+    act("office.move", Offices, &["SYS"]),
+    act("office.change-key", Offices, &["SYS"]),
+    act("office.confirm-key", Offices, &["SYS"]),
+    act("office.consent", Offices, &["SYS"]),
+    read(Operations, &["SYS", "AUDADM"]),
+    act("views.refold", Operations, &["SYS"]),
+    act("demo-clock.move", Operations, &["SYS"]),
+    read(Accounts, &["SYS", "SECADM", "AUDADM"]),
+    act("person.register", Accounts, &["SYS"]),
+    act("person.authorise", Accounts, &["SECADM"]),
+    act("person.end-authorisation", Accounts, &["SECADM"]),
+    read(Of(K14), &["AUDADM"]),
+    // What an account was given, in the log.
+    read(Of(K4), &["SYS", "SECADM", "AUDADM"]),
+    // The register is public.
+    read(Of(K1), EVERYBODY),
+    act("division.import", Of(K1), &["PLAN", "SYS"]),
+    // Plans, targets, dates and counts.
+    read(
+        Of(K2),
+        &[
+            "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "TL", "TD", "TM", "LO", "NRD", "NDI_SUP",
+            "ORG", "AUD",
+        ],
+    ),
+    own_work(Of(K2), &["PL", "UNIT"]),
+    act("organization.register", Of(K2), &["PLAN"]),
+    act("organization.change", Of(K2), &["PLAN"]),
+    act("target-list.issue", Of(K2), &["PLAN"]),
+    act("round.withdraw", Of(K2), LEADERS),
+    act("round.hear", Of(K2), &["SEC", "LG"]),
+    act("round.archive", Of(K2), &["PLAN"]),
+    // The next round, until it is announced.
+    read(Of(K3), &["SEC", "LG", "PLAN", "TL", "TD"]),
+    own_work(Of(K3), &["TM", "LO", "NRD"]),
+    act("round.plan", Of(K3), &["PLAN"]),
+    act("round.tasks", Of(K3), &["PLAN"]),
+    act("round.authorise", Of(K3), &["SEC"]),
+    act("round.enter", Of(K3), LEADERS),
+    // Drafts.
+    read(Of(K7), &["TL", "TD", "TM", "LO", "NRD", "AUD"]),
+    act("finding.draft", Of(K7), TEAM),
+    act("finding.co-sign", Of(K7), TEAM),
+    act("finding.drop", Of(K7), LEADERS),
+    // The list until it is fed back: inspected people know nothing of it.
+    read(Of(K8), &["SEC", "LG", "PLAN", "RECT", "TL", "TD", "LO"]),
+    act("round.list", Of(K8), LEADERS),
+    act("round.no-finding", Of(K8), LEADERS),
+    // Feedback and rectification: internal to the parties.
+    read(
+        Of(K9),
+        &[
+            "SEC", "LG", "RECT", "TL", "TD", "LO", "NDI_REG", "NDI_OFF", "NDI_SUP", "ORG", "AUD",
+            "PL", "UNIT", "COM", "DISC", "BR",
+        ],
+    ),
+    act("round.feedback", Of(K9), &["PLAN", "TL"]),
+    act("finding.close-out", Of(K9), &["RECT"]),
+    act("finding.reopen", Of(K9), &["RECT"]),
+    act("rectification.measures", Of(K9), &["UNIT", "COM", "BR"]),
+    act("rectification.complete", Of(K9), &["UNIT", "COM", "BR"]),
+    // Filings: what is filed upward is read by whoever files it and by the desk that
+    // receives it, as a copy, whatever it was made of.
+    read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "LO", "COM"]),
+    act("filing.expect", Of(K12), &["FILE", "LO", "COM"]),
+    act("filing.items", Of(K12), &["FILE", "LO", "COM"]),
+    act("filing.submit", Of(K12), &["FILE", "COM"]),
+    act("filing-review.expect", Of(K12), &["FILE", "PLAN"]),
+    act("filing-review.items", Of(K12), &["FILE"]),
+    act("filing-review.return", Of(K12), &["FILE"]),
+    act("filing-review.accept", Of(K12), &["FILE"]),
+    act("history.share", Of(K12), &["PLAN", "FILE", "COM"]),
+    act("paper.bring", Of(K12), &["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]),
+];
+
+impl Subject {
+    /// `K9`, or the name of a part of the running of the office.
+    pub fn code(self) -> String {
+        match self {
+            Of(class) => format!("{class:?}"),
+            Offices => "offices".to_owned(),
+            Operations => "operations".to_owned(),
+            Accounts => "accounts".to_owned(),
+        }
+    }
+
+    /// Chinese and English (`model.md` 2.2).
+    pub fn names(self) -> [&'static str; 2] {
+        match self {
+            Of(K1) => ["公开信息", "public register and notices"],
+            Of(K2) => ["规划、计划、对象清单与覆盖", "plans, target lists, coverage"],
+            Of(K3) => ["进驻前的下一轮安排", "the next round before it is announced"],
+            Of(K4) => ["人员与回避", "personnel and recusal"],
+            Of(Class::K5) => ["信访内容", "petitions: content"],
+            Of(Class::K6) => ["信访人身份", "petitions: identity"],
+            Of(K7) => ["底稿、证据与谈话", "drafts, evidence, talks"],
+            Of(K8) => ["报告与反馈前的清单", "reports, and lists before feedback"],
+            Of(K9) => ["反馈、问题清单与整改", "feedback, findings, rectification"],
+            Of(Class::K10) => ["问题线索", "clues"],
+            Of(Class::K11) => ["线索数据", "clue counts"],
+            Of(K12) => ["报告报备与审核", "filings and reviews"],
+            Of(Class::K13) => ["建议与抄告", "advice and copy notes"],
+            Of(K14) => ["日志", "event log and read log"],
+            Offices => ["单位、密钥与链路", "offices, keys, the link"],
+            Operations => ["系统运行", "the running of the office"],
+            Accounts => ["人员账号与岗位", "accounts and posts"],
+        }
+    }
+
+    /// Whether it belongs to the office as a whole, so that a post on one round or unit
+    /// reaches it too.
+    fn is_common(self) -> bool {
+        !matches!(self, Of(class) if !matches!(class, K1 | K4 | K14))
+    }
+}
+
+impl Row {
+    /// Whether the role has this row.
+    pub fn names(&self, role: &str) -> bool {
+        let known = Role::of(role).map(|role| role.name);
+        known.is_some_and(|name| self.roles.contains(&name))
+            || known.is_some() && self.roles == EVERYBODY
+    }
+
+    /// Whether a post has this row for a matter.
+    fn allows(&self, post: &Post, matter: &Matter<'_>) -> bool {
+        self.names(&post.role)
+            && (!self.narrow || post.scope != Scope::Office)
+            && (matter.subject.is_common() || covers(&post.scope, self.action, matter))
+            // A command changes what is this office's own, never what it was given.
+            && (self.action == READ || matter.own)
+    }
+}
+
+/// Whether a post of this scope reaches a matter. A post on one task reads the round
+/// around it, and does nothing to it.
+fn covers(scope: &Scope, action: &str, matter: &Matter<'_>) -> bool {
+    match scope {
+        Scope::Office => true,
+        Scope::Round(round) => matter.round == Some(round),
+        Scope::Task(round, task) => {
+            matter.round == Some(round) && matter.task.map_or(action == READ, |of| of == task)
+        }
+        Scope::Unit(unit) => matter.unit == Some(unit),
+    }
+}
+
+/// The post by which somebody may do this with the matter.
+pub fn allows<'p>(posts: &'p [Post], action: &str, matter: &Matter<'_>) -> Option<&'p Post> {
+    let asked =
+        |row: &&Row| row.action == action && (action != READ || row.subject == matter.subject);
+    TABLE.iter().filter(asked).find_map(|row| posts.iter().find(|post| row.allows(post, matter)))
+}
+
+/// The rows of an action on any of these subjects; of a command its one row.
+pub fn rows(action: &str, subjects: &[Subject]) -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().filter(move |row| {
+        row.action == action && (action != READ || subjects.contains(&row.subject))
+    })
+}
+
+/// The post by which somebody may do this with some matter of these subjects: who has
+/// none is refused before anything is looked for.
+pub fn some<'p>(posts: &'p [Post], action: &str, subjects: &[Subject]) -> Option<&'p Post> {
+    rows(action, subjects).find_map(|row| {
+        posts
+            .iter()
+            .find(|post| row.names(&post.role) && (!row.narrow || post.scope != Scope::Office))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(role: &str, scope: &str) -> [Post; 1] {
+        let (authorisation, role) = (String::new(), role.to_owned());
+        [Post { authorisation, role, scope: Scope::parse(scope).unwrap() }]
+    }
+
+    fn of_task<'a>(class: Class, round: &'a str, task: &'a str) -> Matter<'a> {
+        Matter { round: Some(round), task: Some(task), ..Matter::of(Of(class)) }
+    }
+
+    #[test]
+    fn every_role_of_the_table_exists_and_a_command_has_one_row() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in TABLE {
+            for role in row.roles {
+                assert!(*role == "*" || Role::of(role).is_some(), "{role}");
+            }
+            assert!(row.action == READ || seen.insert(row.action), "{} stands twice", row.action);
+        }
+    }
+
+    #[test]
+    fn a_post_on_a_round_reaches_that_round_only() {
+        let leader = post("D_TL", "round:r1");
+        assert!(allows(&leader, "finding.drop", &of_task(K7, "r1", "t1")).is_some());
+        assert!(allows(&leader, "finding.drop", &of_task(K7, "r2", "t1")).is_none());
+        assert!(allows(&leader, READ, &of_task(K7, "r2", "t1")).is_none());
+        assert!(allows(&leader, READ, &Matter::of(Of(K1))).is_some());
+        assert!(allows(&leader, READ, &Matter::of(Of(K2))).is_none(), "no list of targets");
+    }
+
+    #[test]
+    fn a_post_on_a_task_reads_the_round_and_changes_the_task_only() {
+        let member = post("D_TL", "task:r1/t1");
+        let round = Matter { round: Some("r1"), ..Matter::of(Of(K3)) };
+        assert!(allows(&member, READ, &round).is_some());
+        assert!(allows(&member, "round.enter", &round).is_none());
+        assert!(allows(&member, "round.enter", &of_task(K3, "r1", "t1")).is_some());
+        assert!(allows(&member, "finding.draft", &of_task(K7, "r1", "t2")).is_none());
+    }
+
+    #[test]
+    fn what_another_office_gave_is_read_and_never_changed() {
+        let desk = post("D_RECT", "office");
+        let given = Matter { own: false, ..of_task(K9, "r1", "t1") };
+        assert!(allows(&desk, READ, &given).is_some());
+        assert!(allows(&desk, "finding.close-out", &given).is_none());
+    }
+
+    #[test]
+    fn the_secret_of_the_next_round_needs_a_post_on_it() {
+        let next = of_task(K3, "r1", "t1");
+        assert!(allows(&post("D_TM", "office"), READ, &next).is_none());
+        assert!(allows(&post("D_TM", "round:r1"), READ, &next).is_some());
+    }
+
+    #[test]
+    fn administrators_read_no_content() {
+        for role in ["D_SYS", "D_SECADM", "D_AUDADM"] {
+            for class in [K2, K3, K7, K8, K9, K12] {
+                assert!(allows(&post(role, "office"), READ, &Matter::of(Of(class))).is_none());
+            }
+        }
+    }
+}

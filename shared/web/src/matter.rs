@@ -1,0 +1,48 @@
+//! Rows that the policy table governs: what each is, and where it belongs.
+//!
+//! The guard has asked whether somebody may do such a thing at all; here it is asked of
+//! the very row. In a command that happens inside its transaction.
+
+use access::Matter;
+use event_store::{Stop, Unit};
+use kernel::{Code, OfficeId};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Caller, Problem, Seat, reading::Seen};
+
+/// A row of a view.
+pub trait Governed: DeserializeOwned + Serialize + Send {
+    /// The view.
+    const VIEW: &'static str;
+    /// The family of its streams; a stream's id is the row's key.
+    const FAMILY: &'static str;
+    /// The answer when it is not there, or its existence is not for the caller.
+    const ABSENT: Code;
+
+    /// What it is at this office, and where it belongs.
+    fn matter(&self, here: &OfficeId) -> Matter<'_>;
+}
+
+/// The row under a key, if the caller may read it; that it was read is on record then.
+pub async fn read<T: Governed>(seat: &Seat, caller: &Caller, key: &str) -> Result<T, Problem> {
+    let row: Option<T> = seat.office.reader().await?.view(T::VIEW, key).await?;
+    let here = &seat.office.setting().office;
+    let row = row.filter(|row| caller.reads(&row.matter(here))).ok_or(T::ABSENT)?;
+    let mut seen = Seen::default();
+    seen.note(caller, &row.matter(here), || format!("{}/{key}", T::FAMILY));
+    seen.record(seat, caller, T::VIEW).await?;
+    Ok(row)
+}
+
+/// In a command: the row under a key, if the caller may do this with it.
+pub async fn permitted<T: Governed>(
+    unit: &mut Unit<'_>,
+    caller: &Caller,
+    action: &str,
+    key: &str,
+) -> Result<T, Stop> {
+    let here = unit.setting().office.clone();
+    let row: T = unit.row(T::VIEW, key).await?.ok_or(T::ABSENT)?;
+    caller.permit(action, &row.matter(&here), T::ABSENT)?;
+    Ok(row)
+}

@@ -1,0 +1,66 @@
+//! 查阅记录 The read log: what is secret leaves the office only after its reading is on
+//! the disk. An office that cannot record shows nothing secret.
+
+use std::collections::BTreeSet;
+
+use access::{Matter, Subject, policy};
+use domain::reading::{MOST, Reading, Record, is_recorded};
+use event_store::{Answer, Unit, act};
+use kernel::entropy::Entropy;
+
+use crate::{Caller, Problem, Seat};
+
+/// What somebody is about to see.
+#[derive(Debug, Default)]
+pub struct Seen {
+    streams: BTreeSet<String>,
+    classes: BTreeSet<String>,
+    posts: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Notes a matter that the caller may read, if reads of its class are recorded.
+    pub fn note(&mut self, caller: &Caller, matter: &Matter<'_>, stream: impl FnOnce() -> String) {
+        let Subject::Of(class) = matter.subject else { return };
+        if !is_recorded(class) {
+            return;
+        }
+        self.streams.insert(stream());
+        self.classes.insert(format!("{class:?}"));
+        let post = policy::allows(&caller.posts, policy::READ, matter);
+        self.posts.extend(post.map(|post| post.authorisation.clone()));
+    }
+
+    /// Puts it on record, on the disk when this returns.
+    pub async fn record(self, seat: &Seat, caller: &Caller, route: &str) -> Result<(), Problem> {
+        if self.streams.is_empty() {
+            return Ok(());
+        }
+        let record = Record {
+            streams: Vec::new(),
+            classes: self.classes.into_iter().collect(),
+            posts: self.posts.into_iter().collect(),
+            route: route.to_owned(),
+        };
+        let streams: Vec<String> = self.streams.into_iter().collect();
+        let office = &seat.office.setting().office;
+        let each: Vec<(String, Record)> = streams
+            .chunks(MOST)
+            .map(|part| {
+                let id = format!("{office}-{}", Entropy::System.uuid());
+                (id, Record { streams: part.to_vec(), ..record.clone() })
+            })
+            .collect();
+        let run = act(move |unit: &mut Unit<'_>| {
+            let each = each.clone();
+            Box::pin(async move {
+                for (id, record) in each {
+                    unit.execute::<Reading>(&id, record).await?;
+                }
+                Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+            })
+        });
+        seat.office.command(caller.actor.clone(), None, None, run).await?;
+        Ok(())
+    }
+}

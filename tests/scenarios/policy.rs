@@ -1,0 +1,541 @@
+//! 权限 The policy, asked from outside: every post against every route, and every post
+//! against matters of its own and of others, held against a model that was written from
+//! the offices' matrix and not from the table.
+
+use std::collections::BTreeMap;
+
+use access::Tokens;
+use deploy::round::Script;
+use hyper::Method;
+use kernel::{OfficeId, id::Tier};
+use serde_json::{Value, json};
+use tests::town::{CITY, DISTRICT, TOWN, Town};
+use web::client::{Client, Reply};
+
+/// Somebody with one post.
+#[derive(Clone, Debug)]
+struct Somebody {
+    role: &'static str,
+    scope: String,
+    person: String,
+    bearer: String,
+}
+
+struct Desk<'a> {
+    town: &'a Town,
+    code: &'static str,
+    client: Client,
+}
+
+impl Desk<'_> {
+    fn bearer(&self, person: &str) -> String {
+        let office = OfficeId::parse(&self.town.id(self.code)).unwrap();
+        let seed: [u8; 32] =
+            std::fs::read(self.town.keys(self.code).join("jwt.key")).unwrap().try_into().unwrap();
+        let tokens = Tokens::new(office, &seed, true).unwrap();
+        format!("Bearer {}", tokens.issue(person, 3600).unwrap())
+    }
+
+    async fn send(&self, method: Method, path: &str, who: &str, key: &str, body: Value) -> Reply {
+        let url = format!("{}{path}", self.town.url(self.code));
+        let mut headers = vec![("authorization", who), ("if-match", "*")];
+        if !key.is_empty() {
+            headers.push(("idempotency-key", key));
+        }
+        let body = if method == Method::POST { body.to_string().into_bytes() } else { Vec::new() };
+        self.client.send(method, &url, &headers, body).await.unwrap()
+    }
+
+    async fn get(&self, path: &str, who: &str) -> Reply {
+        self.send(Method::GET, path, who, "", Value::Null).await
+    }
+
+    /// Registers somebody and gives him a post.
+    async fn hire(
+        &self,
+        role: &'static str,
+        scope: &str,
+        from: &str,
+        to: Option<&str>,
+    ) -> Somebody {
+        let tier = match self.code {
+            CITY => Tier::City,
+            DISTRICT => Tier::District,
+            _ => Tier::Township,
+        };
+        let letter = domain::post::letter(tier);
+        let account = format!("{role}-{scope}-{from}").to_lowercase();
+        let account: String = account
+            .chars()
+            .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+            .take(40)
+            .collect();
+        let api = self.town.api(self.code);
+        let new = json!({"account": account, "display": "测试人员"});
+        let made = api.post("SYS", "/api/persons", &account, None, &new).await.unwrap();
+        let person = made.body["id"].as_str().unwrap().to_owned();
+        let post =
+            json!({"role": format!("{letter}_{role}"), "scope": scope, "from": from, "to": to});
+        let path = format!("/api/persons/{person}/authorisations");
+        let given = api.post("SECADM", &path, &account, Some(&made.version), &post).await;
+        given.unwrap_or_else(|why| panic!("{role} {scope}: {why}"));
+        let bearer = self.bearer(&person);
+        Somebody { role, scope: scope.to_owned(), person, bearer }
+    }
+}
+
+/// Who may use which route, by the offices' matrix: `*` is whoever holds a post, `~` only
+/// with a post on the very work or unit. What is not here, nobody may use.
+const ROUTES: &[(&str, &str)] = &[
+    ("GET /api/me", "*"),
+    ("GET /api/offices", "*"),
+    ("GET /api/neighbours", "*"),
+    ("GET /api/intake", "*"),
+    ("GET /api/ingest", "*"),
+    ("GET /api/keys", "*"),
+    ("GET /api/divisions", "*"),
+    ("GET /api/divisions/{id}", "*"),
+    ("GET /api/events", "*"),
+    ("GET /api/history/{family}/{id}", "*"),
+    ("HEAD /api/papers/{hash}", "*"),
+    ("POST /api/enrolment-tokens", "SYS"),
+    ("POST /api/offices/{id}/renewal-tokens", "SYS"),
+    ("POST /api/offices/{id}/move", "SYS"),
+    ("POST /api/offices/{id}/key", "SYS"),
+    ("POST /api/offices/{id}/consent", "SYS"),
+    ("POST /api/key-changes", "SYS"),
+    ("POST /api/views/refold", "SYS"),
+    ("POST /api/demo/clock", "SYS"),
+    ("GET /api/views/check", "SYS AUDADM"),
+    ("GET /api/operations", "SYS AUDADM"),
+    ("GET /metrics", "SYS AUDADM"),
+    ("GET /api/persons", "SYS SECADM AUDADM"),
+    ("GET /api/persons/{id}", "SYS SECADM AUDADM"),
+    ("POST /api/persons", "SYS"),
+    ("POST /api/persons/{id}/authorisations", "SECADM"),
+    ("POST /api/persons/{id}/authorisations/{authorisation}/end", "SECADM"),
+    ("GET /api/reads", "AUDADM"),
+    ("GET /api/findings/{id}/reads", "AUDADM TL TD TM LO NRD AUD"),
+    ("POST /api/divisions/import", "PLAN SYS"),
+    ("POST /api/organizations", "PLAN"),
+    ("POST /api/organizations/{id}/attributes", "PLAN"),
+    ("POST /api/target-lists", "PLAN"),
+    ("GET /api/organizations", PLANS),
+    ("GET /api/organizations/{id}", PLANS),
+    ("GET /api/target-lists", PLANS),
+    ("GET /api/coverage", PLANS),
+    ("GET /api/results", PLANS),
+    ("GET /api/rounds", PLANS),
+    ("GET /api/rounds/{id}", PLANS),
+    ("GET /api/rounds/{id}/tasks", PLANS),
+    ("POST /api/rounds", "PLAN"),
+    ("POST /api/rounds/{id}/tasks", "PLAN"),
+    ("POST /api/rounds/{id}/authorise", "SEC"),
+    ("POST /api/rounds/{id}/enter", "TL TD"),
+    ("POST /api/rounds/{id}/withdraw", "TL TD"),
+    ("POST /api/rounds/{id}/tasks/{task}/list", "TL TD"),
+    ("POST /api/rounds/{id}/tasks/{task}/no-finding", "TL TD"),
+    ("POST /api/rounds/{id}/hear", "SEC LG"),
+    ("POST /api/rounds/{id}/tasks/{task}/feedback", "PLAN TL"),
+    ("POST /api/rounds/{id}/archive", "PLAN"),
+    ("POST /api/findings", "TL TD TM"),
+    ("POST /api/findings/{id}/co-sign", "TL TD TM"),
+    ("POST /api/findings/{id}/drop", "TL TD"),
+    ("POST /api/findings/{id}/close-out", "RECT"),
+    ("POST /api/findings/{id}/reopen", "RECT"),
+    ("GET /api/findings", FINDINGS),
+    ("GET /api/findings/{id}", FINDINGS),
+    ("GET /api/rectifications", FEEDBACK),
+    ("GET /api/rectifications/{id}", FEEDBACK),
+    ("POST /api/rectifications/{id}/measures", "UNIT COM BR"),
+    ("POST /api/rectifications/{id}/complete", "UNIT COM BR"),
+    ("GET /api/filings", FILINGS),
+    ("GET /api/filings/{id}", FILINGS),
+    ("GET /api/filing-reviews", FILINGS),
+    ("GET /api/filing-reviews/{id}", FILINGS),
+    ("GET /api/filing-board", FILINGS),
+    ("GET /api/papers/{hash}", FILINGS),
+    ("POST /api/filings", "FILE LO COM"),
+    ("POST /api/filings/{id}/items", "FILE LO COM"),
+    ("POST /api/filings/{id}/submit", "FILE COM"),
+    ("POST /api/filing-reviews", "FILE PLAN"),
+    ("POST /api/filing-reviews/{id}/items/{code}", "FILE"),
+    ("POST /api/filing-reviews/{id}/return", "FILE"),
+    ("POST /api/filing-reviews/{id}/accept", "FILE"),
+    ("POST /api/history-shares", "PLAN FILE COM"),
+    ("POST /api/papers", "FILE LO COM UNIT TL PLAN"),
+    ("PUT /api/papers/{hash}", "FILE LO COM UNIT TL PLAN"),
+];
+const PLANS: &str = "SEC LG PLAN FILE RECT CLUE TL TD TM LO NRD NDI_SUP ORG AUD PL~ UNIT~";
+const FEEDBACK: &str = "SEC LG RECT TL TD LO NDI_REG NDI_OFF NDI_SUP ORG AUD PL UNIT COM DISC BR";
+const FINDINGS: &str =
+    "SEC LG PLAN RECT TL TD TM LO NRD NDI_REG NDI_OFF NDI_SUP ORG AUD PL UNIT COM DISC BR";
+const FILINGS: &str = "SEC LG PLAN FILE LO COM";
+
+fn expected(route: &str, who: &Somebody) -> bool {
+    let allowed = ROUTES.iter().find(|(of, _)| *of == route).map_or("", |(_, roles)| roles);
+    let narrow = who.scope != "office";
+    allowed == "*"
+        || allowed.split(' ').any(|role| {
+            let only = role.strip_suffix('~');
+            only.map_or(role == who.role, |role| role == who.role && narrow)
+        })
+}
+
+/// The posts of a tier, each as wide and as narrow as it may be.
+fn posts(code: &str) -> Vec<(&'static str, &'static str)> {
+    const ADMINISTRATORS: &[(&str, &str)] =
+        &[("SYS", "office"), ("SECADM", "office"), ("AUDADM", "office")];
+    const TOWNSHIP: &[(&str, &str)] = &[("COM", "office"), ("DISC", "office"), ("BR", "organ:o9")];
+    const ABOVE: &[(&str, &str)] = &[
+        ("SEC", "office"),
+        ("LG", "office"),
+        ("PLAN", "office"),
+        ("FILE", "office"),
+        ("RECT", "office"),
+        ("CLUE", "office"),
+        ("TL", "office"),
+        ("TL", "round:none"),
+        ("TD", "office"),
+        ("TM", "office"),
+        ("TM", "task:none/k1"),
+        ("LO", "office"),
+        ("NRD", "round:none"),
+        ("NDI_REG", "office"),
+        ("NDI_OFF", "round:none"),
+        ("NDI_SUP", "office"),
+        ("ORG", "office"),
+        ("AUD", "round:none"),
+        ("PL", "organ:o9"),
+        ("DEPT", "organ:o9"),
+        ("UNIT", "office"),
+        ("UNIT", "organ:o9"),
+    ];
+    let workers = if code == TOWN { TOWNSHIP } else { ABOVE };
+    workers.iter().chain(ADMINISTRATORS).copied().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_post_is_let_through_where_the_matrix_says_so_and_nowhere_else() {
+    let town = Town::start().await;
+    let (mut cells, mut wrong) = (0, Vec::new());
+    for code in [CITY, DISTRICT, TOWN] {
+        let desk = Desk { town: &town, code, client: Client::default() };
+        let mut people = Vec::new();
+        for (role, scope) in posts(code) {
+            people.push(desk.hire(role, scope, "2024-01-01", None).await);
+        }
+        let document = desk.get("/api/openapi.json", "").await.json();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if operation["x-who"] == "public" || path == "/api/feed" {
+                    continue;
+                }
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+                let nowhere: Vec<&str> =
+                    path.split('/').map(|p| if p.starts_with('{') { "x" } else { p }).collect();
+                for who in &people {
+                    // Without a key nothing is done; who may not, hears that first.
+                    let at = nowhere.join("/");
+                    let reply = desk.send(method.clone(), &at, &who.bearer, "", json!({})).await;
+                    let route = format!("{method} {path}");
+                    let (may, let_through) = (expected(&route, who), reply.status != 403);
+                    cells += 1;
+                    if may != let_through || reply.status == 401 || reply.status >= 500 {
+                        wrong.push(format!(
+                            "{code} {route} {} {}: {}, expected {may}",
+                            who.role, who.scope, reply.status
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{cells} cells");
+    assert!(wrong.is_empty(), "{} of {cells}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(cells > 3000, "{cells} cells");
+}
+
+/// Two rounds at the district: `R1` has entered and has findings on `k1` and `k2`; `R2` is
+/// planned and secret. The ids of the findings.
+async fn two_rounds(town: &Town) -> (String, String) {
+    town.register_units().await;
+    let district = town.api(DISTRICT);
+    let (plan, mut tasks) = town.village_round("R1");
+    tasks.push(json!({"id": "k2", "target": "o1", "name": "县直单位001", "level": "county"}));
+    let found = [("k1", "甲"), ("k2", "乙")];
+    let found = found.map(|(task, title)| (task.to_owned(), title.to_owned(), "三要素".to_owned()));
+    let mut first = Script::new(&district, plan, tasks, found.into());
+    first.plan().await.unwrap();
+    first.authorise().await.unwrap();
+    first.enter().await.unwrap();
+    let (plan, tasks) = town.village_round("R2");
+    Script::new(&district, plan, tasks, Vec::new()).plan().await.unwrap();
+    (first.drafted[0].clone(), first.drafted[1].clone())
+}
+
+/// What of the two rounds a post may read, by the matrix: the plan of a round that has
+/// entered (K2), one that has not (K3), drafts (K7).
+fn reads(who: &Somebody, what: &str, office: &str) -> bool {
+    let (first, second) = (format!("round:{office}-R1"), format!("round:{office}-R2"));
+    let (k1, k2) = (format!("task:{office}-R1/k1"), format!("task:{office}-R1/k2"));
+    let scope = who.scope.as_str();
+    let all = scope == "office";
+    let in_first = scope == first || scope == k1 || scope == k2;
+    let team = ["TL", "TD", "TM", "LO"].contains(&who.role);
+    let joins = ["NRD", "AUD"].contains(&who.role);
+    match what {
+        "R1" => {
+            let offices = ["SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "NDI_SUP", "ORG"];
+            offices.contains(&who.role) || team && (all || in_first) || joins && in_first
+        }
+        "R2" => {
+            ["SEC", "LG", "PLAN"].contains(&who.role)
+                || ["TL", "TD"].contains(&who.role) && all
+                || ["TL", "TD", "TM", "LO", "NRD"].contains(&who.role) && scope == second
+        }
+        "k1" => {
+            team && (all || scope == first || scope == k1)
+                || joins && (scope == first || scope == k1)
+        }
+        _ => {
+            team && (all || scope == first || scope == k2)
+                || joins && (scope == first || scope == k2)
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_reaches_its_own_work_and_nothing_beside_it() {
+    let town = Town::start().await;
+    let (f1, f2) = two_rounds(&town).await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let office = town.id(DISTRICT);
+    let scopes = [
+        format!("round:{office}-R1"),
+        format!("round:{office}-R2"),
+        format!("task:{office}-R1/k1"),
+        format!("task:{office}-R1/k2"),
+    ];
+    let mut people = Vec::new();
+    for role in [
+        "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "NDI_REG", "NDI_SUP", "ORG", "UNIT", "TL",
+        "TD", "TM", "LO", "SYS", "SECADM", "AUDADM",
+    ] {
+        people.push(desk.hire(role, "office", "2024-01-01", None).await);
+    }
+    for role in ["TL", "TD", "TM", "LO", "NRD", "AUD", "NDI_OFF"] {
+        for scope in &scopes {
+            people.push(desk.hire(role, scope, "2024-01-01", None).await);
+        }
+    }
+    for role in ["UNIT", "PL", "DEPT"] {
+        people.push(desk.hire(role, &format!("organ:{office}-v1"), "2024-01-01", None).await);
+    }
+    let matters = [
+        ("R1", format!("/api/rounds/{office}-R1")),
+        ("R2", format!("/api/rounds/{office}-R2")),
+        ("k1", format!("/api/findings/{f1}")),
+        ("k2", format!("/api/findings/{f2}")),
+    ];
+    let (mut cells, mut wrong) = (0, Vec::new());
+    for who in &people {
+        let listed: BTreeMap<&str, String> = BTreeMap::from([
+            ("rounds", listed(&desk, "/api/rounds?limit=500", who).await),
+            ("findings", listed(&desk, "/api/findings?limit=500", who).await),
+            ("events", listed(&desk, "/api/events?limit=1000", who).await),
+        ]);
+        for (what, path) in &matters {
+            let may = reads(who, what, &office);
+            let reply = desk.get(path, &who.bearer).await;
+            let id = path.rsplit('/').next().unwrap();
+            let list = if path.contains("rounds") { "rounds" } else { "findings" };
+            let stream = format!("{}/{id}", if list == "rounds" { "round" } else { "finding" });
+            let history = desk.get(&format!("/api/history/{stream}"), &who.bearer).await;
+            // A post on one round sees no stream but the round's own in the log.
+            let in_log = may && (who.scope == "office" || list == "rounds");
+            let shown = [
+                (reply.status == 200, may, "resource"),
+                (listed[list].contains(id), may, "list"),
+                (listed["events"].contains(&stream), in_log, "events"),
+                (
+                    history.status == 200 && history.json()["items"][0]["data"].is_object(),
+                    in_log,
+                    "history",
+                ),
+            ];
+            for (shown, may, place) in shown {
+                cells += 1;
+                // Entered, a round's first entries stay what they were: the plan of the next round.
+                let first_entries = place == "history" || place == "events";
+                let still_secret = first_entries
+                    && *what == "R1"
+                    && !reads(who, "R2", &office)
+                    && !(["TM", "LO", "NRD"].contains(&who.role) && who.scope == scopes[0]);
+                if shown != may && !still_secret {
+                    wrong
+                        .push(format!("{} {} {what} in the {place}: {shown}", who.role, who.scope));
+                }
+            }
+            if !may && !matches!(reply.status, 403 | 404) {
+                wrong.push(format!("{} {} {what}: {}", who.role, who.scope, reply.status));
+            }
+        }
+    }
+    eprintln!("{cells} cells");
+    assert!(wrong.is_empty(), "{} of {cells}:\n{}", wrong.len(), wrong.join("\n"));
+
+    // Commands: a post on another task or round hears that there is no such thing.
+    let of = |role: &str, scope: &str| {
+        people.iter().find(|who| who.role == role && who.scope == scope).unwrap().bearer.clone()
+    };
+    let drop = json!({"reason": "不再列入"});
+    for (who, path, status) in [
+        (of("TL", &scopes[3]), format!("/api/findings/{f1}/drop"), 404),
+        (of("TL", &scopes[1]), format!("/api/findings/{f1}/drop"), 404),
+        (of("TL", &scopes[1]), format!("/api/rounds/{office}-R1/withdraw"), 404),
+        (of("TL", &scopes[2]), format!("/api/rounds/{office}-R1/withdraw"), 403),
+        (of("TL", &scopes[3]), format!("/api/rounds/{office}-R1/tasks/k1/list"), 404),
+        (of("TM", &scopes[2]), format!("/api/findings/{f1}/drop"), 403),
+        (of("TL", &scopes[2]), format!("/api/findings/{f1}/drop"), 200),
+        (of("TD", &scopes[0]), format!("/api/findings/{f2}/drop"), 200),
+    ] {
+        let body = if path.ends_with("drop") { drop.clone() } else { json!({}) };
+        let reply = desk.send(Method::POST, &path, &who, "k", body).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.json());
+    }
+}
+
+/// What a list shows, as text; of the log only what is there with its content.
+async fn listed(desk: &Desk<'_>, path: &str, who: &Somebody) -> String {
+    let reply = desk.get(path, &who.bearer).await;
+    if reply.status != 200 {
+        return String::new();
+    }
+    let items = reply.json()["items"].as_array().cloned().unwrap_or_default();
+    let text = |item: &Value| match item["entry"].as_str() {
+        Some(entry) => {
+            let bytes = deploy::api::from_base64(entry);
+            kernel::Fact::of_entry(&bytes).unwrap().0.stream
+        }
+        None if item["cursor"].is_string() => String::new(),
+        None => item["id"].as_str().unwrap_or_default().to_owned(),
+    };
+    items.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_is_over_or_not_begun_opens_nothing() {
+    let town = Town::start().await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let over = desk.hire("PLAN", "office", "2023-01-01", Some("2024-01-07")).await;
+    let soon = desk.hire("PLAN", "office", "2024-01-09", None).await;
+    let last_day = desk.hire("PLAN", "office", "2023-01-02", Some("2024-01-08")).await;
+    for who in [&over, &soon] {
+        let reply = desk.get("/api/rounds", &who.bearer).await;
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some("not-allowed")));
+    }
+    assert_eq!(desk.get("/api/rounds", &last_day.bearer).await.status, 200);
+    // Ended today by hand, on the day before: within a second nothing opens any more.
+    let path = format!("/api/persons/{}/authorisations/D_PLAN-2023-01-02/end", last_day.person);
+    let secadm = town.api(DISTRICT);
+    let row = secadm.get("SECADM", &format!("/api/persons/{}", last_day.person)).await.unwrap();
+    let version = row["version"].to_string();
+    let end = json!({"to": "2024-01-07"});
+    secadm.post("SECADM", &path, "end", Some(&version), &end).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(desk.get("/api/rounds", &last_day.bearer).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_exclusive_posts_given_at_once_one_is() {
+    let town = Town::start().await;
+    let desk = Desk { town: &town, code: TOWN, client: Client::default() };
+    let secadm = desk.hire("SECADM", "office", "2024-01-02", None).await.bearer;
+    for n in 0..20 {
+        let account = format!("both-{n}");
+        let new = json!({"account": account, "display": "测试人员"});
+        let made = town.api(TOWN).post("SYS", "/api/persons", &account, None, &new).await.unwrap();
+        let path = format!("/api/persons/{}/authorisations", made.body["id"].as_str().unwrap());
+        let give = |role: &'static str| {
+            let (desk, path, secadm) = (&desk, path.clone(), secadm.clone());
+            async move {
+                let post = json!({"role": role, "from": "2024-01-01"});
+                let key = format!("{role}-{n}");
+                desk.send(Method::POST, &path, &secadm, &key, post).await.status
+            }
+        };
+        let (one, other) = tokio::join!(give("T_SYS"), give("T_AUDADM"));
+        let mut both = [one, other];
+        both.sort_unstable();
+        assert_eq!(both, [200, 409]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_secret_is_shown_only_with_its_reading_on_record() {
+    let town = Town::start().await;
+    let (f1, f2) = two_rounds(&town).await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let member = desk.hire("TM", "office", "2024-01-01", None).await;
+    let auditor = desk.hire("AUDADM", "office", "2024-01-02", None).await;
+    let reads = async |query: &str| {
+        desk.get(&format!("/api/reads?limit=500{query}"), &auditor.bearer).await.json()
+    };
+    let of_member = format!("&person={}", member.person);
+    assert_eq!(reads(&of_member).await["items"], json!([]));
+    let one = format!("/api/findings/{f1}");
+    assert_eq!(desk.get(&one, &member.bearer).await.status, 200);
+    let seen = reads(&of_member).await["items"].clone();
+    assert_eq!(seen.as_array().unwrap().len(), 1, "{seen}");
+    assert_eq!(seen[0]["streams"], json!([format!("finding/{f1}")]));
+    assert_eq!(seen[0]["classes"], json!(["K7"]));
+    assert_eq!(seen[0]["posts"], json!(["D_TM-2024-01-01"]));
+    assert!(!seen.to_string().contains("三要素"), "the record holds no content");
+    // Lists, the log and a stream's history are reads too.
+    for (path, streams) in [
+        ("/api/findings".to_owned(), 2),
+        ("/api/events?limit=1000".to_owned(), 2),
+        (format!("/api/history/finding/{f2}"), 1),
+    ] {
+        let before = reads(&of_member).await["items"].as_array().unwrap().len();
+        assert_eq!(desk.get(&path, &member.bearer).await.status, 200);
+        let after = reads(&of_member).await["items"].clone();
+        assert_eq!(after.as_array().unwrap().len(), before + 1, "{path}");
+        assert_eq!(after[before]["streams"].as_array().unwrap().len(), streams, "{path}");
+    }
+    // What is not secret is not recorded, nor what was refused.
+    let before = reads(&of_member).await["items"].as_array().unwrap().len();
+    desk.get("/api/rounds", &member.bearer).await;
+    desk.get("/api/findings/none", &member.bearer).await;
+    assert_eq!(reads(&of_member).await["items"].as_array().unwrap().len(), before);
+    let of_it = reads(&format!("&of=finding/{f2}")).await["items"].clone();
+    let persons: Vec<&Value> = of_it.as_array().unwrap().iter().map(|r| &r["person"]).collect();
+    assert_eq!(persons, [member.person.as_str(); 3]);
+    assert_eq!(reads("&to=2023-12-31").await["items"], json!([]));
+
+    // Whoever made it sees who looked at it; whoever did not, hears that it is absent.
+    let path = format!("/api/findings/{f1}/reads");
+    assert_eq!(desk.get(&path, &member.bearer).await.status, 404);
+    let drafter = town.api(DISTRICT).get("TM", &path).await.unwrap();
+    assert_eq!(drafter["items"][0]["person"], member.person.as_str());
+    // The audit administrator sees that there is a draft, and not what it says.
+    let log = desk.get(&format!("/api/history/finding/{f1}"), &auditor.bearer).await.json();
+    assert!(log["items"][0]["hash"].is_string() && log["items"][0]["data"].is_null(), "{log}");
+    assert_eq!(desk.get(&one, &auditor.bearer).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_page_shows_every_row() {
+    let town = Town::start().await;
+    let desk = Desk { town: &town, code: TOWN, client: Client::default() };
+    let page = desk.get("/policy", "").await;
+    let text = String::from_utf8(page.body.to_vec()).unwrap();
+    for row in access::policy::TABLE {
+        assert!(text.contains(row.subject.names()[0]) && text.contains(row.subject.names()[1]));
+        assert!(row.action == access::policy::READ || text.contains(row.action), "{}", row.action);
+    }
+    for role in domain::post::ROLES {
+        assert!(text.contains(role.names[0]) && text.contains(role.names[1]), "{}", role.name);
+    }
+}
