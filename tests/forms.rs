@@ -43,6 +43,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "rectification" => again::<domain::rectification::Rectification>(data),
         "register" => again::<domain::register::Register>(data),
         "round" => again::<domain::round::Round>(data),
+        "session" => again::<domain::session::Session>(data),
         "target-list" => again::<domain::target_list::TargetList>(data),
         other => panic!("{other}: no aggregate reads it"),
     }

@@ -52,6 +52,7 @@ pub struct Town {
     running: BTreeMap<String, Running>,
     client: Client,
     by_files: &'static [&'static str],
+    demo: bool,
     /// Whether the carrier is on the way.
     pub carrying: Arc<watch::Sender<bool>>,
 }
@@ -133,6 +134,19 @@ impl Town {
     /// The same; the offices `by_files` never touch the hub: a carrier goes between
     /// their trays and the city's, who loses some files and brings others twice.
     pub async fn start_with(by_files: &'static [&'static str]) -> Self {
+        let mut town = Self::city(by_files, true).await;
+        for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
+            town.enrol(code, parent, tier).await;
+        }
+        town
+    }
+
+    /// Starts hub and city only, a real one: nobody has a token who did not sign in.
+    pub async fn real_city() -> Self {
+        Self::city(&[], false).await
+    }
+
+    async fn city(by_files: &'static [&'static str], demo: bool) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let folder =
             std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
@@ -146,6 +160,7 @@ impl Town {
             running: BTreeMap::new(),
             client: Client::default(),
             by_files,
+            demo,
             carrying: Arc::new(watch::channel(true).0),
         };
         if !by_files.is_empty() {
@@ -158,9 +173,6 @@ impl Town {
         std::fs::write(town.folder.join("nats.conf"), conf).unwrap();
         town.start_hub();
         town.start_office(CITY).await;
-        for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
-            town.enrol(code, parent, tier).await;
-        }
         town
     }
 
@@ -216,10 +228,10 @@ impl Town {
             founding: (code == CITY).then(|| Founding {
                 code: code.to_owned(),
                 name: "商洛市".to_owned(),
-                demo: true,
+                demo: self.demo,
             }),
             hub: Some(format!("nats://127.0.0.1:{hub}")),
-            clock: Some("2024-01-08T01:00:00Z".to_owned()),
+            clock: self.demo.then(|| "2024-01-08T01:00:00Z".to_owned()),
             people: people(code),
         };
         self.configs.insert(code.to_owned(), config.clone());

@@ -27,6 +27,7 @@ mod papers;
 mod policy;
 mod register;
 mod restored;
+mod signing_in;
 mod simulated;
 mod traces;
 mod up;

@@ -26,6 +26,8 @@ pub struct PersonRow {
     pub display: String,
     /// Authorisations by id.
     pub authorisations: BTreeMap<String, Authorisation>,
+    /// The number of the second factor, once one is set.
+    pub second_factor: Option<u64>,
     /// The stream's version.
     pub version: u64,
 }
@@ -75,7 +77,9 @@ impl View for PeopleView {
                         authorisation.to = Some(to);
                     }
                 }
-                Event::LinkIssued { .. } | Event::LinkSpent { .. } => {}
+                Event::SecondFactorSet { number } => row.second_factor = Some(number),
+                Event::SecondFactorCleared => row.second_factor = None,
+                Event::LinkIssued { .. } | Event::LinkSpent { .. } | Event::PasswordChanged => {}
             }
         })
     }

@@ -5,7 +5,10 @@
 //! has the row of a team leader on that round only. Nobody has a row for being the
 //! object of a matter or its former holder: neither is ever a reason to read.
 
-use domain::post::{Role, Scope};
+use domain::{
+    post::{Role, Scope},
+    reading::is_recorded,
+};
 use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K12, K14};
 
 /// What a matter is: a data class (`model.md` 2.2), or the running of the office.
@@ -105,6 +108,10 @@ pub static TABLE: &[Row] = &[
     act("person.register", Accounts, &["SYS"]),
     act("person.authorise", Accounts, &["SECADM"]),
     act("person.end-authorisation", Accounts, &["SECADM"]),
+    // A lost password and a lost second factor are given back by two persons.
+    act("person.link", Accounts, &["SYS"]),
+    act("person.clear-second-factor", Accounts, &["SECADM"]),
+    act("person.end-sessions", Accounts, &["SECADM"]),
     read(Of(K14), &["AUDADM"]),
     // What an account was given, in the log.
     read(Of(K4), &["SYS", "SECADM", "AUDADM"]),
@@ -262,6 +269,16 @@ pub fn some<'p>(posts: &'p [Post], action: &str, subjects: &[Subject]) -> Option
         posts
             .iter()
             .find(|post| row.names(&post.role) && (!row.narrow || post.scope != Scope::Office))
+    })
+}
+
+/// Whether whoever holds these posts shows a second factor: administrators, and those who
+/// read what is recorded when it is read.
+pub fn asks_second_factor(posts: &[Post]) -> bool {
+    let secret = |row: &Row| matches!(row.subject, Of(class) if is_recorded(class));
+    posts.iter().any(|post| {
+        Role::of(&post.role).is_some_and(Role::administers)
+            || TABLE.iter().any(|row| row.action == READ && secret(row) && row.names(&post.role))
     })
 }
 

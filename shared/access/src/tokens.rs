@@ -28,6 +28,9 @@ pub struct Claims {
     pub nbf: i64,
     /// Ends, seconds.
     pub exp: i64,
+    /// The session that it belongs to; none of a demo city's tokens for the shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// Whether it is for a demo city.
     #[serde(default)]
     pub demo: bool,
@@ -55,6 +58,11 @@ impl Tokens {
 
     /// A token for a person, from now on by the machine's clock.
     pub fn issue(&self, person: &str, seconds: i64) -> Option<String> {
+        self.issue_in(person, seconds, None)
+    }
+
+    /// The same for a session, with which the token ends.
+    pub fn issue_in(&self, person: &str, seconds: i64, sid: Option<String>) -> Option<String> {
         let now = wall().0 / 1000;
         let office = self.office.to_string();
         let claims = Claims {
@@ -64,6 +72,7 @@ impl Tokens {
             iat: now,
             nbf: now,
             exp: now + seconds.clamp(1, MAX_LIFE),
+            sid,
             demo: self.demo,
         };
         encode(&Header::new(Algorithm::EdDSA), &claims, &self.encoding).ok()

@@ -21,6 +21,7 @@ mod loops;
 pub mod moves;
 pub mod operations;
 pub mod organizations;
+pub mod own_account;
 pub mod papers;
 pub mod people;
 pub mod reactions;

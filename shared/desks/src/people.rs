@@ -15,9 +15,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use web::{Caller, Command, Problem, Route, Seat, Who, answer, change, get, post, view};
+use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
 
-use crate::listing::{Page, list_as};
+use crate::{
+    listing::{Page, list_as},
+    own_account,
+};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -48,6 +51,24 @@ pub fn routes() -> Vec<Route> {
             Who::Does("person.end-authorisation"),
             ["结束授权", "End a post"],
             end,
+        ),
+        change::<Nothing, _>(
+            "/api/persons/{id}/link",
+            Who::Does("person.link"),
+            ["重发首次登录链接", "Make a new one-time link: the password was lost"],
+            new_link,
+        ),
+        change::<Nothing, _>(
+            "/api/persons/{id}/clear-second-factor",
+            Who::Does("person.clear-second-factor"),
+            ["解除第二要素", "Take a lost second factor away; every session of the person ends"],
+            clear_second_factor,
+        ),
+        post::<Nothing, _>(
+            "/api/persons/{id}/end-sessions",
+            Who::Does("person.end-sessions"),
+            ["结束某人全部会话", "End every session of a person, at once"],
+            end_sessions,
         ),
     ]
 }
@@ -107,6 +128,56 @@ async fn register(command: Command<NewPerson>) -> Result<Response, Problem> {
     body["link"] = format!("{}.{shown}", body["id"].as_str().unwrap_or_default()).into();
     answer.body = body.to_string().into_bytes();
     Ok(web::command::respond(answer))
+}
+
+async fn new_link(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    if command.caller.actor.person == id {
+        return Err(Code::SamePerson.into());
+    }
+    let secret = command.seat().derive("link", &[command.scope()]).to_string();
+    let shown = secret[..32].to_owned();
+    let hash = Hash::of(&[shown.as_bytes()]);
+    let person = id.clone();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let id = person.clone();
+        Box::pin(async move {
+            let expires = Timestamp(wall().0 + LINK_LIFE);
+            let ask = Ask::IssueLink { hash, expires };
+            let done = unit.execute_at::<Person>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    let mut answer = command.outcome(run).await?;
+    let mut body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    body["link"] = format!("{id}.{shown}").into();
+    answer.body = body.to_string().into_bytes();
+    Ok(web::command::respond(answer))
+}
+
+async fn clear_second_factor(
+    Path(id): Path<String>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let expected = command.expected()?;
+    if command.caller.actor.person == id {
+        return Err(Code::SamePerson.into());
+    }
+    let (seat, caller) = (command.seat().clone(), command.caller.clone());
+    let done = command.decide::<Person>(id.clone(), expected, Ask::ClearSecondFactor).await?;
+    let ids = own_account::live(&seat, &id).await?.into_iter().map(|(id, _)| id).collect();
+    own_account::end_sessions(&seat, &caller.actor, &id, ids).await?;
+    Ok(done)
+}
+
+async fn end_sessions(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<axum::http::StatusCode, Problem> {
+    let ids = own_account::live(&seat, &id).await?.into_iter().map(|(id, _)| id).collect();
+    own_account::end_sessions(&seat, &caller.actor, &id, ids).await?;
+    Ok(axum::http::StatusCode::NO_CONTENT)
 }
 
 /// Registers a person with a first sign-in link.

@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
             reads,
         )
         .query::<Page>()
-        .query::<Of>(),
+        .query::<Which>(),
         get(
             "/api/findings/{id}/reads",
             Who::Reads(&[Subject::Of(Class::K14), Subject::Of(Class::K7)]),
@@ -92,7 +92,7 @@ impl View for ReadsView {
 
 /// Which readings.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Of {
+struct Which {
     /// Only of this person.
     person: Option<String>,
     /// Only of this stream, `finding/…`.
@@ -108,7 +108,7 @@ struct Of {
 async fn reads(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
-    Query(of): Query<Of>,
+    Query(of): Query<Which>,
 ) -> Result<Response, Problem> {
     let keep = |row: &ReadRow| {
         let day = row.at.day();

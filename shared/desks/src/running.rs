@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::Tokens;
+use access::{Tokens, door::Door};
 use event_store::{Office, Reaction, Readers, Setting, View};
 use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
@@ -198,6 +198,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
+        door: Door::default(),
         room: Room::default(),
         stopping: process.stopping.clone(),
     })

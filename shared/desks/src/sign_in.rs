@@ -1,27 +1,36 @@
-//! Signing in: account and password, or a first sign-in link that is spent once.
+//! 登录 Signing in: account and password and, once set, a second factor; or a first
+//! sign-in link that is spent once.
 
 use std::sync::Arc;
 
-use access::{passwords, people::ACCOUNTS, tokens::MAX_LIFE};
+use access::{
+    PEOPLE, PersonRow, passwords, people::ACCOUNTS, policy, second_factor, sessions::SessionRow,
+    tokens::MAX_LIFE,
+};
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::person::{Command as Ask, Person};
-use event_store::{Act, Answer, Stop, Unit, act};
-use kernel::{Actor, Code, Refusal, Timestamp, clock::wall, sign::Hash};
+use domain::{
+    person::{Command as Ask, Person},
+    session::{Begun, Command as Sign, Session},
+};
+use event_store::{Act, Stop, Unit, act};
+use kernel::{Actor, Code, Entropy, Refusal, Timestamp, clock::wall, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Problem, Route, Seat, Who, answer, command::parse, post};
+use web::{Peer, Problem, Route, Seat, Who, answer, command::parse, post};
+
+use crate::own_account::{end_sessions, live};
 
 /// The desk's route.
 pub fn routes() -> Vec<Route> {
     vec![post::<SignIn, _>(
         "/api/sign-in",
         Who::Public,
-        ["登录", "Sign in: account and password, or a first sign-in link"],
+        ["登录", "Sign in: account and password (and code), or a first sign-in link"],
         sign_in,
     )]
 }
@@ -33,25 +42,82 @@ struct SignIn {
     account: Option<String>,
     /// The password, or with a link the new one.
     password: String,
+    /// The code of the second factor, once one is set.
+    code: Option<String>,
     /// The person and secret of a first sign-in link, `person.secret`.
     link: Option<String>,
 }
 
-const LOCK_AFTER: i64 = 5;
-const LOCK_MS: i64 = 300_000;
-
 async fn sign_in(
     State(seat): State<Arc<Seat>>,
+    peer: Option<Extension<Peer>>,
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
     let body: SignIn = parse(&body)?;
-    let person = match (&body.link, &body.account) {
-        (Some(link), _) => spend_link(&seat, link, &body.password).await?,
-        (None, Some(account)) => check_password(&seat, account, &body.password).await?,
+    let address = peer.map_or_else(String::new, |Extension(peer)| peer.0.ip().to_string());
+    let shown = match (&body.link, &body.account) {
+        (Some(link), _) => {
+            let person = spend_link(&seat, link, &body.password).await?;
+            let row = person_row(&seat, &person).await?;
+            let second = match row.second_factor {
+                Some(_) => with_code(&seat, &person, &row, body.code.as_deref())?,
+                None => false,
+            };
+            (person, row, second)
+        }
+        (None, Some(account)) => check(&seat, account, &body, &address).await?,
         (None, None) => return Err(Refusal::new(Code::BadField).detail("account").into()),
     };
-    let token = seat.tokens.issue(&person, MAX_LIFE).ok_or(Code::Internal)?;
-    Ok(Json(json!({"token": token, "expires_in": MAX_LIFE, "person": person})).into_response())
+    let (person, row, second_factor) = shown;
+    let session = begin(&seat, &person, second_factor, address).await?;
+    let token = seat.tokens.issue_in(&person, MAX_LIFE, Some(session.clone()));
+    let today = seat.office.setting().clock.now().day();
+    let asked = !seat.pin.demo && policy::asks_second_factor(&row.posts_on(today));
+    let factor = match (second_factor, asked) {
+        (true, _) => "shown",
+        (false, true) => "must-be-set",
+        (false, false) => "not-set",
+    };
+    let token = token.ok_or(Code::Internal)?;
+    let body = json!({"token": token, "expires_in": MAX_LIFE, "person": person,
+        "session": session, "second_factor": factor});
+    Ok(Json(body).into_response())
+}
+
+async fn person_row(seat: &Seat, person: &str) -> Result<PersonRow, Problem> {
+    let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, person).await?;
+    Ok(row.ok_or(Code::BadCredentials)?)
+}
+
+/// Begins a session. While the office does not record, it is kept in memory: who may read
+/// can sign in all the same.
+async fn begin(
+    seat: &Seat,
+    person: &str,
+    second_factor: bool,
+    address: String,
+) -> Result<String, Problem> {
+    let (id, now) = (Entropy::System.uuid(), wall());
+    let until = Timestamp(now.0 + MAX_LIFE * 1000);
+    let begun = Begun { person: person.to_owned(), at: now, until, second_factor, address };
+    let (stream, session) = (id.clone(), begun.clone());
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, session) = (stream.clone(), session.clone());
+        Box::pin(async move {
+            let done = unit.execute::<Session>(&id, Sign::Begin(session)).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    let actor = Actor { person: person.to_owned(), role: "sign-in".to_owned() };
+    match seat.office.command(actor, None, None, run).await {
+        Err(refusal) if !matches!(refusal.code.status(), 503 | 507) => return Err(refusal.into()),
+        Err(refusal) => {
+            tracing::warn!(code = refusal.code.slug(), "a session is kept in memory only");
+            seat.door.keep(format!("{person}/{id}"), SessionRow { begun, ended: false });
+        }
+        Ok(_) => {}
+    }
+    Ok(id)
 }
 
 async fn spend_link(seat: &Seat, link: &str, password: &str) -> Result<String, Problem> {
@@ -69,70 +135,85 @@ async fn spend_link(seat: &Seat, link: &str, password: &str) -> Result<String, P
                     Stop::Refused(_) => Code::LinkSpent.into(),
                     failed => failed,
                 })?;
-            let sql = "INSERT INTO passwords (person, phc, failures, locked) VALUES ($1, $2, 0, 0) \
-                       ON CONFLICT (person) DO UPDATE SET phc = excluded.phc, failures = 0, locked = 0";
-            unit.conn().exec(sql, vec![id.as_str().into(), phc.into()]).await?;
+            set_password(unit, &id, phc).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
     let actor = Actor { person: person.to_owned(), role: "link".to_owned() };
-    seat.office.command(actor, None, None, spend).await?;
+    seat.office.command(actor.clone(), None, None, spend).await?;
+    // Whoever holds a token by the old password is out.
+    let ids = live(seat, person).await?.into_iter().map(|(id, _)| id).collect();
+    end_sessions(seat, &actor, person, ids).await?;
     Ok(person.to_owned())
 }
 
-/// An unknown account costs as much time and answers the same as a wrong password.
-async fn check_password(seat: &Seat, account: &str, password: &str) -> Result<String, Problem> {
-    let mut reader = seat.office.reader().await?;
-    let person: Option<String> = reader.view(ACCOUNTS, account).await?;
-    let sql = "SELECT phc, failures, locked FROM passwords WHERE person = $1";
-    let args = vec![person.clone().unwrap_or_default().into()];
-    let rows = reader.rows(sql, args).await?;
-    drop(reader);
-    let stored = rows.first().map(|row| Ok::<_, Problem>((row.text(0)?, row.int(2)?, row.int(1)?)));
-    let stored = stored.transpose()?;
-    let Timestamp(now) = wall();
-    if stored.as_ref().is_some_and(|(_, locked, _)| *locked > now) {
-        return Err(Code::Locked.into());
-    }
-    let good = passwords::verify(password, stored.as_ref().map(|(phc, ..)| phc.as_str())).await;
-    let Some(person) = person.filter(|_| stored.is_some()) else {
-        return Err(Code::BadCredentials.into());
-    };
-    let failures = stored.map_or(0, |(_, _, failures)| failures);
-    if !good {
-        remember(seat, &person, false).await?;
-        return Err(Code::BadCredentials.into());
-    }
-    // Whoever may read can sign in, also while the office does not record.
-    if failures > 0
-        && let Err(problem) = remember(seat, &person, true).await
-    {
-        tracing::warn!(?problem, "earlier failures still count");
-    }
-    Ok(person)
+/// Puts a password's hash where it is looked for.
+pub(crate) async fn set_password(
+    unit: &mut Unit<'_>,
+    person: &str,
+    phc: String,
+) -> Result<(), Stop> {
+    let sql = "INSERT INTO passwords (person, phc) VALUES ($1, $2) \
+               ON CONFLICT (person) DO UPDATE SET phc = excluded.phc";
+    unit.conn().exec(sql, vec![person.into(), phc.into()]).await?;
+    Ok(())
 }
 
-/// Counts failures; the fifth locks the account for five minutes.
-async fn remember(seat: &Seat, person: &str, good: bool) -> Result<(), Problem> {
-    let person = person.to_owned();
-    let note = act(move |unit: &mut Unit<'_>| {
-        let person = person.clone();
-        Box::pin(async move {
-            let until = wall().0 + LOCK_MS;
-            let (sql, args) = if good {
-                ("UPDATE passwords SET failures = 0 WHERE person = $1", vec![person.into()])
-            } else {
-                (
-                    "UPDATE passwords SET failures = failures + 1, \
-                     locked = CASE WHEN (failures + 1) % $2 = 0 THEN $3 ELSE locked END WHERE person = $1",
-                    vec![person.into(), LOCK_AFTER.into(), until.into()],
-                )
-            };
-            unit.conn().exec(sql, args).await?;
-            unit.keep_changes();
-            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
-        })
-    });
-    seat.office.system(note).await?;
-    Ok(())
+/// An unknown account costs as much time and answers the same as a wrong password, and
+/// it waits after as many failures.
+async fn check(
+    seat: &Seat,
+    account: &str,
+    body: &SignIn,
+    address: &str,
+) -> Result<(String, PersonRow, bool), Problem> {
+    let now = wall();
+    if seat.door.waits(account, address, now) {
+        return Err(Code::Locked.into());
+    }
+    let mut reader = seat.office.reader().await?;
+    let person: Option<String> = reader.view(ACCOUNTS, account).await?;
+    let person = person.unwrap_or_default();
+    let sql = "SELECT phc FROM passwords WHERE person = $1";
+    let rows = reader.rows(sql, vec![person.as_str().into()]).await?;
+    drop(reader);
+    let phc = rows.first().map(|row| row.text(0)).transpose()?;
+    let good = passwords::verify(&body.password, phc.as_deref()).await && phc.is_some();
+    if !good {
+        seat.door.failed(account, address, now);
+        return Err(Code::BadCredentials.into());
+    }
+    let row = person_row(seat, &person).await?;
+    let second = match row.second_factor {
+        Some(_) => with_code(seat, &person, &row, body.code.as_deref()).inspect_err(|problem| {
+            if problem.0.code == Code::BadCredentials {
+                seat.door.failed(account, address, now);
+            }
+        })?,
+        None => false,
+    };
+    seat.door.came_in(account, address);
+    Ok((person, row, second))
+}
+
+/// Whether the code of the person's second factor counts; a code counts once.
+pub(crate) fn with_code(
+    seat: &Seat,
+    person: &str,
+    row: &PersonRow,
+    code: Option<&str>,
+) -> Result<bool, Problem> {
+    let code = code.ok_or(Code::SecondFactorMissing)?;
+    let seed = seed(seat, person, row.second_factor.unwrap_or_default());
+    let second = u64::try_from(wall().0 / 1000).unwrap_or(0);
+    let step = second_factor::step(&seed, code, second).ok_or(Code::BadCredentials)?;
+    if !seat.door.take_step(person, step) {
+        return Err(Code::BadCredentials.into());
+    }
+    Ok(true)
+}
+
+/// The seed of a person's second factor of a number.
+pub(crate) fn seed(seat: &Seat, person: &str, number: u64) -> Hash {
+    seat.derive("second-factor", &[person, &number.to_string()])
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use access::PeopleView;
+use access::{PeopleView, sessions::SessionsView};
 use domain::filing_review::{Command as Ask, FilingReview};
 use event_store::{Answer, Unit, View, act};
 use kernel::{OfficeId, id::Tier};
@@ -11,8 +11,8 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, divisions, feed, filings, findings, history, keys, operations, organizations, papers,
-    people, reads, rectifications, results, reviews, rounds, sign_in, targets,
+    about, divisions, feed, filings, findings, history, keys, operations, organizations,
+    own_account, papers, people, reads, rectifications, results, reviews, rounds, sign_in, targets,
 };
 
 /// The views of every office.
@@ -20,6 +20,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
     vec![
         Arc::new(DirectoryView),
         Arc::new(PeopleView),
+        Arc::new(SessionsView),
         Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
@@ -37,6 +38,7 @@ pub fn common_routes() -> Vec<Route> {
     let mut routes = about::routes();
     routes.extend(operations::routes());
     routes.extend(sign_in::routes());
+    routes.extend(own_account::routes());
     routes.extend(people::routes());
     routes.extend(reads::routes());
     routes.extend(keys::routes());

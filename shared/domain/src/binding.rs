@@ -37,6 +37,11 @@ pub static TABLE: &[Binding] = &[
     row("person", "authorisation-ended", Rule::Own, Class::K4, ALL),
     row("person", "link-issued", Rule::Own, Class::K4, ALL),
     row("person", "link-spent", Rule::Own, Class::K4, ALL),
+    row("person", "second-factor-set", Rule::Own, Class::K4, ALL),
+    row("person", "second-factor-cleared", Rule::Own, Class::K4, ALL),
+    row("person", "password-changed", Rule::Own, Class::K4, ALL),
+    row("session", "begun", Rule::Own, Class::K4, ALL),
+    row("session", "ended", Rule::Own, Class::K4, ALL),
     // The directory and the register: public codes and who is enrolled.
     row("directory", "founded", Rule::All, Class::K1, CITY),
     row("directory", "invited", Rule::Own, Class::K14, CITY),

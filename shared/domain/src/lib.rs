@@ -23,6 +23,7 @@ pub mod reading;
 pub mod rectification;
 pub mod register;
 pub mod round;
+pub mod session;
 pub mod target_list;
 
 use serde::{Deserialize, Serialize};

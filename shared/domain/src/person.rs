@@ -39,6 +39,7 @@ pub struct Person {
     account: Option<String>,
     authorisations: BTreeMap<String, Authorisation>,
     link: Option<(Hash, Timestamp)>,
+    second_factor: Option<u64>,
 }
 
 /// What may be asked.
@@ -72,6 +73,15 @@ pub enum Command {
         /// Until when, by the machine's clock.
         expires: Timestamp,
     },
+    /// Sets a second factor, whose first code was right, or another in its place.
+    SetSecondFactor {
+        /// Its number; the secret follows from it and from the office's own key.
+        number: u64,
+    },
+    /// Takes the second factor away: it was lost.
+    ClearSecondFactor,
+    /// Sets another password, which is kept outside the log.
+    ChangePassword,
     /// Uses the link to set a password, which is kept outside the log.
     SpendLink {
         /// The hash of the secret shown.
@@ -111,6 +121,15 @@ pub enum Event {
         /// Until when.
         expires: Timestamp,
     },
+    /// A second factor was set.
+    SecondFactorSet {
+        /// Its number.
+        number: u64,
+    },
+    /// The second factor was taken away.
+    SecondFactorCleared,
+    /// Another password was set.
+    PasswordChanged,
     /// The link was used and a password set.
     LinkSpent {
         /// The hash of its secret.
@@ -130,6 +149,9 @@ impl Aggregate for Person {
             Event::AuthorisationEnded { .. } => "authorisation-ended",
             Event::LinkIssued { .. } => "link-issued",
             Event::LinkSpent { .. } => "link-spent",
+            Event::SecondFactorSet { .. } => "second-factor-set",
+            Event::SecondFactorCleared => "second-factor-cleared",
+            Event::PasswordChanged => "password-changed",
         }
     }
 
@@ -154,6 +176,15 @@ impl Aggregate for Person {
             (true, Command::IssueLink { hash, expires }) => {
                 Ok(vec![Event::LinkIssued { hash, expires }])
             }
+            (true, Command::SetSecondFactor { number }) if self.second_factor == Some(number) => {
+                Ok(vec![])
+            }
+            (true, Command::SetSecondFactor { number }) => {
+                Ok(vec![Event::SecondFactorSet { number }])
+            }
+            (true, Command::ClearSecondFactor) if self.second_factor.is_none() => Ok(vec![]),
+            (true, Command::ClearSecondFactor) => Ok(vec![Event::SecondFactorCleared]),
+            (true, Command::ChangePassword) => Ok(vec![Event::PasswordChanged]),
             (true, Command::SpendLink { hash, at }) => match self.link {
                 Some((known, expires)) if known == hash && at <= expires => {
                     Ok(vec![Event::LinkSpent { hash }])
@@ -176,6 +207,9 @@ impl Aggregate for Person {
             }
             Event::LinkIssued { hash, expires } => self.link = Some((*hash, *expires)),
             Event::LinkSpent { .. } => self.link = None,
+            Event::SecondFactorSet { number } => self.second_factor = Some(*number),
+            Event::SecondFactorCleared => self.second_factor = None,
+            Event::PasswordChanged => {}
         }
     }
 }

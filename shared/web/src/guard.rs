@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Matter, PEOPLE, PersonRow, Post, policy};
+use access::{
+    Matter, PEOPLE, PersonRow, Post, policy,
+    sessions::{SESSIONS, SessionRow},
+};
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{Method, header, request::Parts},
@@ -31,6 +34,8 @@ pub struct Caller {
     pub posts: Vec<Post>,
     /// When the token ends, in seconds, by the machine's clock.
     pub until: i64,
+    /// The session that the token belongs to.
+    pub session: Option<String>,
 }
 
 impl Caller {
@@ -72,7 +77,11 @@ impl Caller {
     pub async fn still(&mut self, seat: &Seat) -> bool {
         let now = kernel::clock::wall().0 / 1000;
         self.posts = posts(seat, &self.actor.person).await.unwrap_or_default();
-        now < self.until && !self.posts.is_empty()
+        let signed_in = match &self.session {
+            Some(id) => signed_in(seat, &self.actor.person, id).await.is_ok_and(|s| s.is_some()),
+            None => true,
+        };
+        now < self.until && signed_in && !self.posts.is_empty()
     }
 }
 
@@ -144,14 +153,62 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
 async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, Problem> {
     let claims = token.and_then(|token| seat.tokens.check(token.trim()));
     let claims = claims.ok_or(Code::NotSignedIn)?;
+    let session = match &claims.sid {
+        Some(id) => Some(signed_in(seat, &claims.sub, id).await?.ok_or(Code::NotSignedIn)?),
+        // A demo city's tokens for the shell belong to no session.
+        None if seat.pin.demo => None,
+        None => return Err(Code::NotSignedIn.into()),
+    };
     let posts = posts(seat, &claims.sub).await?;
+    let shown = session.is_none_or(|session| session.begun.second_factor);
+    if who != Who::Oneself && !shown && !seat.pin.demo && policy::asks_second_factor(&posts) {
+        return Err(Code::SecondFactorUnset.into());
+    }
     let post = match who {
         Who::Reads(subjects) => policy::some(&posts, policy::READ, subjects),
         Who::Does(action) => policy::some(&posts, action, &[]),
-        Who::SignedIn | Who::Public => posts.first(),
+        Who::SignedIn | Who::Oneself | Who::Public => posts.first(),
     };
-    let role = post.ok_or(Code::NotAllowed)?.role.clone();
-    Ok(Caller { actor: Actor { person: claims.sub, role }, posts, until: claims.exp })
+    let role = match (post, who) {
+        (Some(post), _) => post.role.clone(),
+        (None, Who::Oneself) => "self".to_owned(),
+        (None, _) => return Err(Code::NotAllowed.into()),
+    };
+    let (actor, session) = (Actor { person: claims.sub, role }, claims.sid);
+    Ok(Caller { actor, posts, until: claims.exp, session })
+}
+
+type Sessions = HashMap<(OfficeId, String), (Instant, Option<SessionRow>)>;
+static SESSIONS_KNOWN: LazyLock<Mutex<Sessions>> = LazyLock::new(Mutex::default);
+
+/// The session of a person, if it holds now.
+async fn signed_in(seat: &Seat, person: &str, id: &str) -> Result<Option<SessionRow>, Problem> {
+    let row = format!("{person}/{id}");
+    let key = (seat.office.setting().office.clone(), row.clone());
+    let now = kernel::clock::wall();
+    let known = {
+        let known = SESSIONS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, known)| known.clone())
+    };
+    let session = if let Some(known) = known {
+        known
+    } else {
+        let read: Option<SessionRow> = seat.office.reader().await?.view(SESSIONS, &row).await?;
+        let session = read.or_else(|| seat.door.kept(&row));
+        let mut known = SESSIONS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > 10_000 {
+            known.clear();
+        }
+        known.insert(key, (Instant::now(), session.clone()));
+        session
+    };
+    Ok(session.filter(|session| session.holds(now)))
+}
+
+/// Forgets a session that has just ended, so that it ends at once.
+pub fn forget(seat: &Seat, person: &str, id: &str) {
+    let key = (seat.office.setting().office.clone(), format!("{person}/{id}"));
+    SESSIONS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
 }
 
 type Known = HashMap<(OfficeId, String), (Instant, Vec<Post>)>;

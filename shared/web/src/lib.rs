@@ -22,3 +22,4 @@ pub use matter::Governed;
 pub use problem::Problem;
 pub use routes::{Route, Who, change, get, head, post, post_empty, put};
 pub use seat::{LinkState, Seat};
+pub use serve::Peer;

@@ -25,21 +25,12 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
     for route in routes {
-        let mut operation = json!({
-            "summary": route.does[0],
-            "description": route.does[1],
-            "x-who": who(route.who),
-            "x-policy": governed_by(route.who),
-            "responses": {
-                "2XX": {"description": "完成 / done"},
-                "default": {
-                    "description": "拒绝 / refused (RFC 9457)",
-                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                },
-            },
-        });
+        let mut operation = described(route);
         let mut parameters = path_parameters(route.path);
-        if route.method == Method::POST && route.who != Who::Public && !route.streams {
+        if route.method == Method::POST
+            && !matches!(route.who, Who::Public | Who::Oneself)
+            && !route.streams
+        {
             parameters.push(header("Idempotency-Key", true));
             parameters.push(header("If-Match", route.if_match));
             parameters.push(header("Act-Date", false));
@@ -79,10 +70,27 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
     })
 }
 
+/// What a route says of itself.
+fn described(route: &Route) -> Value {
+    json!({
+        "summary": route.does[0],
+        "description": route.does[1],
+        "x-who": who(route.who),
+        "x-policy": governed_by(route.who),
+        "responses": {
+            "2XX": {"description": "完成 / done"},
+            "default": {
+                "description": "拒绝 / refused (RFC 9457)",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+    })
+}
+
 /// The rows of the policy table that stand before a route.
 fn governed_by(who: Who) -> Value {
     match who {
-        Who::Public | Who::SignedIn => json!([]),
+        Who::Public | Who::SignedIn | Who::Oneself => json!([]),
         Who::Reads(subjects) => subjects.iter().map(|of| format!("read {}", of.code())).collect(),
         Who::Does(action) => json!([action]),
     }
@@ -92,6 +100,7 @@ fn who(who: Who) -> Value {
     match who {
         Who::Public => "public".into(),
         Who::SignedIn => "signed-in".into(),
+        Who::Oneself => "oneself".into(),
         Who::Reads(subjects) => roles(policy::READ, subjects),
         Who::Does(action) => roles(action, &[]),
     }

@@ -23,6 +23,8 @@ pub enum Who {
     Public,
     /// Whoever is signed in at this office and holds a post.
     SignedIn,
+    /// Whoever is signed in, with a post or without: one's own account.
+    Oneself,
     /// Whoever may read something of one of these subjects.
     Reads(&'static [Subject]),
     /// Whoever may give this command, `round.enter`, to something.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use access::Tokens;
+use access::{Tokens, door::Door};
 use event_store::Office;
 use kernel::sign::Hash;
 use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
@@ -64,6 +64,8 @@ pub struct Seat {
     pub ingest: Option<Arc<Ingest>>,
     /// At the city: papers on their way between offices.
     pub hub_papers: Option<Papers>,
+    /// What the door remembers of who signs in.
+    pub door: Door,
     /// What it takes on at once.
     pub room: Room,
     /// Turns true when the process is told to stop.

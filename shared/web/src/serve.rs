@@ -4,11 +4,17 @@
 //! that says nothing for a while is closed, so that slow senders don't hold them all.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use axum::Router;
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -60,7 +66,9 @@ pub async fn serve(
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match (place, accepted) {
-            (Ok(place), Ok((stream, _))) => answer(stream, router.clone(), &open, place),
+            (Ok(place), Ok((stream, from))) => {
+                answer((stream, from), router.clone(), &open, place);
+            }
             (_, Err(error)) => {
                 // Out of file descriptors, or a caller that left: neither ends the office.
                 tracing::warn!(%error, "a connection was not accepted");
@@ -74,13 +82,28 @@ pub async fn serve(
     Ok(())
 }
 
-fn answer(stream: TcpStream, router: Router, open: &GracefulShutdown, place: OwnedSemaphorePermit) {
+/// The address at the other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+fn answer(
+    (stream, from): (TcpStream, SocketAddr),
+    router: Router,
+    open: &GracefulShutdown,
+    place: OwnedSemaphorePermit,
+) {
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_tcp_user_timeout(&stream, UNHEARD);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(from));
+                TowerToHyperService::new(router.clone()).call(request)
+            }),
+        );
     let connection = open.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -1,0 +1,245 @@
+//! 本人账号 One's own account: sessions, the password, the second factor.
+
+use std::sync::Arc;
+
+use access::{
+    PEOPLE, PersonRow, passwords, second_factor,
+    sessions::{SESSIONS, SessionRow},
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    person::{Command as Ask, Person},
+    session::{Command as Sign, Session},
+};
+use event_store::{Stop, Unit, act};
+use kernel::{Actor, Code, Refusal, Timestamp, clock::wall};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use web::{
+    Caller, Problem, Route, Seat, Who, answer, command::parse, get, guard, post, post_empty,
+};
+
+use crate::sign_in::{seed, set_password, with_code};
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    vec![
+        get("/api/sessions", Who::Oneself, ["本人登录会话", "One's own sessions"], sessions),
+        post_empty(
+            "/api/sessions/{id}/end",
+            Who::Oneself,
+            ["结束本人某一会话", "End one of one's own sessions"],
+            end,
+        ),
+        post_empty("/api/sign-out", Who::Oneself, ["退出登录", "Sign out"], sign_out),
+        get(
+            "/api/second-factor",
+            Who::Oneself,
+            ["第二要素", "Whether a second factor is set, and a new one to set"],
+            offer,
+        ),
+        post::<NewFactor, _>(
+            "/api/second-factor",
+            Who::Oneself,
+            ["设置第二要素", "Set the offered second factor by its first code"],
+            set_factor,
+        ),
+        post::<NewPassword, _>(
+            "/api/password",
+            Who::Oneself,
+            ["修改口令", "Change the password; every other session ends"],
+            change_password,
+        ),
+    ]
+}
+
+/// The sessions of a person that hold now, each with its id.
+pub(crate) async fn live(seat: &Seat, person: &str) -> Result<Vec<(String, SessionRow)>, Problem> {
+    let prefix = format!("{person}/");
+    let now = wall();
+    let rows: Vec<(String, SessionRow)> =
+        seat.office.reader().await?.all(SESSIONS, &prefix).await?;
+    let live = rows.into_iter().filter(|(_, row)| row.holds(now));
+    Ok(live.map(|(key, row)| (key[prefix.len()..].to_owned(), row)).collect())
+}
+
+async fn sessions(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
+    let live = live(&seat, &caller.actor.person).await?.into_iter();
+    let items: Vec<_> = live
+        .map(|(id, row)| {
+            let this = caller.session.as_ref() == Some(&id);
+            json!({"id": id, "at": row.begun.at, "until": row.begun.until, "this": this,
+                "address": row.begun.address, "second_factor": row.begun.second_factor})
+        })
+        .collect();
+    Ok(Json(json!({"items": items})).into_response())
+}
+
+/// Ends sessions of a person, at once.
+pub(crate) async fn end_sessions(
+    seat: &Seat,
+    actor: &Actor,
+    person: &str,
+    ids: Vec<String>,
+) -> Result<(), Problem> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for id in &ids {
+        seat.door.end(&format!("{person}/{id}"));
+    }
+    let ending = ids.clone();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let ids = ending.clone();
+        Box::pin(async move {
+            for id in ids {
+                match unit.execute::<Session>(&id, Sign::End).await {
+                    // One that was kept in memory only is over already.
+                    Ok(_) | Err(Stop::Refused(Refusal { code: Code::NotFound, .. })) => {}
+                    Err(stop) => return Err(stop),
+                }
+            }
+            Ok(event_store::Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    });
+    seat.office.command(actor.clone(), None, None, run).await?;
+    for id in &ids {
+        guard::forget(seat, person, id);
+    }
+    Ok(())
+}
+
+async fn end(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    let person = &caller.actor.person;
+    let key = format!("{person}/{id}");
+    let known: Option<SessionRow> = seat.office.reader().await?.view(SESSIONS, &key).await?;
+    if known.is_none() && seat.door.kept(&key).is_none() {
+        return Err(Code::NotFound.into());
+    }
+    end_sessions(&seat, &caller.actor, person, vec![id]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn sign_out(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<StatusCode, Problem> {
+    let id = caller.session.clone().ok_or(Code::NotFound)?;
+    end_sessions(&seat, &caller.actor, &caller.actor.person, vec![id]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn myself(seat: &Seat, caller: &Caller) -> Result<PersonRow, Problem> {
+    let row: Option<PersonRow> =
+        seat.office.reader().await?.view(PEOPLE, &caller.actor.person).await?;
+    Ok(row.ok_or(Code::NotFound)?)
+}
+
+/// A fresh secret, kept nowhere: its number goes back with the first code.
+async fn offer(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
+    let row = myself(&seat, &caller).await?;
+    let Timestamp(now) = wall();
+    let number = u64::try_from(now).unwrap_or(0);
+    let seed = seed(&seat, &caller.actor.person, number);
+    let office = seat.office.setting().office.as_str();
+    let address = second_factor::address(&seed, &row.account, office);
+    let offer =
+        json!({"number": number, "secret": second_factor::secret(&seed), "address": address});
+    let mut response =
+        Json(json!({"set": row.second_factor.is_some(), "offer": offer})).into_response();
+    response
+        .headers_mut()
+        .insert("cache-control", axum::http::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewFactor {
+    /// The number of the offer.
+    number: u64,
+    /// The code that the authenticator shows for it.
+    code: String,
+    /// The code of the one that is set, if another takes its place.
+    current: Option<String>,
+}
+
+/// Sets the factor, and ends every session: one signs in again with it.
+async fn set_factor(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    body: axum::body::Bytes,
+) -> Result<Response, Problem> {
+    let new: NewFactor = parse(&body)?;
+    let row = myself(&seat, &caller).await?;
+    let person = caller.actor.person.clone();
+    if row.second_factor.is_some() {
+        with_code(&seat, &person, &row, new.current.as_deref())?;
+    }
+    let (seed, now) = (seed(&seat, &person, new.number), wall().0 / 1000);
+    let step = second_factor::step(&seed, &new.code, u64::try_from(now).unwrap_or(0));
+    step.ok_or_else(|| Refusal::new(Code::BadField).detail("code"))?;
+    let (id, number) = (person.clone(), new.number);
+    let run = act(move |unit: &mut Unit<'_>| {
+        let id = id.clone();
+        Box::pin(async move {
+            let done = unit.execute::<Person>(&id, Ask::SetSecondFactor { number }).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    seat.office.command(caller.actor.clone(), None, None, run).await?;
+    let ids = live(&seat, &person).await?.into_iter().map(|(id, _)| id).collect();
+    end_sessions(&seat, &caller.actor, &person, ids).await?;
+    Ok(Json(json!({"set": true, "sign_in_again": true})).into_response())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    /// The present one.
+    password: String,
+    /// The new one, at least 12 characters.
+    new: String,
+}
+
+async fn change_password(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    body: axum::body::Bytes,
+) -> Result<StatusCode, Problem> {
+    let NewPassword { password, new } = parse(&body)?;
+    let (person, now) = (caller.actor.person.clone(), wall());
+    // Whoever holds a token only must not guess the password by it.
+    if seat.door.waits(&person, "password", now) {
+        return Err(Code::Locked.into());
+    }
+    let sql = "SELECT phc FROM passwords WHERE person = $1";
+    let rows = seat.office.reader().await?.rows(sql, vec![person.as_str().into()]).await?;
+    let phc = rows.first().map(|row| row.text(0)).transpose()?;
+    if !passwords::verify(&password, phc.as_deref()).await || phc.is_none() {
+        seat.door.failed(&person, "password", now);
+        return Err(Code::BadCredentials.into());
+    }
+    let phc = passwords::hash(&new).await?;
+    let id = person.clone();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, phc) = (id.clone(), phc.clone());
+        Box::pin(async move {
+            set_password(unit, &id, phc).await?;
+            let done = unit.execute::<Person>(&id, Ask::ChangePassword).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    seat.office.command(caller.actor.clone(), None, None, run).await?;
+    let others = live(&seat, &person).await?.into_iter().map(|(id, _)| id);
+    let others = others.filter(|id| caller.session.as_ref() != Some(id)).collect();
+    end_sessions(&seat, &caller.actor, &person, others).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
