@@ -44,6 +44,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "register" => again::<domain::register::Register>(data),
         "round" => again::<domain::round::Round>(data),
         "session" => again::<domain::session::Session>(data),
+        "token-key" => again::<domain::token_key::TokenKey>(data),
         "target-list" => again::<domain::target_list::TargetList>(data),
         other => panic!("{other}: no aggregate reads it"),
     }

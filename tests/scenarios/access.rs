@@ -86,6 +86,8 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/sign-in",
     "/api/sign-out",
     "/api/target-lists",
+    // Names the key itself.
+    "/api/token-keys",
     "/api/views/refold",
 ];
 

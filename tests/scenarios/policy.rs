@@ -104,6 +104,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/offices/{id}/key", "SYS"),
     ("POST /api/offices/{id}/consent", "SYS"),
     ("POST /api/key-changes", "SYS"),
+    ("POST /api/token-keys", "SYS"),
     ("POST /api/views/refold", "SYS"),
     ("POST /api/demo/clock", "SYS"),
     ("GET /api/views/check", "SYS AUDADM"),
@@ -547,4 +548,121 @@ async fn the_policy_page_shows_every_row() {
     for role in domain::post::ROLES {
         assert!(text.contains(role.names[0]) && text.contains(role.names[1]), "{}", role.name);
     }
+}
+
+/// Everything of an answer that its reader sees, without what is drawn anew each time.
+fn told(reply: &Reply) -> (u16, String) {
+    let mut body = reply.json();
+    body["instance"] = Value::Null;
+    (reply.status, body.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forbidden_and_absent_cannot_be_told_apart() {
+    let town = Town::start().await;
+    let (finding, _) = two_rounds(&town).await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let office = town.id(DISTRICT);
+    let other = desk.hire("TL", &format!("round:{office}-none"), "2024-01-01", None).await;
+    let who = &other.bearer;
+    let absent = format!("{office}-0123456789abcdef");
+    let pairs = [
+        (Method::GET, format!("/api/findings/{finding}"), format!("/api/findings/{absent}")),
+        (
+            Method::GET,
+            format!("/api/findings/{finding}/reads"),
+            format!("/api/findings/{absent}/reads"),
+        ),
+        (Method::GET, format!("/api/rounds/{office}-R2"), format!("/api/rounds/{office}-R9")),
+        (
+            Method::GET,
+            format!("/api/rounds/{office}-R2/tasks"),
+            format!("/api/rounds/{office}-R9/tasks"),
+        ),
+        (
+            Method::GET,
+            format!("/api/history/round/{office}-R2"),
+            format!("/api/history/round/{office}-R9"),
+        ),
+        (
+            Method::GET,
+            format!("/api/history/finding/{finding}"),
+            format!("/api/history/finding/{absent}"),
+        ),
+        (
+            Method::POST,
+            format!("/api/rounds/{office}-R2/enter"),
+            format!("/api/rounds/{office}-R9/enter"),
+        ),
+        (
+            Method::POST,
+            format!("/api/findings/{finding}/co-sign"),
+            format!("/api/findings/{absent}/co-sign"),
+        ),
+    ];
+    for (method, forbidden, absent) in &pairs {
+        let one = desk.send(method.clone(), forbidden, who, "k", json!({})).await;
+        let two = desk.send(method.clone(), absent, who, "k", json!({})).await;
+        assert_eq!(told(&one), told(&two), "{forbidden}");
+        assert_eq!(one.status, 404, "{forbidden}");
+    }
+    // By time: of two such requests after each other, neither is the quicker one more often
+    // than chance has it. A third of them would show a difference of a lookup and more.
+    let (_, forbidden, absent) = &pairs[0];
+    let (mut quicker, rounds) = (0_i32, 1500);
+    let timed = async |path: &str| {
+        let began = std::time::Instant::now();
+        desk.get(path, who).await;
+        began.elapsed()
+    };
+    for n in 0..rounds {
+        // Whoever goes second finds the way warm: they take turns.
+        let (one, two) = if n % 2 == 0 {
+            let one = timed(forbidden).await;
+            (one, timed(absent).await)
+        } else {
+            let two = timed(absent).await;
+            (timed(forbidden).await, two)
+        };
+        quicker += i32::from(one < two);
+    }
+    let share = f64::from(quicker) / f64::from(rounds);
+    eprintln!("forbidden was quicker in {share:.3} of {rounds} pairs");
+    assert!((0.3..0.7).contains(&share), "{share}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_feed_ends_with_the_post() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let town = Town::start().await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let who = desk.hire("PLAN", "office", "2024-01-01", None).await;
+    let url = town.url(DISTRICT);
+    let address = url.trim_start_matches("http://");
+    let mut feed = tokio::net::TcpStream::connect(address).await.unwrap();
+    let ask = format!("GET /api/feed HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\r\n", who.bearer);
+    feed.write_all(ask.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("caught-up") {
+        let mut part = [0; 8192];
+        let some = feed.read(&mut part).await.unwrap();
+        assert!(some > 0, "it ended before");
+        seen.extend_from_slice(&part[..some]);
+    }
+    let api = town.api(DISTRICT);
+    let row = api.get("SECADM", &format!("/api/persons/{}", who.person)).await.unwrap();
+    let path = format!("/api/persons/{}/authorisations/D_PLAN-2024-01-01/end", who.person);
+    let version = row["version"].to_string();
+    let end = json!({"to": "2024-01-07"});
+    api.post("SECADM", &path, "end", Some(&version), &end).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    // The next entry that would be shown finds nobody there.
+    let plan = json!({"number": "R7", "name": "下一轮", "kind": "regular", "organisation": "own",
+        "reach": "direct"});
+    api.post("PLAN", "/api/rounds", "plan", None, &plan).await.unwrap();
+    let mut rest = Vec::new();
+    let ended =
+        tokio::time::timeout(std::time::Duration::from_secs(10), feed.read_to_end(&mut rest));
+    ended.await.expect("it goes on").unwrap();
+    assert!(!String::from_utf8_lossy(&rest).contains("round.planned"));
 }

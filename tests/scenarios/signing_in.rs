@@ -239,3 +239,33 @@ async fn whoever_guesses_keeps_nobody_else_out() {
     let invented = tokens.issue_in(person, 600, Some("none".to_owned())).unwrap();
     is_problem(&door.get("/api/sessions", &invented).await, 401, "not-signed-in");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_signs_and_the_tokens_of_the_one_before_end_with_their_time() {
+    let mut town = Town::real_city().await;
+    let (old, new, after);
+    {
+        let door = Door { town: &town, client: Client::default() };
+        let (sys, secret) = door.settle("sys").await;
+        old = sys;
+        let keys = async || door.get("/api/jwks.json", "").await.json()["keys"].clone();
+        let before = keys().await;
+        assert_eq!(before.as_array().unwrap().len(), 1);
+        let turned = door.post("/api/token-keys", &old, json!({})).await;
+        assert!(matches!(turned.status, 200 | 201), "{}", turned.json());
+        let now = keys().await;
+        assert_eq!(now.as_array().unwrap().len(), 2);
+        assert_eq!((&now[0]["kid"], &now[1]), (&turned.json()["kid"], &before[0]));
+        assert_eq!(door.get("/api/persons", &old).await.status, 200);
+        let with = json!({"account": "sys", "password": PASSWORD, "code": code(&secret, 1)});
+        new = text(&door.sign_in(with).await, "token");
+        after = now;
+    }
+    town.stop_office(CITY).await;
+    town.start_office(CITY).await;
+    let door = Door { town: &town, client: Client::default() };
+    assert_eq!(door.get("/api/jwks.json", "").await.json()["keys"], after);
+    for token in [&old, &new] {
+        assert_eq!(door.get("/api/persons", token).await.status, 200);
+    }
+}

@@ -101,6 +101,7 @@ pub static TABLE: &[Row] = &[
     act("office.change-key", Offices, &["SYS"]),
     act("office.confirm-key", Offices, &["SYS"]),
     act("office.consent", Offices, &["SYS"]),
+    act("token-key.turn", Offices, &["SYS"]),
     read(Operations, &["SYS", "AUDADM"]),
     act("views.refold", Operations, &["SYS"]),
     act("demo-clock.move", Operations, &["SYS"]),

@@ -34,3 +34,4 @@ pub mod running;
 pub mod sign_in;
 pub mod targets;
 pub mod tiers;
+pub mod token_keys;

@@ -183,9 +183,10 @@ pub async fn open_office(
 pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
     let text = |error: std::io::Error| error.to_string();
     let keys = &opened.keys;
-    let token_key = keys.secret("jwt.key", &Entropy::System).map_err(text)?;
+    let token_key = keys.secret(crate::token_keys::NOW, &Entropy::System).map_err(text)?;
     let office = opened.office.setting().office.clone();
     let tokens = Tokens::new(office, &token_key, opened.pin.demo).ok_or("jwt.key does not read")?;
+    crate::token_keys::load(keys, &tokens).map_err(text)?;
     Ok(Seat {
         office: opened.office.clone(),
         tokens,

@@ -13,6 +13,7 @@ use web::{Problem, Route, Seat};
 use crate::{
     about, divisions, feed, filings, findings, history, keys, operations, organizations,
     own_account, papers, people, reads, rectifications, results, reviews, rounds, sign_in, targets,
+    token_keys,
 };
 
 /// The views of every office.
@@ -42,6 +43,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(people::routes());
     routes.extend(reads::routes());
     routes.extend(keys::routes());
+    routes.extend(token_keys::routes());
     routes.extend(history::routes());
     routes.extend(feed::routes());
     routes.extend(papers::routes());

@@ -40,6 +40,7 @@ pub static TABLE: &[Binding] = &[
     row("person", "second-factor-set", Rule::Own, Class::K4, ALL),
     row("person", "second-factor-cleared", Rule::Own, Class::K4, ALL),
     row("person", "password-changed", Rule::Own, Class::K4, ALL),
+    row("token-key", "turned", Rule::Own, Class::K14, ALL),
     row("session", "begun", Rule::Own, Class::K4, ALL),
     row("session", "ended", Rule::Own, Class::K4, ALL),
     // The directory and the register: public codes and who is enrolled.

@@ -25,6 +25,7 @@ pub mod register;
 pub mod round;
 pub mod session;
 pub mod target_list;
+pub mod token_key;
 
 use serde::{Deserialize, Serialize};
 

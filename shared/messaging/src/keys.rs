@@ -146,6 +146,14 @@ impl Keys {
         self.write(name, &serde_json::to_vec(value)?)
     }
 
+    /// Takes a file away, if it is there.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a file; it is on the disk, whole, when this returns.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (path, next) = (self.folder.join(name), self.folder.join(format!("{name}.next")));

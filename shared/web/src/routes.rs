@@ -7,8 +7,9 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     handler::Handler,
-    http::Method,
+    http::{HeaderName, HeaderValue, Method, header},
     middleware,
+    response::Response,
     routing::{MethodRouter, on},
 };
 use kernel::Code;
@@ -175,6 +176,26 @@ pub fn head<T: 'static>(
     route(Method::HEAD, (path, who, does), handler)
 }
 
+/// Headers of every answer: no cache keeps it, no other site frames it or is told of it,
+/// and a page loads nothing but its own style.
+async fn guarded(mut response: Response) -> Response {
+    const ALWAYS: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ];
+    for (name, value) in ALWAYS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// The router of one office. Every route is guarded by its own row.
 pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
     let document = openapi::document(&routes, &seat);
@@ -192,6 +213,7 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
         .layer(middleware::map_response(problem::speak))
+        .layer(middleware::map_response(guarded))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(seat)
 }
