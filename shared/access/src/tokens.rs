@@ -268,10 +268,14 @@ mod tests {
             ("more", set("admin", json!(true))),
             ("roles", set("roles", json!(["D_SEC"]))),
         ];
-        let mut tried = changes.len();
+        assert!(changes.len() >= 34);
         for (what, change) in changes {
             assert!(tokens(1).check(&forged(change)).is_none(), "{what}");
         }
+    }
+
+    #[test]
+    fn a_header_names_one_of_our_keys_and_brings_none() {
         let heads: Vec<(&str, Header)> = vec![
             ("no key named", Header { kid: None, ..header() }),
             ("another key named", Header { kid: key_name(&[2; 32]), ..header() }),
@@ -281,10 +285,13 @@ mod tests {
             ("a chain inside", Header { x5c: Some(vec!["AA==".into()]), ..header() }),
             ("a token inside", Header { cty: Some("JWT".into()), ..header() }),
         ];
-        tried += heads.len();
         for (what, header) in heads {
             assert!(tokens(1).check(&signed(&header, &base())).is_none(), "{what}");
         }
+    }
+
+    #[test]
+    fn what_was_not_signed_by_the_key_is_refused() {
         let good = forged(|_| {});
         let (head, signature) = (good.split('.').next().unwrap(), good.rsplit('.').next().unwrap());
         let kid = key_name(&[1; 32]).unwrap();
@@ -316,12 +323,10 @@ mod tests {
             ("dots", "..".to_owned()),
             ("not base64", "€.€.€".to_owned()),
         ];
-        tried += hands.len();
         for (what, token) in hands {
             assert!(tokens(1).check(&token).is_none(), "{what}");
         }
         assert!(tokens(2).check(&good).is_none(), "another office's key");
-        assert!(tried >= 50, "{tried} forged tokens");
     }
 
     #[test]
