@@ -14,6 +14,7 @@ mod hub;
 mod ledger;
 mod mixed;
 mod offices;
+mod reads;
 mod term;
 mod workload;
 
@@ -30,6 +31,7 @@ use field::Field;
 pub use mixed::mixed;
 use offices::Layout;
 pub(crate) use offices::copy;
+pub use reads::{Reads, reads};
 pub use term::term;
 
 /// What to run.

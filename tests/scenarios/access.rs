@@ -265,7 +265,7 @@ async fn a_person_signs_in_by_link_once_and_by_password_ever_after() {
     );
     let signed = sign_in(json!({"link": link, "password": "南山的雪落在第一盏灯上啊"})).await;
     assert_eq!(signed.status, 200, "{}", signed.json());
-    is_problem(&sign_in(good).await, 422, "weak-password");
+    is_problem(&sign_in(good).await, 410, "link-spent");
     is_problem(
         &sign_in(json!({"link": link, "password": "南山的雪落在第一盏灯上啊"})).await,
         410,

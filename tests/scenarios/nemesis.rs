@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::nemesis::{Fault, Plan, run, term};
+use tests::nemesis::{Fault, Plan, reads, run, term};
 
 async fn holds(seed: u64, faults: &[Fault], postgres: Option<String>) {
     let plan = Plan { seed, faults: faults.to_vec(), time: Duration::ZERO, postgres };
@@ -50,4 +50,15 @@ async fn the_same_holds_on_postgresql() {
 async fn a_term_whose_processes_are_killed_ends_with_the_same_figures() {
     let (killed, code) = term(11, "1/50", 6).await;
     assert!(killed >= 3 && code == Some(0), "{killed} killed, exit {code:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_content_left_without_its_reading_on_record_whenever_the_process_died() {
+    let reads = reads(11, 15).await;
+    eprintln!("{reads:?}");
+    assert!(reads.answered > 30, "{reads:?}");
+    assert!(reads.recorded >= reads.answered, "{reads:?}");
+    // Beyond them only what was on its way when the process died, and what was read after
+    // the last kill by the same people.
+    assert!(reads.recorded <= reads.answered + reads.kills * 4, "{reads:?}");
 }

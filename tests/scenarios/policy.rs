@@ -85,7 +85,8 @@ impl Desk<'_> {
 }
 
 /// Who may use which route, by the offices' matrix: `*` is whoever holds a post, `~` only
-/// with a post on the very work or unit. What is not here, nobody may use.
+/// with a post on the very work or unit, `^` only with one on the whole office. What is not
+/// here, nobody may use.
 const ROUTES: &[(&str, &str)] = &[
     ("GET /api/me", "*"),
     ("GET /api/offices", "*"),
@@ -135,9 +136,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET /api/target-lists", PLANS),
     ("GET /api/coverage", PLANS),
     ("GET /api/results", PLANS),
-    ("GET /api/rounds", PLANS),
-    ("GET /api/rounds/{id}", PLANS),
-    ("GET /api/rounds/{id}/tasks", PLANS),
+    ("GET /api/rounds", ROUNDS),
+    ("GET /api/rounds/{id}", ROUNDS),
+    ("GET /api/rounds/{id}/tasks", ROUNDS),
     ("POST /api/rounds", "PLAN"),
     ("POST /api/rounds/{id}/tasks", "PLAN"),
     ("POST /api/rounds/{id}/authorise", "SEC"),
@@ -165,8 +166,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET /api/filing-reviews/{id}", FILINGS),
     ("GET /api/filing-board", FILINGS),
     ("GET /api/papers/{hash}", FILINGS),
-    ("POST /api/filings", "FILE LO COM"),
-    ("POST /api/filings/{id}/items", "FILE LO COM"),
+    ("POST /api/filings", "FILE COM"),
+    ("POST /api/filings/{id}/items", "FILE COM"),
     ("POST /api/filings/{id}/submit", "FILE COM"),
     ("POST /api/filing-reviews", "FILE PLAN"),
     ("POST /api/filing-reviews/{id}/items/{code}", "FILE"),
@@ -176,19 +177,22 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/papers", "FILE LO COM UNIT TL PLAN"),
     ("PUT /api/papers/{hash}", "FILE LO COM UNIT TL PLAN"),
 ];
-const PLANS: &str = "SEC LG PLAN FILE RECT CLUE TL TD TM LO NRD NDI_SUP ORG AUD PL~ UNIT~";
-const FEEDBACK: &str = "SEC LG RECT TL TD LO NDI_REG NDI_OFF NDI_SUP ORG AUD PL UNIT COM DISC BR";
+const PLANS: &str = "SEC LG PLAN FILE RECT TL^ TD^ LO^ NDI_SUP ORG";
+const ROUNDS: &str = "SEC LG PLAN FILE RECT TL TD TM~ LO NRD~ NDI_SUP ORG AUD PL~ UNIT~";
+const FEEDBACK: &str =
+    "SEC LG PLAN RECT TL TD LO NDI_REG NDI_OFF NDI_SUP ORG AUD PL UNIT COM DISC BR";
 const FINDINGS: &str =
     "SEC LG PLAN RECT TL TD TM LO NRD NDI_REG NDI_OFF NDI_SUP ORG AUD PL UNIT COM DISC BR";
-const FILINGS: &str = "SEC LG PLAN FILE LO COM";
+const FILINGS: &str = "SEC LG PLAN FILE RECT COM";
 
 fn expected(route: &str, who: &Somebody) -> bool {
     let allowed = ROUTES.iter().find(|(of, _)| *of == route).map_or("", |(_, roles)| roles);
     let narrow = who.scope != "office";
     allowed == "*"
-        || allowed.split(' ').any(|role| {
-            let only = role.strip_suffix('~');
-            only.map_or(role == who.role, |role| role == who.role && narrow)
+        || allowed.split(' ').any(|role| match role.split_at(role.len().saturating_sub(1)) {
+            (role, "~") => role == who.role && narrow,
+            (role, "^") => role == who.role && !narrow,
+            _ => role == who.role,
         })
 }
 
@@ -296,8 +300,9 @@ fn reads(who: &Somebody, what: &str, office: &str) -> bool {
     let joins = ["NRD", "AUD"].contains(&who.role);
     match what {
         "R1" => {
-            let offices = ["SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "NDI_SUP", "ORG"];
-            offices.contains(&who.role) || team && (all || in_first) || joins && in_first
+            let offices = ["SEC", "LG", "PLAN", "FILE", "RECT", "NDI_SUP", "ORG"];
+            let leads = ["TL", "TD", "LO"].contains(&who.role);
+            offices.contains(&who.role) || leads && all || (team || joins) && in_first
         }
         "R2" => {
             ["SEC", "LG", "PLAN"].contains(&who.role)
@@ -376,13 +381,7 @@ async fn a_post_reaches_its_own_work_and_nothing_beside_it() {
             ];
             for (shown, may, place) in shown {
                 cells += 1;
-                // Entered, a round's first entries stay what they were: the plan of the next round.
-                let first_entries = place == "history" || place == "events";
-                let still_secret = first_entries
-                    && *what == "R1"
-                    && !reads(who, "R2", &office)
-                    && !(["TM", "LO", "NRD"].contains(&who.role) && who.scope == scopes[0]);
-                if shown != may && !still_secret {
+                if shown != may {
                     wrong
                         .push(format!("{} {} {what} in the {place}: {shown}", who.role, who.scope));
                 }
@@ -640,7 +639,10 @@ async fn a_live_feed_ends_with_the_post() {
     let url = town.url(DISTRICT);
     let address = url.trim_start_matches("http://");
     let mut feed = tokio::net::TcpStream::connect(address).await.unwrap();
-    let ask = format!("GET /api/feed HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\n\r\n", who.bearer);
+    let ask = format!(
+        "GET /api/feed HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {}\r\n\r\n",
+        who.bearer
+    );
     feed.write_all(ask.as_bytes()).await.unwrap();
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("caught-up") {
@@ -665,4 +667,76 @@ async fn a_live_feed_ends_with_the_post() {
         tokio::time::timeout(std::time::Duration::from_secs(10), feed.read_to_end(&mut rest));
     ended.await.expect("it goes on").unwrap();
     assert!(!String::from_utf8_lossy(&rest).contains("round.planned"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_and_its_list_are_secret_until_their_day() {
+    let town = Town::start().await;
+    town.register_units().await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let (district, office) = (town.api(DISTRICT), town.id(DISTRICT));
+    let (plan, mut tasks) = town.village_round("R1");
+    tasks.push(json!({"id": "k2", "target": "o1", "name": "县直单位001", "level": "county"}));
+    let mut round = Script::new(&district, plan, tasks, Vec::new());
+    round.plan().await.unwrap();
+    round.authorise().await.unwrap();
+    let tl = desk.hire("TL", "office", "2024-01-01", None).await;
+    let file = desk.hire("FILE", "office", "2024-01-01", None).await;
+    let units = [
+        desk.hire("UNIT", &format!("organ:{office}-v1"), "2024-01-01", None).await,
+        desk.hire("UNIT", &format!("organ:{office}-o1"), "2024-01-01", None).await,
+    ];
+    let watchers = [
+        desk.hire("UNIT", "office", "2024-01-01", None).await,
+        desk.hire("ORG", "office", "2024-01-01", None).await,
+    ];
+    let path = format!("/api/rounds/{office}-R1");
+    let tasks_of = async |who: &Somebody| {
+        let reply = desk.get(&format!("{path}/tasks"), &who.bearer).await;
+        let items = reply.json()["items"].as_array().cloned().unwrap_or_default();
+        (reply.status, items)
+    };
+    let named = |items: &[Value]| -> Vec<String> {
+        items.iter().map(|item| item["task"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    // One team enters; the other task is still the secret of the next round.
+    let enter = json!({"tasks": ["k1"]});
+    let entered = desk.send(Method::POST, &format!("{path}/enter"), &tl.bearer, "e", enter).await;
+    assert_eq!(entered.status, 200, "{}", entered.json());
+    assert_eq!(named(&tasks_of(&tl).await.1), ["k1", "k2"]);
+    assert_eq!(named(&tasks_of(&file).await.1), ["k1"]);
+    assert_eq!(named(&tasks_of(&units[0]).await.1), ["k1"]);
+    assert_eq!(tasks_of(&units[1]).await.0, 404);
+    // What is hidden makes no further page either.
+    let one = desk.get(&format!("{path}/tasks?limit=1"), &file.bearer).await.json();
+    assert_eq!((one["items"].as_array().unwrap().len(), &one["next"]), (1, &Value::Null), "{one}");
+    let one = desk.get(&format!("{path}/tasks?limit=1"), &tl.bearer).await.json();
+    let next = one["next"].as_str().unwrap();
+    let rest = desk.get(&format!("{path}/tasks?limit=1&after={next}"), &tl.bearer).await.json();
+    assert_eq!(named(rest["items"].as_array().unwrap()), ["k2"]);
+
+    // A list: its leaders know how long it is, inspected people do not know that there is one.
+    let draft = json!({"round": format!("{office}-R1"), "task": "k1", "category": "四个落实",
+        "title": "甲", "text": "三要素"});
+    let made = district.post("TM", "/api/findings", "f", None, &draft).await.unwrap();
+    let finding = made.body["id"].as_str().unwrap().to_owned();
+    let sign = format!("/api/findings/{finding}/co-sign");
+    district.post("TL", &sign, "s", Some("1"), &json!({})).await.unwrap();
+    let list =
+        desk.send(Method::POST, &format!("{path}/tasks/k1/list"), &tl.bearer, "l", json!({})).await;
+    assert_eq!(list.status, 200, "{}", list.json());
+    assert_eq!(tasks_of(&tl).await.1[0]["listed"], 1);
+    for who in [&units[0], &file] {
+        assert_eq!(tasks_of(who).await.1[0]["listed"], Value::Null, "{}", who.role);
+    }
+    for who in &watchers {
+        let seen = listed(&desk, "/api/events?limit=1000", who).await;
+        assert!(!seen.contains(&finding), "{}: {seen}", who.role);
+        let reply = desk.get(&format!("/api/history/finding/{finding}"), &who.bearer).await;
+        assert_eq!(reply.status, 404, "{}", who.role);
+        let findings = desk.get("/api/findings", &who.bearer).await.json();
+        assert_eq!(findings["items"], json!([]), "{}", who.role);
+    }
+    let leader = desk.get(&format!("/api/findings/{finding}"), &tl.bearer).await;
+    assert_eq!((leader.status, leader.json()["state"].as_str()), (200, Some("listed")));
 }

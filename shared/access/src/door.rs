@@ -5,11 +5,11 @@
 //! himself. An account that does not exist waits like one that does.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use kernel::Timestamp;
+use kernel::{Timestamp, sign::Hash};
 
 use crate::sessions::SessionRow;
 
@@ -30,9 +30,15 @@ struct Tried {
 /// The memory of one office's door.
 #[derive(Debug, Default)]
 pub struct Door {
-    tried: Mutex<HashMap<(String, String), Tried>>,
+    tried: Mutex<HashMap<Hash, Tried>>,
     steps: Mutex<HashMap<String, u64>>,
     kept: Mutex<HashMap<String, SessionRow>>,
+    ended: Mutex<HashSet<String>>,
+}
+
+/// Names come from strangers and may be long: what is remembered of each is as short.
+fn key(what: &str, whom: &str) -> Hash {
+    Hash::of(&[what.as_bytes(), &[0], whom.as_bytes()])
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -40,33 +46,34 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Door {
-    /// Whether this address waits for this account.
-    pub fn waits(&self, account: &str, address: &str, now: Timestamp) -> bool {
-        let tried = lock(&self.tried);
-        let known = tried.get(&(account.to_owned(), address.to_owned()));
-        known.is_some_and(|known| known.failures >= FAILURES && now.0 < known.until)
-    }
-
-    /// Counts a failure.
-    pub fn failed(&self, account: &str, address: &str, now: Timestamp) {
+    /// Counts an attempt for `what` from `whom`; `false` if it has to wait. Whoever then
+    /// comes in, is forgotten: attempts that run beside each other count each.
+    pub fn tries(&self, what: &str, whom: &str, now: Timestamp) -> bool {
         let mut tried = lock(&self.tried);
         if tried.len() >= MOST {
             tried.retain(|_, known| now.0 < known.until);
         }
         if tried.len() >= MOST {
-            return;
+            // Whoever fills it pushes out what is oldest, and still counts himself.
+            let oldest = tried.iter().min_by_key(|(_, known)| known.until);
+            let oldest = oldest.map(|(key, _)| *key);
+            oldest.and_then(|key| tried.remove(&key));
         }
-        let known = tried.entry((account.to_owned(), address.to_owned())).or_default();
+        let known = tried.entry(key(what, whom)).or_default();
         if known.until <= now.0 {
             known.failures = 0;
         }
+        if known.failures >= FAILURES {
+            return false;
+        }
         known.failures += 1;
         known.until = now.0 + WAIT;
+        true
     }
 
     /// Forgets the failures of who has come in.
-    pub fn came_in(&self, account: &str, address: &str) {
-        lock(&self.tried).remove(&(account.to_owned(), address.to_owned()));
+    pub fn came_in(&self, what: &str, whom: &str) {
+        lock(&self.tried).remove(&key(what, whom));
     }
 
     /// Takes the step of a person's code; `false` if it or a later one was taken before.
@@ -91,41 +98,73 @@ impl Door {
         lock(&self.kept).get(key).cloned()
     }
 
-    /// Ends a session that was kept.
-    pub fn end(&self, key: &str) -> bool {
-        lock(&self.kept).remove(key).is_some()
+    /// The sessions that were kept under a prefix.
+    pub fn kept_below(&self, prefix: &str) -> Vec<(String, SessionRow)> {
+        let kept = lock(&self.kept);
+        let below = kept.iter().filter(|(key, _)| key.starts_with(prefix));
+        below.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    /// Ends a session at once, whatever can be recorded of it.
+    pub fn end(&self, key: &str) {
+        lock(&self.kept).remove(key);
+        lock(&self.ended).insert(key.to_owned());
+    }
+
+    /// Whether a session was ended since the start.
+    pub fn has_ended(&self, key: &str) -> bool {
+        lock(&self.ended).contains(key)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::session::Begun;
 
     #[test]
     fn whoever_guesses_keeps_out_nobody_but_himself() {
         let (door, now) = (Door::default(), Timestamp(1_000));
         for _ in 0..5 {
-            assert!(!door.waits("wang", "10.0.0.9", now));
-            door.failed("wang", "10.0.0.9", now);
+            assert!(door.tries("wang", "10.0.0.9", now));
         }
-        assert!(door.waits("wang", "10.0.0.9", now));
-        assert!(!door.waits("wang", "10.0.0.1", now), "the account itself is open");
-        assert!(!door.waits("li", "10.0.0.9", now));
+        assert!(!door.tries("wang", "10.0.0.9", now));
+        assert!(door.tries("wang", "10.0.0.1", now), "the account itself is open");
+        assert!(door.tries("li", "10.0.0.9", now));
         let later = Timestamp(now.0 + WAIT);
-        assert!(!door.waits("wang", "10.0.0.9", later));
-        door.failed("wang", "10.0.0.9", later);
-        assert!(!door.waits("wang", "10.0.0.9", later), "it counts from the start again");
+        assert!(door.tries("wang", "10.0.0.9", later), "it counts from the start again");
+        door.came_in("wang", "10.0.0.9");
+        for _ in 0..5 {
+            assert!(door.tries("wang", "10.0.0.9", later));
+        }
     }
 
     #[test]
-    fn what_it_remembers_has_a_bound() {
+    fn what_it_remembers_has_a_bound_and_still_counts_when_full() {
         let door = Door::default();
         for n in 0..MOST + 10 {
-            door.failed(&n.to_string(), "a", Timestamp(0));
+            assert!(door.tries(&n.to_string(), "a", Timestamp(i64::try_from(n).unwrap())));
         }
         assert_eq!(lock(&door.tried).len(), MOST);
-        door.failed("x", "a", Timestamp(WAIT));
+        let now = Timestamp(i64::try_from(MOST).unwrap() + 20);
+        for _ in 0..5 {
+            assert!(door.tries("x", "a", now));
+        }
+        assert!(!door.tries("x", "a", now));
+        assert!(door.tries("y", "a", Timestamp(now.0 + WAIT)));
         assert_eq!(lock(&door.tried).len(), 1, "whoever waits no more is forgotten");
+    }
+
+    #[test]
+    fn a_session_that_was_kept_is_found_and_ends() {
+        let (door, at) = (Door::default(), Timestamp(0));
+        let (person, address) = ("p".to_owned(), String::new());
+        let begun = Begun { person, at, until: Timestamp(9), second_factor: false, address };
+        door.keep("p/1".into(), SessionRow { begun, ended: false });
+        assert!(door.kept("p/1").is_some() && door.kept_below("q/").is_empty());
+        assert_eq!(door.kept_below("p/").len(), 1);
+        door.end("p/1");
+        assert!(door.kept("p/1").is_none() && door.has_ended("p/1") && !door.has_ended("p/2"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use domain::{
     post::Scope,
 };
 use event_store::{FoldError, Rows, View};
-use kernel::{Day, Fact};
+use kernel::{Day, Fact, Timestamp, sign::Hash};
 use serde::{Deserialize, Serialize};
 
 use crate::Post;
@@ -28,6 +28,8 @@ pub struct PersonRow {
     pub authorisations: BTreeMap<String, Authorisation>,
     /// The number of the second factor, once one is set.
     pub second_factor: Option<u64>,
+    /// The hash of the one-time link that is open, and until when.
+    pub link: Option<(Hash, Timestamp)>,
     /// The stream's version.
     pub version: u64,
 }
@@ -79,7 +81,9 @@ impl View for PeopleView {
                 }
                 Event::SecondFactorSet { number } => row.second_factor = Some(number),
                 Event::SecondFactorCleared => row.second_factor = None,
-                Event::LinkIssued { .. } | Event::LinkSpent { .. } | Event::PasswordChanged => {}
+                Event::LinkIssued { hash, expires } => row.link = Some((hash, expires)),
+                Event::LinkSpent { .. } => row.link = None,
+                Event::PasswordChanged => {}
             }
         })
     }

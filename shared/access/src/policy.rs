@@ -120,14 +120,9 @@ pub static TABLE: &[Row] = &[
     read(Of(K1), EVERYBODY),
     act("division.import", Of(K1), &["PLAN", "SYS"]),
     // Plans, targets, dates and counts.
-    read(
-        Of(K2),
-        &[
-            "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "TL", "TD", "TM", "LO", "NRD", "NDI_SUP",
-            "ORG", "AUD",
-        ],
-    ),
-    own_work(Of(K2), &["PL", "UNIT"]),
+    read(Of(K2), &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "LO", "NDI_SUP", "ORG", "AUD"]),
+    // The matrix gives members the next round (K3); what it was, they know once it is plan.
+    own_work(Of(K2), &["TM", "NRD", "PL", "UNIT"]),
     act("organization.register", Of(K2), &["PLAN"]),
     act("organization.change", Of(K2), &["PLAN"]),
     act("target-list.issue", Of(K2), &["PLAN"]),
@@ -154,8 +149,8 @@ pub static TABLE: &[Row] = &[
     read(
         Of(K9),
         &[
-            "SEC", "LG", "RECT", "TL", "TD", "LO", "NDI_REG", "NDI_OFF", "NDI_SUP", "ORG", "AUD",
-            "PL", "UNIT", "COM", "DISC", "BR",
+            "SEC", "LG", "PLAN", "RECT", "TL", "TD", "LO", "NDI_REG", "NDI_OFF", "NDI_SUP", "ORG",
+            "AUD", "PL", "UNIT", "COM", "DISC", "BR",
         ],
     ),
     act("round.feedback", Of(K9), &["PLAN", "TL"]),
@@ -165,15 +160,16 @@ pub static TABLE: &[Row] = &[
     act("rectification.complete", Of(K9), &["UNIT", "COM", "BR"]),
     // Filings: what is filed upward is read by whoever files it and by the desk that
     // receives it, as a copy, whatever it was made of.
-    read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "LO", "COM"]),
-    act("filing.expect", Of(K12), &["FILE", "LO", "COM"]),
-    act("filing.items", Of(K12), &["FILE", "LO", "COM"]),
+    read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "RECT", "COM"]),
+    act("filing.expect", Of(K12), &["FILE", "COM"]),
+    act("filing.items", Of(K12), &["FILE", "COM"]),
     act("filing.submit", Of(K12), &["FILE", "COM"]),
     act("filing-review.expect", Of(K12), &["FILE", "PLAN"]),
     act("filing-review.items", Of(K12), &["FILE"]),
     act("filing-review.return", Of(K12), &["FILE"]),
     act("filing-review.accept", Of(K12), &["FILE"]),
-    act("history.share", Of(K12), &["PLAN", "FILE", "COM"]),
+    act("history.share-round", Of(K12), &["PLAN"]),
+    act("history.share-filing", Of(K12), &["FILE", "COM"]),
     act("paper.bring", Of(K12), &["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]),
 ];
 
@@ -263,8 +259,14 @@ pub fn rows(action: &str, subjects: &[Subject]) -> impl Iterator<Item = &'static
     })
 }
 
+/// The post by which somebody may do this with what belongs to the office as a whole: its
+/// lists, its figures, what is begun anew.
+pub fn whole<'p>(posts: &'p [Post], action: &str, subject: Subject) -> Option<&'p Post> {
+    allows(posts, action, &Matter::of(subject))
+}
+
 /// The post by which somebody may do this with some matter of these subjects: who has
-/// none is refused before anything is looked for.
+/// none is refused before anything is looked for. The very row is asked about later.
 pub fn some<'p>(posts: &'p [Post], action: &str, subjects: &[Subject]) -> Option<&'p Post> {
     rows(action, subjects).find_map(|row| {
         posts

@@ -24,7 +24,7 @@ use crate::reviews::{REVIEWS, ReviewRow};
 pub fn routes() -> Vec<Route> {
     vec![get(
         "/api/filing-board",
-        Who::Reads(&[Subject::Of(Class::K12)]),
+        Who::ReadsWhole(Subject::Of(Class::K12)),
         ["报备看板", "Filing board: offices below by filings"],
         board,
     )]

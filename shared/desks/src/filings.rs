@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/filings/{id}", READERS, ["报备事项", "One filing"], one),
         post::<NewFiling, _>(
             "/api/filings",
-            Who::Does("filing.expect"),
+            Who::DoesWhole("filing.expect"),
             ["登记应报事项", "Expect a filing of one's own, by plan"],
             expect,
         ),

@@ -306,8 +306,12 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
             let key = format!("{}/{}", new.round, new.task);
             let task = unit.row::<TaskRow>(TASKS, &key).await?.ok_or(Code::TaskAbsent)?;
             let round = unit.row::<RoundRow>(ROUNDS, &new.round).await?.ok_or(Code::RoundAbsent)?;
-            let class = Subject::Of(Class::K7);
-            let matter = Matter { subject: class, ..task.matter(&round, &office) };
+            let place = task.matter(&round, &office);
+            let matter = Matter { subject: Subject::Of(Class::K7), ..place };
+            // A task that nobody knows of yet is absent for whoever may not know of it.
+            if matter.own && !caller.reads(&place) && !task.entered {
+                return Err(Code::TaskAbsent.into());
+            }
             caller.permit("finding.draft", &matter, Code::TaskAbsent)?;
             if !task.entered || task.listed.is_some() {
                 return Err(Code::WrongState.into());

@@ -1,23 +1,25 @@
 //! 历史补送 Earlier entries of an own matter, given to an office that becomes a party to it.
 
+use access::{Matter, Subject};
 use axum::response::Response;
 use domain::history::{History, Share};
 use event_store::{Stop, Unit, act};
-use kernel::{Code, Fact, OfficeId, id::stream_owner};
+use kernel::{Class, Code, Fact, OfficeId, id::stream_owner};
 use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use web::{Command, Problem, Route, Who, answer, post};
 
-/// The matters whose past may be given, with the roles that may give it.
-const FAMILIES: [(&str, &[&str]); 2] = [("round", &["PLAN"]), ("filing", &["FILE", "COM"])];
+/// The matters whose past may be given, each with its command.
+const FAMILIES: [(&str, &str); 2] =
+    [("round", "history.share-round"), ("filing", "history.share-filing")];
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![post::<Sharing, _>(
         "/api/history-shares",
-        Who::Does("history.share"),
+        Who::DoesOne(&["history.share-round", "history.share-filing"]),
         ["补送历史", "Give the earlier entries of a round or filing to another office"],
         share,
     )]
@@ -36,13 +38,11 @@ struct Sharing {
 async fn share(command: Command<Sharing>) -> Result<Response, Problem> {
     let Sharing { to, stream } = command.body.clone();
     let family = stream.split('/').next().unwrap_or_default();
-    let Some((_, roles)) = FAMILIES.iter().find(|(of, _)| *of == family) else {
+    let Some((_, action)) = FAMILIES.iter().find(|(of, _)| *of == family) else {
         return Err(Code::NotFound.into());
     };
-    let acts_as = |role: &&str| command.caller.actor.role.ends_with(*role);
-    if !roles.iter().any(acts_as) {
-        return Err(Code::NotAllowed.into());
-    }
+    let matter = Matter::of(Subject::Of(Class::K12));
+    command.caller.permit(action, &matter, Code::NotFound)?;
     let run = act(move |unit: &mut Unit<'_>| {
         let (to, stream) = (to.clone(), stream.clone());
         Box::pin(async move {

@@ -1,7 +1,5 @@
 //! Lists: opaque cursors, one way for all views.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::{
     Json,
     http::{HeaderValue, header},
@@ -95,20 +93,17 @@ pub async fn list_governed<T: Governed>(
     keep: impl Fn(&T) -> bool,
 ) -> Result<Response, Problem> {
     let here = &seat.office.setting().office;
-    let seen = Mutex::new(Seen::default());
-    let shown = |key: &str, row: T| {
-        let matter = row.matter(here);
-        if !caller.reads(&matter) || !keep(&row) {
-            return None;
-        }
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.note(caller, &matter, || format!("{}/{key}", T::FAMILY));
-        Some(row)
+    let sees = |key: &str, row: T| {
+        (caller.reads(&row.matter(here)) && keep(&row)).then(|| (key.to_owned(), row))
     };
-    let response = list_as(seat, T::VIEW, prefix, page, shown).await?;
-    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (rows, next) = page_of(seat, T::VIEW, prefix, page, sees).await?;
+    let mut seen = Seen::default();
+    for (key, row) in &rows {
+        seen.note(caller, &row.matter(here), || format!("{}/{key}", T::FAMILY));
+    }
     seen.record(seat, caller, T::VIEW).await?;
-    Ok(response)
+    let items: Vec<T> = rows.into_iter().map(|(_, row)| row).collect();
+    Ok(answered(seat, &items, next.as_deref()))
 }
 
 /// The rows of a view under a prefix as `shown` shows them, a page of them.
@@ -119,23 +114,42 @@ pub async fn list_as<T: DeserializeOwned, S: Serialize>(
     page: &Page,
     shown: impl Fn(&str, T) -> Option<S>,
 ) -> Result<Response, Problem> {
+    let (items, next) = page_of(seat, view, prefix, page, shown).await?;
+    Ok(answered(seat, &items, next.as_deref()))
+}
+
+fn answered<S: Serialize>(seat: &Seat, items: &[S], next: Option<&str>) -> Response {
+    Json(json!({"demo": seat.pin.demo, "items": items, "next": next})).into_response()
+}
+
+/// A page of what is shown, and where the next one begins.
+async fn page_of<T: DeserializeOwned, S>(
+    seat: &Seat,
+    view: &str,
+    prefix: &str,
+    page: &Page,
+    shown: impl Fn(&str, T) -> Option<S>,
+) -> Result<(Vec<S>, Option<String>), Problem> {
     let (mut after, limit) = (page.key()?, page.limit()?);
-    let mut items = Vec::new();
+    // The next page is said to be there if it shows anything: what is hidden does not
+    // even make a cursor.
+    let (mut items, mut last, mut next) = (Vec::new(), String::new(), None);
     let mut reader = seat.office.reader().await?;
     let mut more = true;
-    while items.len() < limit && more {
+    while next.is_none() && more {
         let rows: Vec<(String, T)> = reader.scan(view, prefix, &after, 500).await?;
         more = rows.len() == 500;
         for (key, row) in rows {
-            if items.len() == limit {
-                more = true;
-                break;
+            if let Some(item) = shown(&key, row) {
+                if items.len() == limit {
+                    next = Some(BASE64.encode(&last));
+                    break;
+                }
+                items.push(item);
+                last.clone_from(&key);
             }
-            items.extend(shown(&key, row));
             after = key;
         }
     }
-    let next = if more { Some(BASE64.encode(after)) } else { None };
-    let demo = seat.pin.demo;
-    Ok(Json(json!({"demo": demo, "items": items, "next": next})).into_response())
+    Ok((items, next))
 }

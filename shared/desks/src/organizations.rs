@@ -40,7 +40,7 @@ pub fn routes() -> Vec<Route> {
         ),
         get(
             "/api/organizations",
-            Who::Reads(&[Subject::Of(Class::K2)]),
+            Who::ReadsWhole(Subject::Of(Class::K2)),
             ["被巡察党组织", "Inspected organizations as they are or were on a day"],
             organizations,
         )
@@ -48,7 +48,7 @@ pub fn routes() -> Vec<Route> {
         .query::<AsOf>(),
         get(
             "/api/organizations/{id}",
-            Who::Reads(&[Subject::Of(Class::K2)]),
+            Who::ReadsWhole(Subject::Of(Class::K2)),
             ["被巡察党组织沿革", "An organization with all that it ever was"],
             one,
         ),

@@ -13,7 +13,7 @@ use event_store::{Act, Answer, Stop, Unit, act};
 use kernel::{Code, Day, Timestamp, clock::wall, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
 
@@ -87,20 +87,19 @@ async fn persons(
     State(seat): State<Arc<Seat>>,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    list_as(&seat, PEOPLE, "", &page, |id, row: PersonRow| {
-        let mut shown = json!(row);
-        shown["id"] = id.into();
-        Some(shown)
-    })
-    .await
+    list_as(&seat, PEOPLE, "", &page, |id, row: PersonRow| Some(shown(id, &row))).await
+}
+
+/// A person without what only the door needs.
+fn shown(id: &str, row: &PersonRow) -> Value {
+    json!({"id": id, "account": row.account, "display": row.display, "version": row.version,
+        "authorisations": row.authorisations, "second_factor": row.second_factor.is_some()})
 }
 
 async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, &id).await?;
     let row = row.ok_or(Code::NotFound)?;
-    let mut body = json!(row);
-    body["id"] = id.into();
-    Ok(view(&body, row.version))
+    Ok(view(&shown(&id, &row), row.version))
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -124,7 +123,7 @@ async fn register(command: Command<NewPerson>) -> Result<Response, Problem> {
     let act = registering(id, body.account, body.display, Hash::of(&[shown.as_bytes()]));
     let mut answer = command.outcome(act).await?;
     // The link is derived from the key, so that the stored answer need not hold it.
-    let mut body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     body["link"] = format!("{}.{shown}", body["id"].as_str().unwrap_or_default()).into();
     answer.body = body.to_string().into_bytes();
     Ok(web::command::respond(answer))
@@ -149,7 +148,7 @@ async fn new_link(Path(id): Path<String>, command: Command<Nothing>) -> Result<R
         })
     });
     let mut answer = command.outcome(run).await?;
-    let mut body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     body["link"] = format!("{id}.{shown}").into();
     answer.body = body.to_string().into_bytes();
     Ok(web::command::respond(answer))

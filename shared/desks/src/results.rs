@@ -33,7 +33,7 @@ pub const REPORTED: &str = "reported";
 pub fn routes() -> Vec<Route> {
     vec![get(
         "/api/results",
-        Who::Reads(&[Subject::Of(Class::K2)]),
+        Who::ReadsWhole(Subject::Of(Class::K2)),
         ["分级成效", "Results by level"],
         results,
     )]

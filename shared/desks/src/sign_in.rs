@@ -56,20 +56,12 @@ async fn sign_in(
     let body: SignIn = parse(&body)?;
     let address = peer.map_or_else(String::new, |Extension(peer)| peer.0.ip().to_string());
     let shown = match (&body.link, &body.account) {
-        (Some(link), _) => {
-            let person = spend_link(&seat, link, &body.password).await?;
-            let row = person_row(&seat, &person).await?;
-            let second = match row.second_factor {
-                Some(_) => with_code(&seat, &person, &row, body.code.as_deref())?,
-                None => false,
-            };
-            (person, row, second)
-        }
+        (Some(link), _) => by_link(&seat, link, &body).await?,
         (None, Some(account)) => check(&seat, account, &body, &address).await?,
         (None, None) => return Err(Refusal::new(Code::BadField).detail("account").into()),
     };
     let (person, row, second_factor) = shown;
-    let session = begin(&seat, &person, second_factor, address).await?;
+    let session = begin(&seat, &person, &row, second_factor, address).await?;
     let token = seat.tokens.issue_in(&person, MAX_LIFE, Some(session.clone()));
     let today = seat.office.setting().clock.now().day();
     let asked = !seat.pin.demo && policy::asks_second_factor(&row.posts_on(today));
@@ -94,16 +86,22 @@ async fn person_row(seat: &Seat, person: &str) -> Result<PersonRow, Problem> {
 async fn begin(
     seat: &Seat,
     person: &str,
+    row: &PersonRow,
     second_factor: bool,
     address: String,
 ) -> Result<String, Problem> {
     let (id, now) = (Entropy::System.uuid(), wall());
     let until = Timestamp(now.0 + MAX_LIFE * 1000);
     let begun = Begun { person: person.to_owned(), at: now, until, second_factor, address };
-    let (stream, session) = (id.clone(), begun.clone());
+    let (stream, session, version) = (id.clone(), begun.clone(), row.version);
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, session) = (stream.clone(), session.clone());
         Box::pin(async move {
+            // Whoever changed password, factor or posts meanwhile, changed who may come in.
+            let (_, now) = unit.load::<Person>(&session.person).await?;
+            if now != version {
+                return Err(Code::BadCredentials.into());
+            }
             let done = unit.execute::<Session>(&id, Sign::Begin(session)).await?;
             Ok(answer(&id, &done, json!({})))
         })
@@ -120,9 +118,29 @@ async fn begin(
     Ok(id)
 }
 
-async fn spend_link(seat: &Seat, link: &str, password: &str) -> Result<String, Problem> {
+/// Signs in by a link. A factor that is set is asked for before the link is spent, so that
+/// a link alone changes nothing.
+async fn by_link(
+    seat: &Seat,
+    link: &str,
+    body: &SignIn,
+) -> Result<(String, PersonRow, bool), Problem> {
     let (person, secret) = link.split_once('.').ok_or(Code::LinkSpent)?;
     let hash = Hash::of(&[secret.as_bytes()]);
+    let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, person).await?;
+    let known = |row: &PersonRow| {
+        row.link.as_ref().is_some_and(|(link, until)| *link == hash && wall() <= *until)
+    };
+    let row = row.filter(known).ok_or(Code::LinkSpent)?;
+    let second = match row.second_factor {
+        Some(_) => with_code(seat, person, &row, body.code.as_deref())?,
+        None => false,
+    };
+    spend_link(seat, person, hash, &body.password).await?;
+    Ok((person.to_owned(), person_row(seat, person).await?, second))
+}
+
+async fn spend_link(seat: &Seat, person: &str, hash: Hash, password: &str) -> Result<(), Problem> {
     let phc = passwords::hash(password).await?;
     let id = person.to_owned();
     let spend: Act = act(move |unit: &mut Unit<'_>| {
@@ -143,8 +161,7 @@ async fn spend_link(seat: &Seat, link: &str, password: &str) -> Result<String, P
     seat.office.command(actor.clone(), None, None, spend).await?;
     // Whoever holds a token by the old password is out.
     let ids = live(seat, person).await?.into_iter().map(|(id, _)| id).collect();
-    end_sessions(seat, &actor, person, ids).await?;
-    Ok(person.to_owned())
+    end_sessions(seat, &actor, person, ids).await
 }
 
 /// Puts a password's hash where it is looked for.
@@ -167,8 +184,7 @@ async fn check(
     body: &SignIn,
     address: &str,
 ) -> Result<(String, PersonRow, bool), Problem> {
-    let now = wall();
-    if seat.door.waits(account, address, now) {
+    if !seat.door.tries(account, address, wall()) {
         return Err(Code::Locked.into());
     }
     let mut reader = seat.office.reader().await?;
@@ -180,23 +196,19 @@ async fn check(
     let phc = rows.first().map(|row| row.text(0)).transpose()?;
     let good = passwords::verify(&body.password, phc.as_deref()).await && phc.is_some();
     if !good {
-        seat.door.failed(account, address, now);
         return Err(Code::BadCredentials.into());
     }
+    seat.door.came_in(account, address);
     let row = person_row(seat, &person).await?;
     let second = match row.second_factor {
-        Some(_) => with_code(seat, &person, &row, body.code.as_deref()).inspect_err(|problem| {
-            if problem.0.code == Code::BadCredentials {
-                seat.door.failed(account, address, now);
-            }
-        })?,
+        Some(_) => with_code(seat, &person, &row, body.code.as_deref())?,
         None => false,
     };
-    seat.door.came_in(account, address);
     Ok((person, row, second))
 }
 
-/// Whether the code of the person's second factor counts; a code counts once.
+/// Whether the code of the person's second factor counts; a code counts once. Wrong ones
+/// count by person: whoever comes here knows the password, or the link.
 pub(crate) fn with_code(
     seat: &Seat,
     person: &str,
@@ -204,12 +216,16 @@ pub(crate) fn with_code(
     code: Option<&str>,
 ) -> Result<bool, Problem> {
     let code = code.ok_or(Code::SecondFactorMissing)?;
+    if !seat.door.tries(person, "code", wall()) {
+        return Err(Code::Locked.into());
+    }
     let seed = seed(seat, person, row.second_factor.unwrap_or_default());
     let second = u64::try_from(wall().0 / 1000).unwrap_or(0);
     let step = second_factor::step(&seed, code, second).ok_or(Code::BadCredentials)?;
     if !seat.door.take_step(person, step) {
         return Err(Code::BadCredentials.into());
     }
+    seat.door.came_in(person, "code");
     Ok(true)
 }
 

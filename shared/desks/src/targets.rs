@@ -40,14 +40,14 @@ pub fn routes() -> Vec<Route> {
         ),
         get(
             "/api/target-lists",
-            Who::Reads(&[Subject::Of(Class::K2)]),
+            Who::ReadsWhole(Subject::Of(Class::K2)),
             ["全覆盖对象清单", "Every version of the target list"],
             lists,
         )
         .query::<Page>(),
         get(
             "/api/coverage",
-            Who::Reads(&[Subject::Of(Class::K2)]),
+            Who::ReadsWhole(Subject::Of(Class::K2)),
             ["全覆盖进度", "Coverage by level on a day, against the list in force then"],
             coverage,
         )

@@ -42,7 +42,9 @@ pub(crate) const NOW: &str = "jwt.key";
 const NEXT: &str = "jwt-next.key";
 const BEFORE: &str = "jwt-before.json";
 
-/// The key that signed before, until its last token has ended.
+static TURNING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// A key that signed before, until its last token has ended.
 #[derive(Serialize, Deserialize)]
 struct Before {
     seed: [u8; 32],
@@ -51,7 +53,8 @@ struct Before {
 
 /// The tokens of an office, with the key that signed before.
 pub(crate) fn load(seat_keys: &Keys, tokens: &access::Tokens) -> std::io::Result<()> {
-    if let Some(Before { seed, until }) = seat_keys.read(BEFORE)? {
+    let before: Option<Vec<Before>> = seat_keys.read(BEFORE)?;
+    for Before { seed, until } in before.into_iter().flatten() {
         tokens.before(&seed, until);
     }
     Ok(())
@@ -67,6 +70,8 @@ async fn turn(command: Command<Nothing>) -> Result<Response, Problem> {
         tracing::error!(%error, "the keys cannot be written");
         Problem::from(Code::Internal)
     };
+    // One turn at a time: it reads and writes the same files.
+    let _turning = TURNING.lock().await;
     let mut next = seat.keys.secret(NEXT, &Entropy::System).map_err(failed)?;
     if key_name(&next) == key_name(&seat.keys.secret(NOW, &Entropy::System).map_err(failed)?) {
         // It took over, and was stopped before the file went.
@@ -87,11 +92,15 @@ async fn turn(command: Command<Nothing>) -> Result<Response, Problem> {
     if said["kid"] == kid.as_str() {
         let seed = seat.keys.secret(NOW, &Entropy::System).map_err(failed)?;
         let Timestamp(now) = wall();
-        let before = Before { seed, until: now / 1000 + MAX_LIFE };
+        let until = now / 1000 + MAX_LIFE;
+        let before: Option<Vec<Before>> = seat.keys.read(BEFORE).map_err(failed)?;
+        let mut before = before.unwrap_or_default();
+        before.retain(|key| now / 1000 < key.until);
+        before.push(Before { seed, until });
         seat.keys.write_json(BEFORE, &before).map_err(failed)?;
         seat.keys.write(NOW, &next).map_err(failed)?;
         seat.keys.remove(NEXT).map_err(failed)?;
-        seat.tokens.turn(&next, before.until);
+        seat.tokens.turn(&next, until);
     }
     Ok(respond(answered))
 }

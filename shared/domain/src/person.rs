@@ -221,7 +221,8 @@ impl Person {
         if known.to == Some(to) {
             return Ok(vec![]);
         }
-        let earliest = known.from.max(today.before());
+        // A post that was given by mistake ends before its first day: it was never held.
+        let earliest = known.from.max(today).before();
         if to < earliest || known.to.is_some_and(|end| end < to) {
             let latest = known.to.map_or_else(|| "…".to_owned(), |end| end.to_string());
             return Err(Refusal::new(Code::BadField).detail(format!("to: {earliest} … {latest}")));

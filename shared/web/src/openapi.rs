@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use access::{Subject, policy};
+use access::{
+    Subject,
+    policy::{self, Row},
+};
 use axum::{
     Router,
     body::Bytes,
@@ -91,8 +94,10 @@ fn described(route: &Route) -> Value {
 fn governed_by(who: Who) -> Value {
     match who {
         Who::Public | Who::SignedIn | Who::Oneself => json!([]),
+        Who::DoesOne(actions) => json!(actions),
         Who::Reads(subjects) => subjects.iter().map(|of| format!("read {}", of.code())).collect(),
-        Who::Does(action) => json!([action]),
+        Who::ReadsWhole(of) => json!([format!("read {}", of.code())]),
+        Who::Does(action) | Who::DoesWhole(action) => json!([action]),
     }
 }
 
@@ -102,7 +107,13 @@ fn who(who: Who) -> Value {
         Who::SignedIn => "signed-in".into(),
         Who::Oneself => "oneself".into(),
         Who::Reads(subjects) => roles(policy::READ, subjects),
-        Who::Does(action) => roles(action, &[]),
+        Who::DoesOne(actions) => {
+            let named: Vec<&Row> =
+                actions.iter().flat_map(|action| policy::rows(action, &[])).collect();
+            named.iter().flat_map(|row| row.roles).copied().collect()
+        }
+        Who::ReadsWhole(subject) => roles(policy::READ, &[subject]),
+        Who::Does(action) | Who::DoesWhole(action) => roles(action, &[]),
     }
 }
 

@@ -28,6 +28,12 @@ pub enum Who {
     Oneself,
     /// Whoever may read something of one of these subjects.
     Reads(&'static [Subject]),
+    /// Whoever may read what the whole office has of a subject: no row is asked about later.
+    ReadsWhole(Subject),
+    /// Whoever may give one of these commands; which, the handler asks.
+    DoesOne(&'static [&'static str]),
+    /// Whoever may give this command for the whole office.
+    DoesWhole(&'static str),
     /// Whoever may give this command, `round.enter`, to something.
     Does(&'static str),
 }

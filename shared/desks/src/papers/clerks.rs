@@ -58,7 +58,7 @@ pub fn routes() -> Vec<Route> {
         .streams(&["Content-Range"]),
         get(
             ONE,
-            Who::Reads(&[Subject::Of(Class::K12)]),
+            Who::ReadsWhole(Subject::Of(Class::K12)),
             [
                 "下载附件,可从中断处继续(Range、If-Range)",
                 "Download a paper that is here, or go on with it: `Range: bytes=262144-`; its ETag is its hash",

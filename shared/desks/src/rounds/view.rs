@@ -5,7 +5,7 @@ use domain::round::{Event, NewTask, Plan, State as RoundState};
 use event_store::{FoldError, Rows, View};
 use kernel::{Class, Code, Day, Fact, OfficeId};
 use serde::{Deserialize, Serialize};
-use web::Governed;
+use web::{Caller, Governed};
 
 use super::{ROUNDS, TASKS};
 use crate::{results::TALLY, targets};
@@ -66,10 +66,19 @@ impl Governed for RoundRow {
 }
 
 impl TaskRow {
-    /// A task is as secret as its round.
+    /// A task is as secret as the next round until its own team has entered.
     pub(crate) fn matter<'a>(&'a self, round: &'a RoundRow, here: &OfficeId) -> Matter<'a> {
         let (task, unit) = (Some(self.task.id.as_str()), Some(self.task.target.as_str()));
-        Matter { task, unit, ..round.matter(here) }
+        let class = if self.entered { Class::K2 } else { Class::K3 };
+        Matter { subject: Subject::Of(class), task, unit, ..round.matter(here) }
+    }
+
+    /// How many findings a list has, is as secret as the list until it is fed back.
+    pub(super) fn shown(mut self, caller: &Caller, round: &RoundRow, here: &OfficeId) -> Self {
+        let list = Matter { subject: Subject::Of(Class::K8), ..self.matter(round, here) };
+        let knows = self.fed_back.is_some() || caller.reads(&list);
+        self.listed = self.listed.filter(|_| knows);
+        self
     }
 }
 
