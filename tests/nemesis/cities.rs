@@ -55,6 +55,12 @@ pub async fn two_cities(seed: u64, time: Duration, tell: impl Fn(&str)) -> Outco
             outcome.violations.push("no parcel of the other city was refused".to_owned());
         }
     }
+    // What was read has left its readings in the logs: they too are carried.
+    for city in &cities {
+        if let Err(why) = city.settle().await {
+            outcome.violations.push(format!("does not settle after reading: {why}"));
+        }
+    }
     cities.iter_mut().for_each(Field::stop);
     drop(gates);
     carrier.rests();
