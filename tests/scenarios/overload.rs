@@ -109,10 +109,11 @@ async fn strangers_feeds_and_papers_have_their_own_room() {
     let town = Town::start().await;
     let address = town.url(TOWN);
     let mut strangers = JoinSet::new();
-    for _ in 0..60 {
+    for n in 0..60 {
         let url = format!("{address}/api/sign-in");
         strangers.spawn(async move {
-            let body = json!({"account": "com", "password": "not this one"}).to_string();
+            let body =
+                json!({"account": format!("com-{n}"), "password": "not this one"}).to_string();
             let reply = Client::default().send(Method::POST, &url, &[], body.into()).await.unwrap();
             reply.status
         });

@@ -50,16 +50,18 @@ impl Door {
     /// comes in, is forgotten: attempts that run beside each other count each.
     pub fn tries(&self, what: &str, whom: &str, now: Timestamp) -> bool {
         let mut tried = lock(&self.tried);
-        if tried.len() >= MOST {
+        let (key, full) = (key(what, whom), |tried: &HashMap<_, _>| tried.len() >= MOST);
+        let new = !tried.contains_key(&key);
+        if new && full(&tried) {
             tried.retain(|_, known| now.0 < known.until);
         }
-        if tried.len() >= MOST {
+        if new && full(&tried) {
             // Whoever fills it pushes out what is oldest, and still counts himself.
             let oldest = tried.iter().min_by_key(|(_, known)| known.until);
             let oldest = oldest.map(|(key, _)| *key);
             oldest.and_then(|key| tried.remove(&key));
         }
-        let known = tried.entry(key(what, whom)).or_default();
+        let known = tried.entry(key).or_default();
         if known.until <= now.0 {
             known.failures = 0;
         }
