@@ -330,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn a_post_on_a_unit_reaches_what_is_that_units_only() {
+        let unit = post("D_UNIT", "organ:o1");
+        let of = |unit| Matter { unit, ..Matter::of(Of(K9)) };
+        assert!(allows(&unit, "rectification.measures", &of(Some("o1"))).is_some());
+        assert!(allows(&unit, "rectification.measures", &of(Some("o2"))).is_none());
+        assert!(allows(&unit, READ, &of(Some("o2"))).is_none());
+        assert!(allows(&unit, READ, &of(None)).is_none(), "what is no unit's is not theirs");
+    }
+
+    #[test]
     fn what_another_office_gave_is_read_and_never_changed() {
         let desk = post("D_RECT", "office");
         let given = Matter { own: false, ..of_task(K9, "r1", "t1") };
