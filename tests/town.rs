@@ -22,7 +22,7 @@ use event_store::Readers;
 use messaging::files::Tray;
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch, task::JoinHandle};
-use web::client::Client;
+use web::{Wire, client::Client};
 
 use crate::proxy::Proxy;
 
@@ -233,6 +233,7 @@ impl Town {
             hub: Some(format!("nats://127.0.0.1:{hub}")),
             clock: self.demo.then(|| "2024-01-08T01:00:00Z".to_owned()),
             people: people(code),
+            wire: Wire::unhurried(),
         };
         self.configs.insert(code.to_owned(), config.clone());
         config

@@ -110,17 +110,17 @@ impl OverNats {
         let (keys, listen) = (HubKeys::generate(), format!("127.0.0.1:{port}"));
         let jets = folder.join("store").display().to_string();
         let place = HubPlace { name: "conformance", listen: &listen, store: &jets, routes: &[] };
-        fs::write(folder.join("conf"), provision::hub_config(&keys, &place, &[], 1).unwrap())
+        fs::write(folder.join("conf"), provision::hub_config(&keys, &place, None, &[], 1).unwrap())
             .unwrap();
         let server = Mutex::new(Some(serve(&folder)));
         let (url, proxy) = (format!("nats://{listen}"), Proxy::to(port).await);
         let provisioner = provision::provision_user(&keys, 1).unwrap();
         let mut provisioner =
-            Connection::open(&url, "provision", &provisioner.creds).await.unwrap();
+            Connection::open(&url, "provision", &provisioner.creds, None).await.unwrap();
         provisioner.ready().await.unwrap();
         create_streams(&provisioner, 1).await.unwrap();
         let user = provision::ingest_user(&keys, 1).unwrap();
-        let mut hub = Connection::open(&url, "ingest", &user.creds).await.unwrap();
+        let mut hub = Connection::open(&url, "ingest", &user.creds, None).await.unwrap();
         hub.ready().await.unwrap();
         let ingest = ingest(&store, Arc::new(hub.clone())).await;
         let answering = tokio::spawn(answer(ingest, hub.clone()));
@@ -173,7 +173,7 @@ impl Carrier for OverNats {
             let jwt = provision::office_jwt(role, account, office.as_str(), &public, 1).unwrap();
             let creds = provision::creds_text(&jwt, &seed);
             let url = format!("nats://127.0.0.1:{}", self.proxy.port);
-            let mut link = Connection::open(&url, office.as_str(), &creds).await.unwrap();
+            let mut link = Connection::open(&url, office.as_str(), &creds, None).await.unwrap();
             link.ready().await.unwrap();
             Arc::new(link) as Arc<dyn Link>
         })

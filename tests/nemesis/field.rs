@@ -138,7 +138,7 @@ impl Field {
         let creds = std::fs::read_to_string(seat.config.keys.join("nats.creds")).unwrap();
         let url = self.offices.hub.url();
         let mut link =
-            Connection::open(&url, seat.id().as_str(), &creds).await.map_err(|e| e.to_string())?;
+            Connection::open(&url, seat.id().as_str(), &creds, None).await.map_err(|e| e.to_string())?;
         link.ready().await.map_err(|e| e.to_string())?;
         Ok(link)
     }

@@ -56,7 +56,7 @@ impl Field {
     async fn close_block(&self) -> Result<(), String> {
         let creds = self.offices.seats[CITY].config.keys.join("ingest.creds");
         let creds = std::fs::read_to_string(creds).unwrap();
-        let hub = Connection::open(&self.offices.hub.url(), "ingest", &creds).await;
+        let hub = Connection::open(&self.offices.hub.url(), "ingest", &creds, None).await;
         let mut hub = hub.map_err(|error| error.to_string())?;
         hub.ready().await.map_err(|error| error.to_string())?;
         let filter = "*.zzzzzzzz.>";

@@ -101,7 +101,7 @@ impl Hub {
     /// What the servers tell of a stream.
     async fn told(&self, keys: &Path, stream: Stream) -> Option<Value> {
         let creds = fs::read_to_string(keys.join("provision.creds")).unwrap();
-        let link = Connection::open(&self.url(), "provision", &creds).await.ok()?;
+        let link = Connection::open(&self.url(), "provision", &creds, None).await.ok()?;
         let asked = format!("$JS.API.STREAM.INFO.{}", stream.name());
         let told = link.client.request(asked, "".into()).await.ok()?;
         serde_json::from_slice(&told.payload).ok()

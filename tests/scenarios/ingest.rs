@@ -11,7 +11,7 @@ use tests::town::{CITY, DISTRICT, TOWN, Town};
 
 async fn link_of(town: &Town, code: &str) -> Connection {
     let creds = std::fs::read_to_string(town.keys(code).join("nats.creds")).unwrap();
-    let mut link = Connection::open(&town.hub_url(), &town.id(code), &creds).await.unwrap();
+    let mut link = Connection::open(&town.hub_url(), &town.id(code), &creds, None).await.unwrap();
     link.ready().await.unwrap();
     link
 }

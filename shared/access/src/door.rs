@@ -28,8 +28,10 @@ struct Tried {
 }
 
 /// The memory of one office's door.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Door {
+    opened: Timestamp,
+    used: Mutex<HashMap<String, i64>>,
     tried: Mutex<HashMap<Hash, Tried>>,
     steps: Mutex<HashMap<String, u64>>,
     kept: Mutex<HashMap<String, SessionRow>>,
@@ -46,6 +48,46 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Door {
+    /// A door that opens now: no session was used before.
+    pub fn open(now: Timestamp) -> Self {
+        Self {
+            opened: now,
+            used: Mutex::default(),
+            tried: Mutex::default(),
+            steps: Mutex::default(),
+            kept: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// Notes that a session is used now; `false` if that comes after more than `idle`
+    /// milliseconds. What happened before the door opened counts from then on.
+    pub fn is_used(&self, key: &str, now: Timestamp, idle: i64) -> bool {
+        let mut used = lock(&self.used);
+        if let Some(last) = used.get_mut(key) {
+            let in_time = now.0 - *last <= idle;
+            if in_time {
+                *last = now.0.max(*last);
+            }
+            return in_time;
+        }
+        let in_time = now.0 - self.opened.0 <= idle;
+        used.insert(key.to_owned(), if in_time { now.0 } else { self.opened.0 });
+        in_time
+    }
+
+    /// A session that begins now, or was there when the door opened.
+    pub fn begins(&self, key: &str, now: Timestamp) {
+        lock(&self.used).entry(key.to_owned()).or_insert(now.0);
+    }
+
+    /// The sessions that were not used for more than `idle` milliseconds.
+    pub fn idle(&self, now: Timestamp, idle: i64) -> Vec<String> {
+        let used = lock(&self.used);
+        let late = used.iter().filter(|(_, last)| now.0 - **last > idle);
+        late.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Counts an attempt for `what` from `whom`; `false` if it has to wait. Whoever then
     /// comes in, is forgotten: attempts that run beside each other count each.
     pub fn tries(&self, what: &str, whom: &str, now: Timestamp) -> bool {
@@ -110,6 +152,7 @@ impl Door {
     /// Ends a session at once, whatever can be recorded of it.
     pub fn end(&self, key: &str) {
         lock(&self.kept).remove(key);
+        lock(&self.used).remove(key);
         lock(&self.ended).insert(key.to_owned());
     }
 
@@ -126,7 +169,7 @@ mod tests {
 
     #[test]
     fn whoever_guesses_keeps_out_nobody_but_himself() {
-        let (door, now) = (Door::default(), Timestamp(1_000));
+        let (door, now) = (Door::open(Timestamp(0)), Timestamp(1_000));
         for _ in 0..5 {
             assert!(door.tries("wang", "10.0.0.9", now));
         }
@@ -143,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_it_remembers_has_a_bound_and_still_counts_when_full() {
-        let door = Door::default();
+        let door = Door::open(Timestamp(0));
         for n in 0..MOST + 10 {
             assert!(door.tries(&n.to_string(), "a", Timestamp(i64::try_from(n).unwrap())));
         }
@@ -159,10 +202,10 @@ mod tests {
 
     #[test]
     fn a_session_that_was_kept_is_found_and_ends() {
-        let (door, at) = (Door::default(), Timestamp(0));
+        let (door, at) = (Door::open(Timestamp(0)), Timestamp(0));
         let (person, address) = ("p".to_owned(), String::new());
         let begun = Begun { person, at, until: Timestamp(9), second_factor: false, address };
-        door.keep("p/1".into(), SessionRow { begun, ended: false });
+        door.keep("p/1".into(), SessionRow { begun });
         assert!(door.kept("p/1").is_some() && door.kept_below("q/").is_empty());
         assert_eq!(door.kept_below("p/").len(), 1);
         door.end("p/1");
@@ -170,8 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_nobody_uses_idles_out_and_stays_out() {
+        let door = Door::open(Timestamp(1_000));
+        door.begins("p/1", Timestamp(2_000));
+        assert!(door.is_used("p/1", Timestamp(2_500), 600));
+        assert!(door.is_used("p/1", Timestamp(3_100), 600));
+        assert!(door.idle(Timestamp(3_700), 600).is_empty());
+        assert_eq!(door.idle(Timestamp(3_701), 600), ["p/1"]);
+        assert!(!door.is_used("p/1", Timestamp(3_701), 600));
+        assert!(!door.is_used("p/1", Timestamp(3_702), 600), "trying keeps it from nothing");
+        // One from before the door opened, first heard of too late.
+        assert!(!door.is_used("p/2", Timestamp(1_601), 600));
+        assert!(!door.is_used("p/2", Timestamp(1_602), 600));
+    }
+
+    #[test]
     fn a_code_counts_once() {
-        let door = Door::default();
+        let door = Door::open(Timestamp(0));
         assert!(door.take_step("p", 7));
         assert!(!door.take_step("p", 7) && !door.take_step("p", 6));
         assert!(door.take_step("p", 8) && door.take_step("q", 7));

@@ -3,6 +3,7 @@
 //! A token names a person and one office, never a role: what the person may do
 //! follows from the authorisations that are live on the day.
 
+pub mod certificates;
 pub mod door;
 pub mod passwords;
 pub mod people;

@@ -113,6 +113,9 @@ pub static TABLE: &[Row] = &[
     act("person.link", Accounts, &["SYS"]),
     act("person.clear-second-factor", Accounts, &["SECADM"]),
     act("person.end-sessions", Accounts, &["SECADM"]),
+    // A certificate is a second factor: who binds it makes no links.
+    act("certificate.bind", Accounts, &["SECADM"]),
+    act("certificate.end", Accounts, &["SECADM"]),
     read(Of(K14), &["AUDADM"]),
     // What an account was given, in the log.
     read(Of(K4), &["SYS", "SECADM", "AUDADM"]),

@@ -14,14 +14,12 @@ pub struct SessionRow {
     /// How it began.
     #[serde(flatten)]
     pub begun: Begun,
-    /// Whether it ended before its time.
-    pub ended: bool,
 }
 
 impl SessionRow {
     /// Whether it holds at a moment of the machine's clock.
     pub fn holds(&self, now: Timestamp) -> bool {
-        !self.ended && now < self.begun.until
+        now < self.begun.until
     }
 }
 
@@ -34,6 +32,10 @@ impl View for SessionsView {
         SESSIONS
     }
 
+    fn schema(&self) -> &'static str {
+        "2"
+    }
+
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         if fact.family() != "session" {
             return Ok(());
@@ -42,13 +44,12 @@ impl View for SessionsView {
         match fact.read()? {
             Event::Begun { session } => {
                 let key = format!("{}/{id}", session.person);
-                rows.put(SESSIONS, &key, &SessionRow { begun: session, ended: false })
+                rows.put(SESSIONS, &key, &SessionRow { begun: session })
             }
             Event::Ended { person } => {
-                let key = format!("{person}/{id}");
-                let known: Option<SessionRow> = rows.get(SESSIONS, &key)?;
-                let Some(row) = known else { return Ok(()) };
-                rows.put(SESSIONS, &key, &SessionRow { ended: true, ..row })
+                // What is over stands in the log; the view holds what may still hold.
+                rows.delete(SESSIONS, &format!("{person}/{id}"));
+                Ok(())
             }
         }
     }

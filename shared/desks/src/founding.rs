@@ -10,6 +10,7 @@ use domain::{
 use event_store::{Answer, LaneHead, Office, Unit, act, log};
 use kernel::{Entropy, OfficeId, clock::wall, id::Tier, sign::Hash};
 use messaging::{
+    tls::leaves_the_machine,
     directory::Pin,
     files::{Tray, counter::Counter},
     ingest::Ingest,
@@ -97,6 +98,12 @@ pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<Str
 
 /// The same for one server of a cluster.
 pub fn provision_one(config: &OfficeConfig, place: &HubPlace<'_>) -> Result<String, String> {
+    let far = [place.listen].into_iter().chain(place.routes.iter().map(String::as_str));
+    if let (None, Some(far)) = (&config.wire.tls, far.into_iter().find(|at| leaves_the_machine(at))) {
+        return Err(format!(
+            "{far} is not on this machine's loopback: name a certificate (wire.tls) in the city's configuration"
+        ));
+    }
     let text = |error: std::io::Error| error.to_string();
     let failed = |error: Failure| error.to_string();
     let keys = Keys::at(&config.keys).map_err(text)?;
@@ -118,7 +125,8 @@ pub fn provision_one(config: &OfficeConfig, place: &HubPlace<'_>) -> Result<Stri
         keys.write_json("hub.json", &(hub.kept().map_err(failed)?, at)).map_err(text)?;
         (hub, at)
     };
-    provision::hub_config(&hub, place, &[], at).map_err(failed)
+    let tls = config.wire.tls.as_ref();
+    provision::hub_config(&hub, place, tls, &[], at).map_err(failed)
 }
 
 /// `CityFounded`, once: the genesis that every enrolment token pins.
@@ -165,13 +173,14 @@ pub async fn seat(
     let creds = |name: &str| {
         std::fs::read_to_string(opened.keys.folder().join(name)).map_err(|e| format!("{name}: {e}"))
     };
-    let mut provisioner = Connection::open(&opened.hub, "provision", &creds("provision.creds")?)
-        .await
-        .map_err(failed)?;
+    let tls = opened.config.wire.tls.as_ref();
+    let creds_of = creds("provision.creds")?;
+    let provisioner = Connection::open(&opened.hub, "provision", &creds_of, tls).await;
+    let mut provisioner = provisioner.map_err(failed)?;
     provisioner.ready().await.map_err(failed)?;
     create_streams(&provisioner, replicas(&opened.hub)).await.map_err(failed)?;
-    let link =
-        Connection::open(&opened.hub, "ingest", &creds("ingest.creds")?).await.map_err(failed)?;
+    let link = Connection::open(&opened.hub, "ingest", &creds("ingest.creds")?, tls).await;
+    let link = link.map_err(failed)?;
     let papers = opened.config.data.join("hub");
     let hub = Arc::new(link.clone());
     let ingest = Arc::new(Ingest::new(opened.office.clone(), hub.clone(), papers.join("grants")));

@@ -18,7 +18,10 @@ use messaging::{
     nats::provision::{creds_text, office_key},
 };
 use serde::{Deserialize, Serialize};
-use web::client::{Client, Reply};
+use web::{
+    Wire,
+    client::{Client, Reply},
+};
 
 use crate::{
     enrolment::{Admitted, Application, Token},
@@ -64,6 +67,9 @@ pub struct OfficeConfig {
     /// Who is registered at the first start.
     #[serde(default)]
     pub people: Vec<FirstPerson>,
+    /// Certificates, proxies and paces.
+    #[serde(default)]
+    pub wire: Wire,
 }
 
 impl OfficeConfig {

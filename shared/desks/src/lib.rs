@@ -5,6 +5,7 @@
 
 pub mod about;
 pub mod board;
+pub mod certificates;
 mod couriers;
 pub mod divisions;
 pub mod enrolment;

@@ -28,6 +28,7 @@ use crate::{
     figures,
     founding::{Opened, Way},
     moves,
+    own_account::idle_loop,
     papers::PaperRunner,
     running::recovery_key,
     tiers,
@@ -41,6 +42,7 @@ pub(crate) fn spawn(
     tasks: &mut JoinSet<()>,
 ) -> Result<(), String> {
     let office = opened.office.clone();
+    tasks.spawn(idle_loop(seat.clone()));
     let (pin, sealing) = (opened.pin.clone(), recovery_key(opened)?);
     match (&opened.way, relay) {
         (Way::Link(link), Some(relay)) => {

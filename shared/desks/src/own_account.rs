@@ -1,6 +1,6 @@
 //! 本人账号 One's own account: sessions, the password, the second factor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use access::{
     PEOPLE, PersonRow, passwords, second_factor,
@@ -9,7 +9,7 @@ use access::{
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -21,7 +21,10 @@ use kernel::{Actor, Code, Refusal, Timestamp, clock::wall};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Caller, Problem, Route, Seat, Who, answer, command::parse, get, post, post_empty};
+use web::{
+    Caller, Problem, Route, Seat, Who, answer, command::parse, get, post, post_empty,
+    session::no_cookie,
+};
 
 use crate::sign_in::{seed, set_password, with_code};
 
@@ -131,10 +134,44 @@ async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn sign_out(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<StatusCode, Problem> {
+async fn sign_out(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
     let id = caller.session.clone().ok_or(Code::NotFound)?;
     end_sessions(&seat, &caller.actor, &caller.actor.person, vec![id]).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, no_cookie(&seat))]).into_response())
+}
+
+/// Ends what nobody used for a while, as facts. Sessions from before the start count as
+/// used when it begins.
+pub(crate) async fn idle_loop(seat: Arc<Seat>) {
+    let idle = i64::from(seat.wire.idle_seconds) * 1000;
+    let pause = Duration::from_millis(u64::try_from(idle / 2).unwrap_or(0));
+    let pause = pause.clamp(Duration::from_millis(500), Duration::from_mins(1));
+    loop {
+        match known_sessions(&seat).await {
+            Ok(()) => break,
+            Err(problem) => tracing::debug!(?problem, "the sessions cannot be read yet"),
+        }
+        tokio::time::sleep(pause).await;
+    }
+    loop {
+        tokio::time::sleep(pause).await;
+        for key in seat.door.idle(wall(), idle) {
+            let Some((person, id)) = key.rsplit_once('/') else { continue };
+            let actor = Actor { person: person.to_owned(), role: "idle".to_owned() };
+            if let Err(problem) = end_sessions(&seat, &actor, person, vec![id.to_owned()]).await {
+                tracing::warn!(?problem, "an idle session is not ended on record yet");
+            }
+        }
+    }
+}
+
+async fn known_sessions(seat: &Seat) -> Result<(), Problem> {
+    let now = wall();
+    let rows: Vec<(String, SessionRow)> = seat.office.reader().await?.all(SESSIONS, "").await?;
+    for (key, _) in rows.iter().filter(|(_, row)| row.holds(now)) {
+        seat.door.begins(key, now);
+    }
+    Ok(())
 }
 
 async fn myself(seat: &Seat, caller: &Caller) -> Result<PersonRow, Problem> {

@@ -12,7 +12,9 @@ use messaging::{
     nats::connection::Connection, papers::Papers, relay::Relay,
 };
 use tokio::{net::TcpListener, sync::watch};
-use web::{LinkState, Route, Seat, client::Client, room::Room, routes::router, serve::serve};
+use web::{
+    LinkState, Route, Seat, client::Client, pace::Pace, room::Room, routes::router, serve::serve,
+};
 
 use crate::{
     founding::{self, Opened, Way},
@@ -47,6 +49,7 @@ pub struct Process {
 pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Result<(), String> {
     let keys =
         Keys::at(&config.keys).map_err(|error| format!("{}: {error}", config.keys.display()))?;
+    let (acceptor, process) = (config.wire.acceptor()?, secret(&config, process)?);
     let membership = if service.tier == Tier::City {
         founding::membership(&config, &keys)?
     } else {
@@ -54,17 +57,9 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     };
     let office = open_office(service, &config, &keys, &membership, &process).await?;
     lives::begin(&office, &keys).await?;
-    if !office.has_key() {
-        tracing::error!(office = %membership.seat.office, "the key that signs this log is not in the key folder: the office does not record");
-        // With a later life opened, the log is fetched back up to where that one begins.
-        let next = lives::next(&keys).map_err(|error| error.to_string())?;
-        let later = next.is_some_and(|next| next.opening.member.epoch > office.life().epoch);
-        office.refuse(Some(if later { Code::LogBehind } else { Code::KeyLost }));
-    } else if fit::unsure(&office, &keys).await.map_err(|error| error.to_string())? {
-        tracing::error!(office = %membership.seat.office, "the log may be behind what was sent: the office does not record");
-        office.refuse(Some(Code::LogBehind));
-    }
+    is_sure(&office, &keys).await?;
     let hub = config.hub.clone().unwrap_or_else(|| membership.hub_url.clone());
+    config.wire.permits(&config.listen, &config.city, &hub)?;
     let id = membership.seat.office.to_string();
     let way = way(service, &config, &keys, &hub, &id).await?;
     let pin = match keys.pin().map_err(|error| error.to_string())? {
@@ -94,9 +89,35 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     let listener = listener.map_err(|error| format!("{}: {error}", opened.config.listen))?;
     let name = &opened.membership.seat.name;
     tracing::info!(office = %id, address = %opened.config.listen, "{name} serves");
-    serve(seat.clone(), router(seat, routes), listener).await.map_err(|error| error.to_string())?;
+    let served = serve(seat.clone(), router(seat, routes), listener, acceptor).await;
+    served.map_err(|error| error.to_string())?;
     tasks.abort_all();
     Ok(())
+}
+
+/// Whether the office may record: its key is here, and its log is not behind what it sent.
+async fn is_sure(office: &Office, keys: &Keys) -> Result<(), String> {
+    if !office.has_key() {
+        tracing::error!(office = %office.setting().office, "the key that signs this log is not in the key folder: the office does not record");
+        // With a later life opened, the log is fetched back up to where that one begins.
+        let next = lives::next(keys).map_err(|error| error.to_string())?;
+        let later = next.is_some_and(|next| next.opening.member.epoch > office.life().epoch);
+        office.refuse(Some(if later { Code::LogBehind } else { Code::KeyLost }));
+    } else if fit::unsure(office, keys).await.map_err(|error| error.to_string())? {
+        tracing::error!(office = %office.setting().office, "the log may be behind what was sent: the office does not record");
+        office.refuse(Some(Code::LogBehind));
+    }
+    Ok(())
+}
+
+/// What an office shares with its process, asking others by its own certificate. Nothing
+/// leaves the machine in the clear, the first application included.
+fn secret(config: &OfficeConfig, process: Process) -> Result<Process, String> {
+    config.wire.permits(&config.listen, &config.city, "")?;
+    Ok(match config.wire.tls {
+        Some(_) => Process { client: Client::of(&config.wire)?, ..process },
+        None => process,
+    })
 }
 
 /// An office that was not sure of its log does its first things once it is.
@@ -199,8 +220,11 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
-        door: Door::default(),
+        door: Door::open(wall()),
         room: Room::default(),
+        client: process.client.clone(),
+        pace: Pace::of(&opened.config.wire),
+        wire: opened.config.wire.clone(),
         stopping: process.stopping.clone(),
     })
 }
@@ -217,7 +241,7 @@ async fn way(
         return Tray::at(folder).map(Way::Files).map_err(|error| error.to_string());
     }
     let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
-    let link = Connection::open(hub, id, &creds).await.map_err(|error| error.to_string())?;
+    let link = Connection::open(hub, id, &creds, config.wire.tls.as_ref()).await.map_err(|error| error.to_string())?;
     Ok(Way::Link(Arc::new(link)))
 }
 

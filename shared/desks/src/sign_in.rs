@@ -1,15 +1,18 @@
 //! 登录 Signing in: account and password and, once set, a second factor; or a first
 //! sign-in link that is spent once.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use access::{
-    PEOPLE, PersonRow, passwords, people::ACCOUNTS, policy, second_factor, sessions::SessionRow,
+    PEOPLE, PersonRow,
+    certificates::{CERTIFICATES, CertificateRow},
+    passwords, people::ACCOUNTS, policy, second_factor, sessions::SessionRow,
     tokens::MAX_LIFE,
 };
 use axum::{
     Extension, Json,
     extract::State,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -21,7 +24,12 @@ use kernel::{Actor, Code, Entropy, Refusal, Timestamp, clock::wall, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Peer, Problem, Route, Seat, Who, answer, command::parse, post};
+use web::{
+    Peer, Problem, Route, Seat, Who, answer,
+    command::parse,
+    post,
+    session::{cookie, session_of},
+};
 
 use crate::own_account::{end_sessions, live};
 
@@ -46,23 +54,31 @@ struct SignIn {
     code: Option<String>,
     /// The person and secret of a first sign-in link, `person.secret`.
     link: Option<String>,
+    /// Whether to begin a browser's session: a cookie comes back instead of a token.
+    #[serde(default)]
+    cookie: bool,
 }
 
 async fn sign_in(
     State(seat): State<Arc<Seat>>,
-    peer: Option<Extension<Peer>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
     let body: SignIn = parse(&body)?;
-    let address = peer.map_or_else(String::new, |Extension(peer)| peer.0.ip().to_string());
-    let shown = match (&body.link, &body.account) {
-        (Some(link), _) => by_link(&seat, link, &body).await?,
-        (None, Some(account)) => check(&seat, account, &body, &address).await?,
+    let from = Newcomer {
+        address: peer.asks_from(&seat.wire, &headers),
+        certificate: peer.certificate,
+    };
+    seat.pace.sign_in(from.address)?;
+    let (person, row, second_factor) = match (&body.link, &body.account) {
+        (Some(link), _) => by_link(&seat, link, &body, &from).await?,
+        (None, Some(account)) => check(&seat, account, &body, &from).await?,
         (None, None) => return Err(Refusal::new(Code::BadField).detail("account").into()),
     };
-    let (person, row, second_factor) = shown;
-    let session = begin(&seat, &person, &row, second_factor, address).await?;
-    let token = seat.tokens.issue_in(&person, MAX_LIFE, Some(session.clone()));
+    let secret = Entropy::System.word(40);
+    let id = if body.cookie { session_of(&secret) } else { Entropy::System.uuid() };
+    begin(&seat, &person, &row, &id, (second_factor, from.address.to_string())).await?;
     let today = seat.office.setting().clock.now().day();
     let asked = !seat.pin.demo && policy::asks_second_factor(&row.posts_on(today));
     let factor = match (second_factor, asked) {
@@ -70,10 +86,46 @@ async fn sign_in(
         (false, true) => "must-be-set",
         (false, false) => "not-set",
     };
-    let token = token.ok_or(Code::Internal)?;
-    let body = json!({"token": token, "expires_in": MAX_LIFE, "person": person,
-        "session": session, "second_factor": factor});
-    Ok(Json(body).into_response())
+    let mut said = json!({"expires_in": MAX_LIFE, "person": person, "session": id,
+        "second_factor": factor});
+    if body.cookie {
+        let cookie = cookie(&seat, &person, &secret);
+        return Ok(([(header::SET_COOKIE, cookie)], Json(said)).into_response());
+    }
+    let token = seat.tokens.issue_in(&person, MAX_LIFE, Some(id));
+    said["token"] = token.ok_or(Code::Internal)?.into();
+    Ok(Json(said).into_response())
+}
+
+/// Who stands at the door: from where, and with which certificate.
+struct Newcomer {
+    address: IpAddr,
+    certificate: Option<Hash>,
+}
+
+/// Whether the certificate of the connection stands for the person.
+async fn by_certificate(seat: &Seat, person: &str, from: &Newcomer) -> Result<bool, Problem> {
+    let Some(shown) = from.certificate else { return Ok(false) };
+    let known: Option<CertificateRow> =
+        seat.office.reader().await?.view(CERTIFICATES, &shown.to_string()).await?;
+    Ok(known.is_some_and(|row| row.person == person && !row.ended))
+}
+
+/// Whether a second factor was shown; one that is set must be.
+async fn second_factor_of(
+    seat: &Seat,
+    person: &str,
+    row: &PersonRow,
+    code: Option<&str>,
+    from: &Newcomer,
+) -> Result<bool, Problem> {
+    if by_certificate(seat, person, from).await? {
+        return Ok(true);
+    }
+    match row.second_factor {
+        Some(_) => with_code(seat, person, row, code),
+        None => Ok(false),
+    }
 }
 
 async fn person_row(seat: &Seat, person: &str) -> Result<PersonRow, Problem> {
@@ -87,13 +139,14 @@ async fn begin(
     seat: &Seat,
     person: &str,
     row: &PersonRow,
-    second_factor: bool,
-    address: String,
-) -> Result<String, Problem> {
-    let (id, now) = (Entropy::System.uuid(), wall());
+    id: &str,
+    (second_factor, address): (bool, String),
+) -> Result<(), Problem> {
+    let now = wall();
     let until = Timestamp(now.0 + MAX_LIFE * 1000);
     let begun = Begun { person: person.to_owned(), at: now, until, second_factor, address };
-    let (stream, session, version) = (id.clone(), begun.clone(), row.version);
+    let (stream, session, version) = (id.to_owned(), begun.clone(), row.version);
+    seat.door.begins(&format!("{person}/{id}"), now);
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, session) = (stream.clone(), session.clone());
         Box::pin(async move {
@@ -111,11 +164,11 @@ async fn begin(
         Err(refusal) if !matches!(refusal.code.status(), 503 | 507) => return Err(refusal.into()),
         Err(refusal) => {
             tracing::warn!(code = refusal.code.slug(), "a session is kept in memory only");
-            seat.door.keep(format!("{person}/{id}"), SessionRow { begun, ended: false });
+            seat.door.keep(format!("{person}/{id}"), SessionRow { begun });
         }
         Ok(_) => {}
     }
-    Ok(id)
+    Ok(())
 }
 
 /// Signs in by a link. A factor that is set is asked for before the link is spent, so that
@@ -124,6 +177,7 @@ async fn by_link(
     seat: &Seat,
     link: &str,
     body: &SignIn,
+    from: &Newcomer,
 ) -> Result<(String, PersonRow, bool), Problem> {
     let (person, secret) = link.split_once('.').ok_or(Code::LinkSpent)?;
     let hash = Hash::of(&[secret.as_bytes()]);
@@ -132,10 +186,7 @@ async fn by_link(
         row.link.as_ref().is_some_and(|(link, until)| *link == hash && wall() <= *until)
     };
     let row = row.filter(known).ok_or(Code::LinkSpent)?;
-    let second = match row.second_factor {
-        Some(_) => with_code(seat, person, &row, body.code.as_deref())?,
-        None => false,
-    };
+    let second = second_factor_of(seat, person, &row, body.code.as_deref(), from).await?;
     spend_link(seat, person, hash, &body.password).await?;
     Ok((person.to_owned(), person_row(seat, person).await?, second))
 }
@@ -182,8 +233,9 @@ async fn check(
     seat: &Seat,
     account: &str,
     body: &SignIn,
-    address: &str,
+    from: &Newcomer,
 ) -> Result<(String, PersonRow, bool), Problem> {
+    let address = &from.address.to_string();
     if !seat.door.tries(account, address, wall()) {
         return Err(Code::Locked.into());
     }
@@ -200,10 +252,7 @@ async fn check(
     }
     seat.door.came_in(account, address);
     let row = person_row(seat, &person).await?;
-    let second = match row.second_factor {
-        Some(_) => with_code(seat, &person, &row, body.code.as_deref())?,
-        None => false,
-    };
+    let second = second_factor_of(seat, &person, &row, body.code.as_deref(), from).await?;
     Ok((person, row, second))
 }
 

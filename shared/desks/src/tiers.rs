@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use access::{PeopleView, sessions::SessionsView};
+use access::{PeopleView, certificates::CertificatesView, sessions::SessionsView};
 use domain::filing_review::{Command as Ask, FilingReview};
 use event_store::{Answer, Unit, View, act};
 use kernel::{OfficeId, id::Tier};
@@ -11,7 +11,7 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, divisions, feed, filings, findings, history, keys, operations, organizations,
+    about, certificates, divisions, feed, filings, findings, history, keys, operations, organizations,
     own_account, papers, people, reads, rectifications, results, reviews, rounds, sign_in, targets,
     token_keys,
 };
@@ -22,6 +22,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(DirectoryView),
         Arc::new(PeopleView),
         Arc::new(SessionsView),
+        Arc::new(CertificatesView),
         Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
@@ -41,6 +42,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(own_account::routes());
     routes.extend(people::routes());
+    routes.extend(certificates::routes());
     routes.extend(reads::routes());
     routes.extend(keys::routes());
     routes.extend(token_keys::routes());

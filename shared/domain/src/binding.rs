@@ -41,6 +41,8 @@ pub static TABLE: &[Binding] = &[
     row("person", "second-factor-cleared", Rule::Own, Class::K4, ALL),
     row("person", "password-changed", Rule::Own, Class::K4, ALL),
     row("token-key", "turned", Rule::Own, Class::K14, ALL),
+    row("certificate", "bound", Rule::Own, Class::K4, ALL),
+    row("certificate", "ended", Rule::Own, Class::K4, ALL),
     row("session", "begun", Rule::Own, Class::K4, ALL),
     row("session", "ended", Rule::Own, Class::K4, ALL),
     // The directory and the register: public codes and who is enrolled.

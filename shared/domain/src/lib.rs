@@ -5,6 +5,7 @@
 //! anything up; identifiers are those of the glossary.
 
 pub mod binding;
+pub mod certificate;
 pub mod dated;
 pub mod demo_clock;
 pub mod directory;

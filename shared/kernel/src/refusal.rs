@@ -48,12 +48,15 @@ codes! {
     Stopped "office-stopped" 503 "存储发生故障,本单位暂停服务" "The store failed; this office has stopped" "系统会自动从磁盘恢复,请稍后用同一幂等键重试。" "It recovers from disk by itself. Try again with the same Idempotency-Key.";
     Rebuilding "rebuilding" 503 "视图正在重建,所需内容暂不可用" "The views are folded again: what this needs is not there yet" "请稍后用同一幂等键重试;进度见 /health/ready。" "Try again in a moment with the same Idempotency-Key; /health/ready says how far it is.";
     Busy "busy" 503 "当前请求过多" "Too much waits already" "请稍后用同一幂等键重试。" "Try again in a moment with the same Idempotency-Key.";
+    TooManyRequests "too-many-requests" 429 "请求过于频繁" "Too many requests in a short time" "请稍候再试;本次请求未办理任何事项。" "Wait a moment and send it again; nothing was done.";
+    CrossSite "cross-site" 403 "请求来自其他网站,已拒绝" "The request was made by another site" "请从本系统的页面重新办理。" "Do it again from this system's own page.";
     DiskFull "disk-full" 507 "磁盘已满,暂不能录入" "The disk is full: nothing can be recorded" "请清理磁盘;查询不受影响。" "Free some space; reading goes on.";
     Internal "internal" 500 "系统内部错误" "Something failed inside" "请将页面上的请求编号告知运维。" "Tell the operator the request's instance id.";
     // People.
     BadCredentials "bad-credentials" 401 "账号或口令不正确" "The account or the password is wrong" "请核对后重试;多次失败将暂时锁定。" "Check both and try again; after several failures the account waits.";
     SecondFactorMissing "second-factor-missing" 401 "还需输入动态验证码" "The code of the second factor is missing too" "请同时提交验证器上当前的六位数字(code)。" "Send the six digits that the authenticator shows now as code.";
     SecondFactorUnset "second-factor-unset" 403 "须先设置第二要素" "This post asks for a second factor, and none is set" "请通过 /api/second-factor 设置验证器,然后重新登录。" "Set one at /api/second-factor, then sign in again.";
+    CertificateBound "certificate-bound" 409 "该证书已绑定或已停用" "This certificate stands for somebody already, or was ended" "请为该人员签发新证书后再绑定。" "Have a new certificate issued and bind that one.";
     LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
     WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位的口令。" "Use at least 12 characters.";
     Locked "locked" 429 "登录失败次数过多,账号暂时锁定" "Too many failures: the account waits" "请五分钟后再试。" "Try again in five minutes.";

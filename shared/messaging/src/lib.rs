@@ -24,3 +24,4 @@ pub mod readers;
 pub mod recovery;
 pub mod relay;
 pub mod safe;
+pub mod tls;

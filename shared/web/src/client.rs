@@ -7,15 +7,25 @@ use hyper::{
     Method, Request, Response,
     body::{Bytes, Incoming},
 };
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client as Hyper, connect::HttpConnector},
+    client::legacy::{Builder, Client as Hyper, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use serde_json::Value;
 
+use crate::wire::Wire;
+
 /// The client; clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Client(Hyper<HttpConnector, Full<Bytes>>);
+pub struct Client(Way);
+
+/// Without a certificate it asks on this machine only, by plain HTTP.
+#[derive(Clone, Debug)]
+enum Way {
+    Plain(Hyper<HttpConnector, Full<Bytes>>),
+    Secret(Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -35,19 +45,40 @@ impl Reply {
     }
 }
 
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(Duration::from_secs(20)));
+    connector.set_keepalive(Some(Duration::from_secs(30)));
+    connector
+}
+
+fn builder() -> Builder {
+    // An office closes what is silent for longer.
+    let mut client = Hyper::builder(TokioExecutor::new());
+    client.pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
+    client.pool_max_idle_per_host(64);
+    client
+}
+
 impl Default for Client {
     fn default() -> Self {
-        // An office closes what is silent for longer.
-        let mut client = Hyper::builder(TokioExecutor::new());
-        client.pool_idle_timeout(Duration::from_secs(30)).pool_timer(TokioTimer::new());
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(20)));
-        connector.set_keepalive(Some(Duration::from_secs(30)));
-        Self(client.pool_max_idle_per_host(64).build(connector))
+        Self(Way::Plain(builder().build(connector())))
     }
 }
 
 impl Client {
+    /// A client that shows the certificate of the wire, if it has one.
+    pub fn of(wire: &Wire) -> Result<Self, String> {
+        let Some(config) = wire.asks()? else { return Ok(Self::default()) };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector());
+        Ok(Self(Way::Secret(builder().build(connector))))
+    }
+
     /// Sends one request; headers by name and value.
     pub async fn send(
         &self,
@@ -77,6 +108,10 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
-        self.0.request(request).await.map_err(|e| format!("{url}: {e}"))
+        let answer = match &self.0 {
+            Way::Plain(client) => client.request(request).await,
+            Way::Secret(client) => client.request(request).await,
+        };
+        answer.map_err(|e| format!("{url}: {e}"))
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks: the token, the person's live posts, the row of the route.
+//! Who asks: the session, the person's live posts, the row of the route.
 
 use std::{
     collections::HashMap,
@@ -6,13 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{
-    Matter, PEOPLE, PersonRow, Post, Subject, policy,
-    sessions::{SESSIONS, SessionRow},
-};
+use access::{Matter, PEOPLE, PersonRow, Post, Subject, policy};
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{Method, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -23,6 +20,7 @@ use telemetry::way;
 use crate::{
     Problem, Seat,
     routes::{Gate, Who},
+    session::{self, FRESH, Shown, signed_in},
 };
 
 /// A signed-in person in the role that lets this request through.
@@ -32,7 +30,7 @@ pub struct Caller {
     pub actor: Actor,
     /// Every post held today.
     pub posts: Vec<Post>,
-    /// When the token ends, in seconds, by the machine's clock.
+    /// When token or session end, in seconds, by the machine's clock.
     pub until: i64,
     /// The session that the token belongs to.
     pub session: Option<String>,
@@ -143,11 +141,7 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
         let answered = tokio::time::timeout(PATIENCE, answering).await;
         return answered.unwrap_or_else(|_| Problem::from(Code::UploadSilent).into_response());
     }
-    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token.and_then(|value| value.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = token.map(|(_, token)| token.to_owned());
-    match caller(seat, who, token).await {
+    match caller(seat, who, request.headers()).await {
         Ok(_) if if_match && !request.headers().contains_key(header::IF_MATCH) => {
             Problem::from(Code::IfMatchRequired).into_response()
         }
@@ -159,18 +153,12 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
     }
 }
 
-async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, Problem> {
-    let claims = token.and_then(|token| seat.tokens.check(token.trim()));
-    let claims = claims.ok_or(Code::NotSignedIn)?;
-    let session = match &claims.sid {
-        Some(id) => Some(signed_in(seat, &claims.sub, id).await?.ok_or(Code::NotSignedIn)?),
-        // A demo city's tokens for the shell belong to no session.
-        None if seat.pin.demo => None,
-        None => return Err(Code::NotSignedIn.into()),
-    };
-    let posts = posts(seat, &claims.sub).await?;
-    let shown = session.is_none_or(|session| session.begun.second_factor);
-    if who != Who::Oneself && !shown && !seat.pin.demo && policy::asks_second_factor(&posts) {
+async fn caller(seat: &Seat, who: Who, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let (shown, second_factor) = session::shown(seat, headers).await?;
+    seat.pace.person(&shown.person)?;
+    let posts = posts(seat, &shown.person).await?;
+    let lacks = !second_factor && !seat.pin.demo && policy::asks_second_factor(&posts);
+    if who != Who::Oneself && lacks {
         return Err(Code::SecondFactorUnset.into());
     }
     let post = match who {
@@ -189,44 +177,12 @@ async fn caller(seat: &Seat, who: Who, token: Option<String>) -> Result<Caller, 
         (None, Who::Oneself) => "self".to_owned(),
         (None, _) => return Err(Code::NotAllowed.into()),
     };
-    let (actor, session) = (Actor { person: claims.sub, role }, claims.sid);
-    Ok(Caller { actor, posts, until: claims.exp, session })
-}
-
-type Sessions = HashMap<(OfficeId, String), (Instant, Option<SessionRow>)>;
-static SESSIONS_KNOWN: LazyLock<Mutex<Sessions>> = LazyLock::new(Mutex::default);
-
-/// The session of a person, if it holds now.
-async fn signed_in(seat: &Seat, person: &str, id: &str) -> Result<Option<SessionRow>, Problem> {
-    let row = format!("{person}/{id}");
-    if seat.door.has_ended(&row) {
-        return Ok(None);
-    }
-    let key = (seat.office.setting().office.clone(), row.clone());
-    let now = kernel::clock::wall();
-    let known = {
-        let known = SESSIONS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, known)| known.clone())
-    };
-    let session = if let Some(known) = known {
-        known
-    } else {
-        let read: Option<SessionRow> = seat.office.reader().await?.view(SESSIONS, &row).await?;
-        let session = read.or_else(|| seat.door.kept(&row));
-        let mut known = SESSIONS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > 10_000 {
-            known.clear();
-        }
-        known.insert(key, (Instant::now(), session.clone()));
-        session
-    };
-    Ok(session.filter(|session| session.holds(now)))
+    let Shown { person, session, until } = shown;
+    Ok(Caller { actor: Actor { person, role }, posts, until, session })
 }
 
 type Known = HashMap<(OfficeId, String), (Instant, Vec<Post>)>;
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-/// How long looked-up posts may be used; an ended post ends within it.
-const FRESH: Duration = Duration::from_secs(1);
 
 async fn posts(seat: &Seat, person: &str) -> Result<Vec<Post>, Problem> {
     let key = (seat.office.setting().office.clone(), person.to_owned());

@@ -6,8 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use event_store::StoreError;
-use kernel::{Code, Entropy, Refusal};
+use kernel::{Code, Refusal};
 use serde_json::{Value, json};
+
+use crate::request;
 
 /// Every answer that is not a success.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub fn body(refusal: &Refusal, instance: &str) -> Value {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let instance = format!("/requests/{}", Entropy::System.uuid());
+        let instance = format!("/requests/{}", request::name());
         let code = self.0.code;
         if matches!(code, Code::Internal | Code::Stopped | Code::LogBehind) {
             tracing::warn!(instance, code = code.slug(), "refused");
@@ -77,7 +79,11 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(code.status(), 429 | 503 | 507) {
-            let seconds = if code == Code::Locked { "300" } else { "5" };
+            let seconds = match code {
+                Code::Locked => "300",
+                Code::TooManyRequests => "1",
+                _ => "5",
+            };
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         if code == Code::NotSignedIn {

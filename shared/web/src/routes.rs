@@ -9,13 +9,14 @@ use axum::{
     handler::Handler,
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::{MethodRouter, on},
 };
 use kernel::Code;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tower_http::csrf::CsrfLayer;
 
-use crate::{Problem, Seat, command::MAX_BODY, guard, openapi, problem};
+use crate::{Problem, Seat, command::MAX_BODY, guard, openapi, problem, request};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,8 +219,13 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         .merge(openapi::routes(&document))
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
+        .layer(
+            CsrfLayer::new()
+                .with_rejection_response(|_| Problem::from(Code::CrossSite).into_response()),
+        )
         .layer(middleware::map_response(problem::speak))
         .layer(middleware::map_response(guarded))
+        .layer(middleware::from_fn(request::named))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(seat)
 }

@@ -25,11 +25,16 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_rustls::TlsAcceptor;
 
-use crate::Seat;
+use crate::{
+    Seat,
+    wire::{Peer, fingerprint},
+};
 
 /// Connections of a process at once; half of the files it may open at most, because the
 /// stores need theirs.
@@ -44,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(75);
 /// How long a peer may leave unacknowledged what was sent to it, or take nothing more:
 /// whoever went away in the middle of a download holds nothing for longer. In milliseconds.
 const UNHEARD: u32 = 75_000;
+/// How long a connection may take to agree on its keys.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests at work may take after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -52,10 +59,11 @@ pub async fn serve(
     seat: Arc<Seat>,
     router: Router,
     listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
 ) -> Result<(), std::io::Error> {
     let mut stopping = seat.stopping.clone();
     drop(seat);
-    let open = GracefulShutdown::new();
+    let open = Arc::new(GracefulShutdown::new());
     loop {
         let next = async {
             let place = ROOM.clone().acquire_owned().await;
@@ -67,7 +75,8 @@ pub async fn serve(
         };
         match (place, accepted) {
             (Ok(place), Ok((stream, from))) => {
-                answer((stream, from), router.clone(), &open, place);
+                let (router, acceptor) = (router.clone(), acceptor.clone());
+                take(stream, from, acceptor, router, &open, place);
             }
             (_, Err(error)) => {
                 // Out of file descriptors, or a caller that left: neither ends the office.
@@ -78,29 +87,57 @@ pub async fn serve(
         }
     }
     drop((listener, router));
-    let _ = tokio::time::timeout(DRAIN, open.shutdown()).await;
+    // Connections that still agree on their keys have asked nothing yet.
+    if let Some(open) = Arc::into_inner(open) {
+        let _ = tokio::time::timeout(DRAIN, open.shutdown()).await;
+    }
     Ok(())
 }
 
-/// The address at the other end of a request's connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
-
-fn answer(
-    (stream, from): (TcpStream, SocketAddr),
+/// Takes a connection in, with its keys agreed on first if the wire asks for that.
+fn take(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
     router: Router,
-    open: &GracefulShutdown,
+    open: &Arc<GracefulShutdown>,
     place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_tcp_user_timeout(&stream, UNHEARD);
+    let Some(acceptor) = acceptor else {
+        answer(stream, Peer { address, certificate: None }, router, open, place);
+        return;
+    };
+    let open = Arc::downgrade(open);
+    tokio::spawn(async move {
+        let agreed = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+        let Ok(Ok(stream)) = agreed else {
+            tracing::debug!(%address, "a connection agreed on no keys");
+            return;
+        };
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = shown.map(fingerprint);
+        if let Some(open) = open.upgrade() {
+            answer(stream, Peer { address, certificate }, router, &open, place);
+        }
+    });
+}
+
+fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    open: &GracefulShutdown,
+    place: OwnedSemaphorePermit,
+) {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer(from));
+                request.extensions_mut().insert(peer);
                 TowerToHyperService::new(router.clone()).call(request)
             }),
         );

@@ -82,9 +82,9 @@ impl PaperRunner {
     /// come and go with the courier.
     pub fn new(seat: Arc<Seat>, hub: Option<String>) -> Self {
         let errands = Errands {
+            client: seat.client.clone(),
             seat,
             hub,
-            client: Client::default(),
             told: Mutex::default(),
             sent: Rest::default(),
             fetched: Rest::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ServerError, connection::State};
 use tokio::sync::watch;
 
-use crate::link::Failure;
+use crate::{link::Failure, tls::Tls};
 
 /// `life` counts established connections; `refused` holds the last permission violation.
 #[derive(Clone)]
@@ -22,11 +22,24 @@ pub struct Connection {
 impl Connection {
     /// Returns at once, connected or not; the client goes on trying for ever. `url` is
     /// one address or several of one hub, with commas between them.
-    pub async fn open(url: &str, name: &str, creds: &str) -> Result<Self, Failure> {
+    /// With `tls` it shows that certificate and knows the hub by its authority.
+    pub async fn open(
+        url: &str,
+        name: &str,
+        creds: &str,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Failure> {
         let (lives, life) = watch::channel(0_u64);
         let (refusals, refused) = watch::channel(None);
         let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let client = ConnectOptions::with_credentials(creds)?
+        let mut options = ConnectOptions::with_credentials(creds)?;
+        if let Some(tls) = tls {
+            options = options
+                .require_tls(true)
+                .add_root_certificates(tls.authority.clone())
+                .add_client_certificate(tls.certificate.clone(), tls.key.clone());
+        }
+        let client = options
             .name(name)
             .custom_inbox_prefix(format!("_INBOX_{name}"))
             .retry_on_initial_connect()

@@ -7,7 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 
-use crate::link::Failure;
+use crate::{link::Failure, tls::Tls};
 
 /// The identity keys of a hub. OFFICES and SYS are kept as public keys only: whoever holds the seed of OFFICES can
 /// mint users past the office role. `operator` and `history` belong outside the data folder; enrolment needs `office_role`.
@@ -217,9 +217,20 @@ pub struct HubPlace<'a> {
     pub routes: &'a [String],
 }
 
+/// TLS 1.3 only; whoever connects shows a certificate.
+fn secrecy(tls: Option<&Tls>) -> String {
+    let Some(tls) = tls else { return String::new() };
+    let (certificate, key) = (tls.certificate.display(), tls.key.display());
+    let authority = tls.authority.display();
+    format!(
+        "tls {{ cert_file: \"{certificate}\", key_file: \"{key}\", ca_file: \"{authority}\", \
+         verify: true, min_version: \"1.3\", timeout: 5 }}\n"
+    )
+}
+
 /// The part of a cluster. Whoever knows the password may join as a server, so it is
 /// made of the history's seed; offices are told all addresses, never by the servers.
-fn cluster(keys: &HubKeys, routes: &[String]) -> Result<String, Failure> {
+fn cluster(keys: &HubKeys, routes: &[String], tls: Option<&Tls>) -> Result<String, Failure> {
     let Some(own) = routes.first() else { return Ok(String::new()) };
     let seed = keys.history.seed()?;
     let secret = digest(&SHA512_256, format!("liandong cluster v1\n{seed}").as_bytes());
@@ -227,16 +238,19 @@ fn cluster(keys: &HubKeys, routes: &[String]) -> Result<String, Failure> {
     let urls: Vec<String> =
         routes.iter().map(|route| format!("\"nats-route://hub:{secret}@{route}\"")).collect();
     let urls = urls.join(", ");
+    let tls = secrecy(tls);
     Ok(format!(
         "cluster {{ name: \"liandong\", listen: {own:?}, no_advertise: true, routes: [{urls}],\n\
-         \x20 authorization {{ user: \"hub\", password: {secret:?}, timeout: 5 }} }}\n"
+         \x20 authorization {{ user: \"hub\", password: {secret:?}, timeout: 5 }}\n\
+         {tls}}}\n"
     ))
 }
 
-/// The whole configuration file. `revoked` lists public keys of office users that may no longer connect.
+/// The whole configuration file; with `tls` the hub shows that certificate. `revoked` lists public keys of office users that may no longer connect.
 pub fn hub_config(
     keys: &HubKeys,
     place: &HubPlace<'_>,
+    tls: Option<&Tls>,
     revoked: &[(String, u64)],
     now: u64,
 ) -> Result<String, Failure> {
@@ -277,9 +291,9 @@ pub fn hub_config(
         }),
     )?;
     let HubPlace { name, listen, store, .. } = place;
-    let cluster = cluster(keys, place.routes)?;
+    let (cluster, tls) = (cluster(keys, place.routes, tls)?, secrecy(tls));
     Ok(format!(
-        "server_name: {name:?}\nlisten: {listen:?}\n{cluster}max_payload: 512K\nmax_connections: 10000\n\
+        "server_name: {name:?}\nlisten: {listen:?}\n{tls}{cluster}max_payload: 512K\nmax_connections: 10000\n\
          ping_interval: \"20s\"\nping_max: 3\nwrite_deadline: \"10s\"\n\
          jetstream {{ store_dir: {store:?}, sync_interval: always, max_mem: 64M, max_file: 1T }}\n\
          operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\nresolver_preload: {{\n\
