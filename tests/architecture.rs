@@ -24,11 +24,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "desks",
         &["kernel", "domain", "policy", "event-store", "access", "messaging", "telemetry", "web"],
     ),
+    ("pages", &["access", "domain", "kernel", "web"]),
     ("process", &["desks", "event-store", "kernel", "messaging", "telemetry", "web"]),
     ("testkit", &["kernel", "event-store"]),
-    ("city", &["desks", "event-store", "kernel", "process", "web"]),
-    ("district", &["desks", "event-store", "kernel", "process", "web"]),
-    ("township", &["desks", "event-store", "kernel", "process", "web"]),
+    ("city", &["desks", "event-store", "kernel", "pages", "process", "web"]),
+    ("district", &["desks", "event-store", "kernel", "pages", "process", "web"]),
+    ("township", &["desks", "event-store", "kernel", "pages", "process", "web"]),
     ("deploy", &["access", "desks", "domain", "kernel", "messaging", "web"]),
 ];
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test, a panic is the report")]
 #![expect(clippy::disallowed_methods, reason = "tests read their servers from the environment")]
 
+pub mod authority;
 pub mod chance;
 pub mod collector;
 pub mod conformance;

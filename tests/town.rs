@@ -19,12 +19,12 @@ use desks::{
     running::{self, Process, Service},
 };
 use event_store::Readers;
-use messaging::files::Tray;
+use messaging::{files::Tray, tls::Tls};
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch, task::JoinHandle};
 use web::{Wire, client::Client};
 
-use crate::proxy::Proxy;
+use crate::{authority::Authority, proxy::Proxy};
 
 /// The codes of the three offices.
 pub const CITY: &str = "611000";
@@ -36,6 +36,17 @@ pub const TOWN: &str = "611024106";
 struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), String>>,
+}
+
+/// How a town speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// In the clear, on loopback.
+    Plain,
+    /// By TLS; whoever connects shows a certificate.
+    Certified,
+    /// By TLS; whoever shows none may connect too.
+    Open,
 }
 
 /// The small city.
@@ -53,6 +64,10 @@ pub struct Town {
     client: Client,
     by_files: &'static [&'static str],
     demo: bool,
+    wire: Wire,
+    secrecy: Secrecy,
+    /// Who signs the certificates of a town that speaks in secret.
+    pub authority: Option<Authority>,
     /// Whether the carrier is on the way.
     pub carrying: Arc<watch::Sender<bool>>,
 }
@@ -134,7 +149,7 @@ impl Town {
     /// The same; the offices `by_files` never touch the hub: a carrier goes between
     /// their trays and the city's, who loses some files and brings others twice.
     pub async fn start_with(by_files: &'static [&'static str]) -> Self {
-        let mut town = Self::city(by_files, true).await;
+        let mut town = Self::city(by_files, true, Wire::unhurried(), Secrecy::Plain).await;
         for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
             town.enrol(code, parent, tier).await;
         }
@@ -143,10 +158,27 @@ impl Town {
 
     /// Starts hub and city only, a real one: nobody has a token who did not sign in.
     pub async fn real_city() -> Self {
-        Self::city(&[], false).await
+        Self::real_city_on(Wire::unhurried(), Secrecy::Plain).await
     }
 
-    async fn city(by_files: &'static [&'static str], demo: bool) -> Self {
+    /// The same on a wire of its own.
+    pub async fn real_city_on(wire: Wire, secrecy: Secrecy) -> Self {
+        Self::city(&[], false, wire, secrecy).await
+    }
+
+    /// A demo city and its district that speak TLS everywhere.
+    pub async fn secret() -> Self {
+        let mut town = Self::city(&[], true, Wire::unhurried(), Secrecy::Certified).await;
+        town.enrol(DISTRICT, CITY, "district").await;
+        town
+    }
+
+    async fn city(
+        by_files: &'static [&'static str],
+        demo: bool,
+        wire: Wire,
+        secrecy: Secrecy,
+    ) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let folder =
             std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
@@ -161,8 +193,17 @@ impl Town {
             client: Client::default(),
             by_files,
             demo,
+            wire,
+            secrecy,
+            authority: None,
             carrying: Arc::new(watch::channel(true).0),
         };
+        if secrecy != Secrecy::Plain {
+            let authority = Authority::at(&town.folder.join("certificates"));
+            let tls = Some(authority.issue("tester", false));
+            town.client = Client::of(&Wire { tls, ..Wire::default() }).unwrap();
+            town.authority = Some(authority);
+        }
         if !by_files.is_empty() {
             tokio::spawn(carry(town.folder.join("files"), by_files, town.carrying.subscribe()));
         }
@@ -215,8 +256,13 @@ impl Town {
             }
             None => listen.clone(),
         };
+        let tls = self.authority.as_ref().map(|authority| Tls {
+            without_certificate: self.secrecy == Secrecy::Open,
+            ..authority.issue(code, true)
+        });
+        let (http, nats) = if tls.is_some() { ("https", "tls") } else { ("http", "nats") };
         let config = OfficeConfig {
-            city: format!("http://{city}"),
+            city: format!("{http}://{city}"),
             listen,
             data: self.folder.join("data").join(code),
             keys: self.folder.join("keys").join(code),
@@ -230,10 +276,10 @@ impl Town {
                 name: "商洛市".to_owned(),
                 demo: self.demo,
             }),
-            hub: Some(format!("nats://127.0.0.1:{hub}")),
+            hub: Some(format!("{nats}://127.0.0.1:{hub}")),
             clock: self.demo.then(|| "2024-01-08T01:00:00Z".to_owned()),
             people: people(code),
-            wire: Wire::unhurried(),
+            wire: Wire { tls, ..self.wire.clone() },
         };
         self.configs.insert(code.to_owned(), config.clone());
         config
@@ -334,7 +380,8 @@ impl Town {
 
     /// The address of an office.
     pub fn url(&self, code: &str) -> String {
-        format!("http://{}", self.configs.get(code).unwrap().listen)
+        let http = if self.authority.is_some() { "https" } else { "http" };
+        format!("{http}://{}", self.configs.get(code).unwrap().listen)
     }
 
     /// The hub's own address.

@@ -137,8 +137,9 @@ impl Field {
         let seat = &self.offices.seats[code];
         let creds = std::fs::read_to_string(seat.config.keys.join("nats.creds")).unwrap();
         let url = self.offices.hub.url();
-        let mut link =
-            Connection::open(&url, seat.id().as_str(), &creds, None).await.map_err(|e| e.to_string())?;
+        let mut link = Connection::open(&url, seat.id().as_str(), &creds, None)
+            .await
+            .map_err(|e| e.to_string())?;
         link.ready().await.map_err(|e| e.to_string())?;
         Ok(link)
     }

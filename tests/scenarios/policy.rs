@@ -89,6 +89,7 @@ impl Desk<'_> {
 /// here, nobody may use.
 const ROUTES: &[(&str, &str)] = &[
     ("GET /api/me", "*"),
+    ("GET /api/worklist", "*"),
     ("GET /api/offices", "*"),
     ("GET /api/neighbours", "*"),
     ("GET /api/intake", "*"),
@@ -117,6 +118,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/persons/{id}/authorisations", "SECADM"),
     ("POST /api/persons/{id}/authorisations/{authorisation}/end", "SECADM"),
     ("POST /api/persons/{id}/link", "SYS"),
+    ("GET /api/persons/{id}/certificates", "SYS SECADM AUDADM"),
+    ("POST /api/persons/{id}/certificates", "SECADM"),
+    ("POST /api/certificates/{fingerprint}/end", "SECADM"),
     ("POST /api/persons/{id}/clear-second-factor", "SECADM"),
     ("POST /api/persons/{id}/end-sessions", "SECADM"),
     ("GET /api/sessions", "*"),

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use tests::town::{CITY, Town};
 use web::client::{Client, Reply};
 
-struct Door<'a> {
-    town: &'a Town,
-    client: Client,
+pub(crate) struct Door<'a> {
+    pub(crate) town: &'a Town,
+    pub(crate) client: Client,
 }
 
-const PASSWORD: &str = "丹江口的水今年又涨了三尺";
+pub(crate) const PASSWORD: &str = "丹江口的水今年又涨了三尺";
 const OTHER: &str = "丹江口的水去年落了三尺半";
 
 impl Door<'_> {
-    async fn send(&self, method: Method, path: &str, token: &str, body: Value) -> Reply {
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str, body: Value) -> Reply {
         let url = format!("{}{path}", self.town.url(CITY));
         let bearer = format!("Bearer {token}");
         let key = format!("{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
@@ -26,20 +26,20 @@ impl Door<'_> {
         self.client.send(method, &url, &headers, body).await.unwrap()
     }
 
-    async fn get(&self, path: &str, token: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
         self.send(Method::GET, path, token, Value::Null).await
     }
 
-    async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
         self.send(Method::POST, path, token, body).await
     }
 
-    async fn sign_in(&self, body: Value) -> Reply {
+    pub(crate) async fn sign_in(&self, body: Value) -> Reply {
         self.post("/api/sign-in", "", body).await
     }
 
     /// The first link of an account.
-    fn link(&self, account: &str) -> String {
+    pub(crate) fn link(&self, account: &str) -> String {
         let people = std::fs::read(self.town.keys(CITY).join("first-sign-in.json")).unwrap();
         let people: Vec<Value> = serde_json::from_slice(&people).unwrap();
         let of = people.iter().find(|person| person["account"] == account).unwrap();
@@ -48,13 +48,13 @@ impl Door<'_> {
 
     /// Signs in by the first link, sets a second factor, and signs in with it; the token
     /// and the secret.
-    async fn settle(&self, account: &str) -> (String, String) {
+    pub(crate) async fn settle(&self, account: &str) -> (String, String) {
         let (token, secret, _) = self.settled(account).await;
         (token, secret)
     }
 
     /// The same, with the code that was taken.
-    async fn settled(&self, account: &str) -> (String, String, String) {
+    pub(crate) async fn settled(&self, account: &str) -> (String, String, String) {
         let first = self.sign_in(json!({"link": self.link(account), "password": PASSWORD})).await;
         assert_eq!(first.json()["second_factor"], "must-be-set", "{}", first.json());
         let token = text(&first, "token");
@@ -74,18 +74,18 @@ impl Door<'_> {
 
 static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
-fn text(reply: &Reply, name: &str) -> String {
+pub(crate) fn text(reply: &Reply, name: &str) -> String {
     reply.json()[name].as_str().unwrap_or_else(|| panic!("{}", reply.json())).to_owned()
 }
 
 /// The code some steps from now.
-fn code(secret: &str, steps: i64) -> String {
+pub(crate) fn code(secret: &str, steps: i64) -> String {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     access::second_factor::code_of(secret, now.saturating_add_signed(steps * 30)).unwrap()
 }
 
 #[track_caller]
-fn is_problem(reply: &Reply, status: u16, code: &str) {
+pub(crate) fn is_problem(reply: &Reply, status: u16, code: &str) {
     let body = reply.json();
     assert_eq!((reply.status, body["code"].as_str()), (status, Some(code)), "{body}");
 }

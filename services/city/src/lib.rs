@@ -12,7 +12,7 @@ use web::Route;
 
 /// The city's desks.
 pub fn service() -> Service {
-    Service { tier: Tier::City, views, routes }
+    Service { tier: Tier::City, views, routes, pages: pages::around }
 }
 
 fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {

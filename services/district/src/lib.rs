@@ -10,7 +10,7 @@ use web::Route;
 
 /// The district's desks.
 pub fn service() -> Service {
-    Service { tier: Tier::District, views, routes }
+    Service { tier: Tier::District, views, routes, pages: pages::around }
 }
 
 fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {

@@ -10,7 +10,7 @@ use web::Route;
 
 /// The township's desks.
 pub fn service() -> Service {
-    Service { tier: Tier::Township, views, routes }
+    Service { tier: Tier::Township, views, routes, pages: pages::around }
 }
 
 fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {

@@ -278,6 +278,12 @@ pub fn some<'p>(posts: &'p [Post], action: &str, subjects: &[Subject]) -> Option
     })
 }
 
+/// Whether a post could give any command of a family.
+pub fn acts_on(posts: &[Post], family: &str) -> bool {
+    let of = |row: &&Row| row.action.split_once('.').is_some_and(|(of, _)| of == family);
+    TABLE.iter().filter(of).any(|row| posts.iter().any(|post| row.names(&post.role)))
+}
+
 /// Whether whoever holds these posts shows a second factor: administrators, and those who
 /// read what is recorded when it is read.
 pub fn asks_second_factor(posts: &[Post]) -> bool {

@@ -85,9 +85,7 @@ async fn bind(
     person.ok_or(Code::NotFound)?;
     let fingerprint = fingerprint_of(&command.body.certificate)
         .ok_or_else(|| Refusal::new(Code::BadField).detail("certificate: PEM"))?;
-    command
-        .decide::<Certificate>(fingerprint.to_string(), None, Ask::Bind { person: id })
-        .await
+    command.decide::<Certificate>(fingerprint.to_string(), None, Ask::Bind { person: id }).await
 }
 
 async fn end(

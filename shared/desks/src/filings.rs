@@ -101,6 +101,13 @@ impl Governed for FilingRow {
         let own = self.id.starts_with(&format!("{here}-"));
         Matter { own, ..Matter::of(Subject::Of(Class::K12)) }
     }
+
+    fn possible(&self) -> &'static [&'static str] {
+        match self.state {
+            FilingState::Expected | FilingState::Returned => &["filing.items", "filing.submit"],
+            _ => &[],
+        }
+    }
 }
 
 /// Folds own filings and what the receiver says of them; of other offices those that this
@@ -203,13 +210,9 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: FilingRow = read(&seat, &caller, &id).await?;
-    let possible: &[&str] = match row.state {
-        FilingState::Expected | FilingState::Returned => &["filing.items", "filing.submit"],
-        _ => &[],
-    };
     let today = seat.office.setting().clock.now().day();
     let late = row.expectation.as_ref().map(|e| days_late(e.due, row.first_submitted, today));
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);

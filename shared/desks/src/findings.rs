@@ -230,6 +230,16 @@ impl Governed for FindingRow {
             unit: Some(&self.draft.target),
         }
     }
+
+    fn possible(&self) -> &'static [&'static str] {
+        match self.state {
+            FindingState::Drafted => &["finding.co-sign", "finding.drop"],
+            FindingState::CoSigned => &["finding.drop"],
+            FindingState::Rectified => &["finding.close-out", "finding.reopen"],
+            FindingState::ClosedOut => &["finding.reopen"],
+            _ => &[],
+        }
+    }
 }
 
 /// Of which round and task.
@@ -265,14 +275,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: FindingRow = read(&seat, &caller, &id).await?;
-    let possible: &[&str] = match row.state {
-        FindingState::Drafted => &["finding.co-sign", "finding.drop"],
-        FindingState::CoSigned => &["finding.drop"],
-        FindingState::Rectified => &["finding.close-out", "finding.reopen"],
-        FindingState::ClosedOut => &["finding.reopen"],
-        _ => &[],
-    };
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);

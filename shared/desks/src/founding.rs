@@ -10,7 +10,6 @@ use domain::{
 use event_store::{Answer, LaneHead, Office, Unit, act, log};
 use kernel::{Entropy, OfficeId, clock::wall, id::Tier, sign::Hash};
 use messaging::{
-    tls::leaves_the_machine,
     directory::Pin,
     files::{Tray, counter::Counter},
     ingest::Ingest,
@@ -22,6 +21,7 @@ use messaging::{
         provision::{self, HubKeys, HubPlace},
     },
     papers::Papers,
+    tls::leaves_the_machine,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -99,7 +99,8 @@ pub fn provision(config: &OfficeConfig, listen: &str, store: &str) -> Result<Str
 /// The same for one server of a cluster.
 pub fn provision_one(config: &OfficeConfig, place: &HubPlace<'_>) -> Result<String, String> {
     let far = [place.listen].into_iter().chain(place.routes.iter().map(String::as_str));
-    if let (None, Some(far)) = (&config.wire.tls, far.into_iter().find(|at| leaves_the_machine(at))) {
+    if let (None, Some(far)) = (&config.wire.tls, far.into_iter().find(|at| leaves_the_machine(at)))
+    {
         return Err(format!(
             "{far} is not on this machine's loopback: name a certificate (wire.tls) in the city's configuration"
         ));

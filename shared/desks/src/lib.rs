@@ -36,3 +36,4 @@ pub mod sign_in;
 pub mod targets;
 pub mod tiers;
 pub mod token_keys;
+pub mod worklist;

@@ -88,6 +88,13 @@ impl Governed for RectificationRow {
             ..Matter::of(Subject::Of(Class::K9))
         }
     }
+
+    fn possible(&self) -> &'static [&'static str] {
+        match self.state {
+            Rectifying::Opened => &["rectification.measures", "rectification.complete"],
+            _ => &[],
+        }
+    }
 }
 
 /// Folds rectifications.
@@ -151,11 +158,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: RectificationRow = read(&seat, &caller, &id).await?;
-    let possible: &[&str] = match row.state {
-        Rectifying::Opened => &["rectification.measures", "rectification.complete"],
-        _ => &[],
-    };
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);

@@ -122,6 +122,15 @@ impl Governed for ReviewRow {
     fn matter(&self, _: &OfficeId) -> Matter<'_> {
         Matter::of(Subject::Of(Class::K12))
     }
+
+    fn possible(&self) -> &'static [&'static str] {
+        match self.state {
+            ReviewState::Receipted | ReviewState::UnderReview => {
+                &["filing-review.items", "filing-review.return", "filing-review.accept"]
+            }
+            _ => &[],
+        }
+    }
 }
 
 /// Folds own reviews.
@@ -198,13 +207,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: ReviewRow = read(&seat, &caller, &id).await?;
-    let possible: &[&str] = match row.state {
-        ReviewState::Receipted | ReviewState::UnderReview => {
-            &["filing-review.items", "filing-review.return", "filing-review.accept"]
-        }
-        _ => &[],
-    };
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let today = seat.office.setting().clock.now().day();
     let (late, version) = (row.days_late(today), row.version);
     let mut body = serde_json::to_value(row).unwrap_or_default();

@@ -11,7 +11,7 @@ use axum::{
 };
 use domain::{
     finding::{self, Finding},
-    round::{Command as Ask, NewTask, Plan, Round, State as RoundState},
+    round::{Command as Ask, NewTask, Plan, Round},
 };
 use event_store::{Answer, Stop, Unit, act};
 use kernel::{Class, Code, Refusal};
@@ -127,16 +127,7 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: RoundRow = read(&seat, &caller, &id).await?;
-    let possible: &[&str] = match row.state {
-        RoundState::Planned => &["round.tasks", "round.authorise"],
-        RoundState::Authorised => &["round.enter"],
-        RoundState::Entered => &["round.withdraw", "round.list"],
-        RoundState::Withdrawn => &["round.list", "round.hear"],
-        RoundState::Heard => &["round.feedback"],
-        RoundState::FedBack | RoundState::Rectifying => &["round.archive"],
-        RoundState::Archived | RoundState::Absent => &[],
-    };
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);

@@ -32,6 +32,8 @@ pub struct Service {
     pub views: fn(office: &OfficeId) -> Vec<Arc<dyn View>>,
     /// Its desks' routes.
     pub routes: fn() -> Vec<Route>,
+    /// Puts the pages before the interface.
+    pub pages: fn(interface: axum::Router) -> axum::Router,
 }
 
 /// What all offices of a process share.
@@ -89,7 +91,7 @@ pub async fn run(service: Service, config: OfficeConfig, process: Process) -> Re
     let listener = listener.map_err(|error| format!("{}: {error}", opened.config.listen))?;
     let name = &opened.membership.seat.name;
     tracing::info!(office = %id, address = %opened.config.listen, "{name} serves");
-    let served = serve(seat.clone(), router(seat, routes), listener, acceptor).await;
+    let served = serve(seat.clone(), router(seat, routes, service.pages), listener, acceptor).await;
     served.map_err(|error| error.to_string())?;
     tasks.abort_all();
     Ok(())
@@ -241,7 +243,9 @@ async fn way(
         return Tray::at(folder).map(Way::Files).map_err(|error| error.to_string());
     }
     let creds = keys.creds().map_err(|error| format!("nats.creds: {error}"))?;
-    let link = Connection::open(hub, id, &creds, config.wire.tls.as_ref()).await.map_err(|error| error.to_string())?;
+    let link = Connection::open(hub, id, &creds, config.wire.tls.as_ref())
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(Way::Link(Arc::new(link)))
 }
 

@@ -6,7 +6,10 @@ use std::{net::IpAddr, sync::Arc};
 use access::{
     PEOPLE, PersonRow,
     certificates::{CERTIFICATES, CertificateRow},
-    passwords, people::ACCOUNTS, policy, second_factor, sessions::SessionRow,
+    passwords,
+    people::ACCOUNTS,
+    policy, second_factor,
+    sessions::SessionRow,
     tokens::MAX_LIFE,
 };
 use axum::{
@@ -66,10 +69,8 @@ async fn sign_in(
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
     let body: SignIn = parse(&body)?;
-    let from = Newcomer {
-        address: peer.asks_from(&seat.wire, &headers),
-        certificate: peer.certificate,
-    };
+    let from =
+        Newcomer { address: peer.asks_from(&seat.wire, &headers), certificate: peer.certificate };
     seat.pace.sign_in(from.address)?;
     let (person, row, second_factor) = match (&body.link, &body.account) {
         (Some(link), _) => by_link(&seat, link, &body, &from).await?,

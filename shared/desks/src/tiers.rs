@@ -11,9 +11,9 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, certificates, divisions, feed, filings, findings, history, keys, operations, organizations,
-    own_account, papers, people, reads, rectifications, results, reviews, rounds, sign_in, targets,
-    token_keys,
+    about, certificates, divisions, feed, filings, findings, history, keys, operations,
+    organizations, own_account, papers, people, reads, rectifications, results, reviews, rounds,
+    sign_in, targets, token_keys,
 };
 
 /// The views of every office.
@@ -52,6 +52,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(divisions::routes());
     routes.extend(findings::routes());
     routes.extend(rectifications::routes());
+    routes.extend(crate::worklist::routes());
     routes
 }
 

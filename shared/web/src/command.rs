@@ -1,6 +1,6 @@
 //! Commands: key, version, act date and body are read here, once for all routes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -93,9 +93,13 @@ fn fingerprint(bytes: &[u8], act_date: Option<Day>) -> Vec<u8> {
     all
 }
 
+/// How long a body may take to come, on the slowest network.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Reads a body, at most [`MAX_BODY`] bytes.
 async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let bytes = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+    let coming = axum::body::to_bytes(request.into_body(), MAX_BODY);
+    let bytes = tokio::time::timeout(PATIENCE, coming).await.map_err(|_| Code::UploadSilent)?;
     bytes.map_err(|_| Code::TooLarge.into())
 }
 

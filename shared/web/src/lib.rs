@@ -9,7 +9,6 @@ pub mod guard;
 pub mod matter;
 pub mod openapi;
 pub mod pace;
-mod policy_page;
 pub mod problem;
 pub mod reading;
 mod request;

@@ -21,6 +21,9 @@ pub trait Governed: DeserializeOwned + Serialize + Send {
 
     /// What it is at this office, and where it belongs.
     fn matter(&self, here: &OfficeId) -> Matter<'_>;
+
+    /// The commands that its state allows, whoever gives them.
+    fn possible(&self) -> &'static [&'static str];
 }
 
 /// The row under a key, if the caller may read it; that it was read is on record then.

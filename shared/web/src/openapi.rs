@@ -1,4 +1,4 @@
-//! OpenAPI 3.1 from the table of routes, and a page that shows it without a network.
+//! OpenAPI 3.1 from the table of routes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,16 +9,14 @@ use access::{
 use axum::{
     Router,
     body::Bytes,
-    extract::Path,
     http::{Method, header::CONTENT_TYPE},
-    response::Html,
     routing::get,
 };
 use kernel::Code;
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{Problem, Route, Seat, Who, policy_page, problem};
+use crate::{Route, Seat, Who};
 
 /// The document of these routes.
 pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
@@ -156,48 +154,9 @@ fn problem_schema() -> Value {
     })
 }
 
-/// The document, its page and the problem pages.
+/// The document.
 pub(crate) fn routes(document: &Value) -> Router<Arc<Seat>> {
     // Kept as text: a tree takes many times as much, in each office of a process.
-    let (text, page) = (Bytes::from(document.to_string()), Bytes::from(html(document)));
-    let json = [(CONTENT_TYPE, "application/json")];
-    Router::new()
-        .route("/policy", get(|| std::future::ready(Html(policy_page::page()))))
-        .route("/api/openapi.json", get(|| std::future::ready((json, text))))
-        .route("/api/docs", get(|| std::future::ready(Html(page))))
-        .route(
-            "/problems/{code}",
-            get(|Path(slug): Path<String>| async move {
-                let code = Code::of(&slug).ok_or_else(|| Problem::from(Code::NotFound))?;
-                Ok::<_, Problem>(Html(problem::page(code)))
-            }),
-        )
-}
-
-fn html(document: &Value) -> String {
-    let mut rows = String::new();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            let text = |name: &str| operation[name].as_str().unwrap_or_default().to_owned();
-            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-            let body = if schema.is_null() { String::new() } else { schema.to_string() };
-            rows += &format!(
-                "<tr><td><code>{}</code><td><code>{path}</code><td>{}<br><small lang=en>{}</small>\
-                 <td>{}<td><code>{body}</code>",
-                method.to_uppercase(),
-                text("summary"),
-                text("description"),
-                operation["x-who"],
-            );
-        }
-    }
-    let schemas =
-        serde_json::to_string_pretty(&document["components"]["schemas"]).unwrap_or_default();
-    format!(
-        "<!doctype html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><title>接口 API</title><style>\
-         body{{font-family:system-ui,'Noto Sans CJK SC',sans-serif;margin:2rem;line-height:1.6}}\
-         td{{border-top:1px solid #ccc;padding:.4em;vertical-align:top}}pre{{background:#f4f4f4;padding:1em}}\
-         </style><h1>{}</h1><table>{rows}</table><h2>结构 Schemas</h2><pre>{schemas}</pre></html>",
-        document["info"]["title"].as_str().unwrap_or_default()
-    )
+    let (text, json) = (Bytes::from(document.to_string()), [(CONTENT_TYPE, "application/json")]);
+    Router::new().route("/api/openapi.json", get(|| std::future::ready((json, text))))
 }

@@ -99,7 +99,10 @@ pub(crate) async fn speak(response: Response) -> Response {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let ours = kind.is_some_and(|kind| {
-        matches!(kind.as_bytes(), b"application/problem+json" | b"application/json")
+        matches!(
+            kind.as_bytes(),
+            b"application/problem+json" | b"application/json" | b"text/html; charset=utf-8"
+        )
     });
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
@@ -114,16 +117,4 @@ pub(crate) async fn speak(response: Response) -> Response {
         _ => Code::Internal,
     };
     Problem::from(code).into_response()
-}
-
-/// The page of a code, in both languages.
-pub fn page(code: Code) -> String {
-    let (slug, status, [zh, en], [todo_zh, todo_en]) = code.row();
-    format!(
-        "<!doctype html><html lang=\"zh-CN\"><meta charset=\"utf-8\"><title>{zh} · {en}</title>\
-         <style>body{{font-family:system-ui,'Noto Sans CJK SC',sans-serif;max-width:40rem;\
-         margin:3rem auto;line-height:1.7}}code{{background:#eee;padding:0 .3em}}</style>\
-         <h1>{zh}</h1><p>{todo_zh}</p><h2 lang=\"en\">{en}</h2><p lang=\"en\">{todo_en}</p>\
-         <p><code>{slug}</code> · HTTP {status}</p></html>"
-    )
 }

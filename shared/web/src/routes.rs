@@ -193,7 +193,7 @@ async fn guarded(mut response: Response) -> Response {
         (header::X_FRAME_OPTIONS, "DENY"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
+            "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; \
              base-uri 'none'; frame-ancestors 'none'",
         ),
     ];
@@ -203,8 +203,9 @@ async fn guarded(mut response: Response) -> Response {
     response
 }
 
-/// The router of one office. Every route is guarded by its own row.
-pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
+/// The router of one office: the interface, where every route is guarded by its own row,
+/// and the pages before it.
+pub fn router(seat: Arc<Seat>, routes: Vec<Route>, pages: fn(Router) -> Router) -> Router {
     let document = openapi::document(&routes, &seat);
     let mut router = Router::new();
     let mut paths = HashSet::new();
@@ -215,10 +216,15 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         let guard = middleware::from_fn_with_state((seat.clone(), Arc::new(gate)), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }
-    router
+    let interface = router
         .merge(openapi::routes(&document))
         .fallback(|| async { Problem::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
+        .layer(middleware::map_response(problem::speak))
+        .with_state(seat);
+    pages(interface)
+        .layer(middleware::map_response(problem::speak))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(
             CsrfLayer::new()
                 .with_rejection_response(|_| Problem::from(Code::CrossSite).into_response()),
@@ -226,6 +232,4 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>) -> Router {
         .layer(middleware::map_response(problem::speak))
         .layer(middleware::map_response(guarded))
         .layer(middleware::from_fn(request::named))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(seat)
 }

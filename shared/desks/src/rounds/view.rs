@@ -63,6 +63,18 @@ impl Governed for RoundRow {
             ..Matter::of(Subject::Of(if secret { Class::K3 } else { Class::K2 }))
         }
     }
+
+    fn possible(&self) -> &'static [&'static str] {
+        match self.state {
+            RoundState::Planned => &["round.tasks", "round.authorise"],
+            RoundState::Authorised => &["round.enter"],
+            RoundState::Entered => &["round.withdraw", "round.list"],
+            RoundState::Withdrawn => &["round.list", "round.hear"],
+            RoundState::Heard => &["round.feedback"],
+            RoundState::FedBack | RoundState::Rectifying => &["round.archive"],
+            RoundState::Archived | RoundState::Absent => &[],
+        }
+    }
 }
 
 impl TaskRow {

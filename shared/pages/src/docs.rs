@@ -1,0 +1,99 @@
+//! 接口说明 The OpenAPI document as a page that needs no network: every route with who may
+//! use it, what it takes and what it answers.
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::Value;
+
+use crate::{
+    ask::{Office, refused},
+    view::{Head, parts, shown, text},
+};
+
+struct Parameter {
+    name: String,
+    place: String,
+    required: bool,
+}
+
+struct Operation {
+    anchor: String,
+    method: String,
+    path: String,
+    zh: String,
+    en: String,
+    who: String,
+    parameters: Vec<Parameter>,
+    /// The body's schema, with what it refers to.
+    body: String,
+}
+
+struct Part {
+    name: String,
+    operations: Vec<Operation>,
+}
+
+#[derive(Template)]
+#[template(path = "docs.html")]
+struct Page {
+    head: Head,
+    title: String,
+    parts: Vec<Part>,
+    schemas: Vec<(String, String)>,
+}
+
+pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
+    let asks = parts(request);
+    let document = match office.get(&asks, "/api/openapi.json").await.good() {
+        Ok(document) => document,
+        Err(answer) => return refused(&asks, &answer),
+    };
+    let head = Head::of(&office, &asks).await;
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let schemas = schemas.map(|(name, schema)| (name.clone(), pretty(schema))).collect();
+    let mut all: Vec<Part> = Vec::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        let name = path.trim_start_matches("/api/").split('/').next().unwrap_or_default();
+        for (method, said) in item.as_object().into_iter().flatten() {
+            let operation = operation(method, path, said);
+            match all.iter_mut().find(|part| part.name == name) {
+                Some(part) => part.operations.push(operation),
+                None => all.push(Part { name: name.to_owned(), operations: vec![operation] }),
+            }
+        }
+    }
+    let title = text(&document["info"]["title"]);
+    shown(StatusCode::OK, &Page { head, title, parts: all, schemas })
+}
+
+fn operation(method: &str, path: &str, said: &Value) -> Operation {
+    let parameters = said["parameters"].as_array().into_iter().flatten();
+    let parameters = parameters.map(|one| Parameter {
+        name: text(&one["name"]),
+        place: text(&one["in"]),
+        required: one["required"] == true,
+    });
+    let schema = &said["requestBody"]["content"]["application/json"]["schema"];
+    let who = match &said["x-who"] {
+        Value::Array(roles) => roles.iter().map(text).collect::<Vec<_>>().join(" "),
+        one => text(one),
+    };
+    Operation {
+        anchor: format!("{method}{}", path.replace(['/', '{', '}'], "-")),
+        method: method.to_uppercase(),
+        path: path.to_owned(),
+        zh: text(&said["summary"]),
+        en: text(&said["description"]),
+        who,
+        parameters: parameters.collect(),
+        body: if schema.is_null() { String::new() } else { pretty(schema) },
+    }
+}
+
+fn pretty(schema: &Value) -> String {
+    serde_json::to_string_pretty(schema).unwrap_or_default()
+}

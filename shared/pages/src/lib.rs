@@ -1,0 +1,53 @@
+//! The pages: what a clerk sees in a browser, without a script.
+//!
+//! What a reader would get wrong: a page knows nothing that the interface does not say.
+//! It asks the office's own routes, as the browser's session, and sets the answer in a
+//! template; so whoever may not read a thing has no page of it, and what is recorded
+//! when it is read is recorded here too.
+
+mod account;
+mod ask;
+mod board;
+mod docs;
+mod events;
+mod policy;
+mod problems;
+mod sign_in;
+mod view;
+mod worklist;
+
+use axum::{
+    Router,
+    http::header,
+    response::Redirect,
+    routing::{get, post},
+};
+
+pub use ask::Office;
+
+const STYLE: &str = include_str!("../templates/style.css");
+
+/// The pages before the interface that they ask.
+pub fn around(interface: Router) -> Router {
+    let office = Office::new(interface.clone());
+    let css = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
+    Router::new()
+        .route("/", get(|| std::future::ready(Redirect::to("/worklist"))))
+        .route("/style.css", get(move || std::future::ready((css, STYLE))))
+        .route("/language", get(view::language))
+        .route("/sign-in", get(sign_in::form).post(sign_in::send))
+        .route("/first-sign-in", get(sign_in::first_form).post(sign_in::first_send))
+        .route("/sign-out", post(sign_in::out))
+        .route("/account", get(account::page))
+        .route("/account/password", post(account::password))
+        .route("/account/second-factor", post(account::second_factor))
+        .route("/account/sessions/{id}/end", post(account::end))
+        .route("/worklist", get(worklist::page))
+        .route("/filing-board", get(board::page))
+        .route("/events", get(events::page))
+        .route("/policy", get(policy::page))
+        .route("/problems/{code}", get(problems::page))
+        .route("/api/docs", get(docs::page))
+        .with_state(office)
+        .fallback_service(interface)
+}

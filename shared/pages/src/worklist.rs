@@ -1,0 +1,106 @@
+//! 待办 What waits for whoever is signed in.
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::Value;
+
+use crate::{
+    ask::{Office, refused},
+    view::{Head, Lang, parts, shown, text},
+};
+
+struct Item {
+    kind: String,
+    id: String,
+    address: String,
+    actions: String,
+    due: String,
+    late: bool,
+}
+
+#[derive(Template)]
+#[template(path = "worklist.html")]
+struct Page {
+    head: Head,
+    today: String,
+    items: Vec<Item>,
+    more: bool,
+}
+
+pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
+    let asks = parts(request);
+    let said = match office.get(&asks, "/api/worklist").await.good() {
+        Ok(said) => said,
+        Err(answer) => return refused(&asks, &answer),
+    };
+    let head = Head::of(&office, &asks).await;
+    let today = text(&said["today"]);
+    let items = said["items"].as_array().into_iter().flatten();
+    let items = items.map(|row| item(row, head.lang, &today)).collect();
+    shown(StatusCode::OK, &Page { head, today, items, more: said["more"] == true })
+}
+
+fn item(row: &Value, lang: Lang, today: &str) -> Item {
+    let (kind, id, due) = (text(&row["kind"]), text(&row["id"]), text(&row["due"]));
+    let actions: Vec<String> = row["actions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|action| named(lang, &format!("{kind}.{}", text(action))).to_owned())
+        .collect();
+    let plural = match kind.as_str() {
+        "filing-review" => "filing-reviews".to_owned(),
+        other => format!("{other}s"),
+    };
+    Item {
+        address: format!("/api/{plural}/{id}"),
+        kind: family(lang, &kind).to_owned(),
+        id,
+        actions: actions.join(lang.of_two("、", ", ")),
+        late: !due.is_empty() && due.as_str() < today,
+        due,
+    }
+}
+
+/// What kind of matter it is (`model.md` 1).
+fn family(lang: Lang, family: &str) -> &str {
+    let (zh, en) = match family {
+        "filing" => ("报备", "Filing"),
+        "filing-review" => ("报备审核", "Filing review"),
+        "round" => ("巡察轮次", "Round"),
+        "finding" => ("问题", "Finding"),
+        "rectification" => ("整改", "Rectification"),
+        other => (other, other),
+    };
+    lang.of_two(zh, en)
+}
+
+fn named(lang: Lang, action: &str) -> &str {
+    let (zh, en) = match action {
+        "filing.items" => ("附材料", "attach papers"),
+        "filing.submit" => ("报送", "submit"),
+        "filing-review.items" => ("逐项审核", "judge items"),
+        "filing-review.return" => ("退回", "return"),
+        "filing-review.accept" => ("接收备案", "accept"),
+        "round.tasks" => ("分解任务", "define tasks"),
+        "round.authorise" => ("授权", "authorise"),
+        "round.enter" => ("进驻", "enter"),
+        "round.withdraw" => ("撤离", "withdraw"),
+        "round.list" => ("形成清单", "issue the list"),
+        "round.hear" => ("听取汇报", "hear the report"),
+        "round.feedback" => ("反馈", "feed back"),
+        "round.archive" => ("归档", "archive"),
+        "finding.co-sign" => ("第二人签字", "co-sign"),
+        "finding.drop" => ("撤销底稿", "drop"),
+        "finding.close-out" => ("销号", "close out"),
+        "finding.reopen" => ("重新整改", "reopen"),
+        "rectification.measures" => ("制定措施", "plan measures"),
+        "rectification.complete" => ("报告完成", "report completion"),
+        other => (other, other),
+    };
+    lang.of_two(zh, en)
+}
