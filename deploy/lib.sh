@@ -80,6 +80,48 @@ need_strace() {
     fail "strace may not trace here (ptrace is not permitted): allow it (CAP_SYS_PTRACE, kernel.yama.ptrace_scope) and start again."
 }
 
+# A browser without a window, its driver, certificates for it, and axe-core, which finds
+# what a page keeps from its readers. Sets LIANDONG_CHROMIUM, LIANDONG_CHROMEDRIVER, LIANDONG_AXE.
+AXE_VERSION=4.14.1
+AXE_SHA256=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+need_browser() {
+  local missing=() program
+  for program in chromium:chromium chromedriver:chromium-driver certutil:libnss3-tools openssl:openssl; do
+    command -v "${program%%:*}" >/dev/null 2>&1 || missing+=("${program##*:}")
+  done
+  [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}" ||
+    fail "the browser tests need ${missing[*]}, and no package manager that this script knows could install it."
+  LIANDONG_CHROMIUM=$(command -v chromium); LIANDONG_CHROMEDRIVER=$(command -v chromedriver)
+  # Who picks a certificate is asked by a window; a policy for one name that leads nowhere
+  # but to the tests' own machine answers instead.
+  local policy=/etc/chromium/policies/managed/liandong-test.json
+  if [ ! -f "$policy" ]; then
+    say "writing $policy (certificates for https://liandong.test without a question)"
+    as_root mkdir -p "${policy%/*}" &&
+      printf '%s\n' '{"AutoSelectCertificateForUrls":["{\"pattern\":\"https://liandong.test\",\"filter\":{}}"]}' |
+      as_root tee "$policy" >/dev/null || fail "$policy could not be written."
+  fi
+  LIANDONG_AXE="$CACHE/axe-core-$AXE_VERSION.js"
+  if [ ! -f "$LIANDONG_AXE" ]; then
+    command -v python3 >/dev/null 2>&1 || apt_install python3 || fail "python3 is missing."
+    say "installing axe-core $AXE_VERSION (npm, pinned by hash) into $CACHE"
+    mkdir -p "$CACHE"
+    python3 - "$AXE_VERSION" "$AXE_SHA256" "$LIANDONG_AXE" <<'PY' || fail "could not fetch axe-core from the npm registry."
+import hashlib, io, os, sys, tarfile, urllib.request
+version, known, path = sys.argv[1:]
+url = f"https://registry.npmjs.org/axe-core/-/axe-core-{version}.tgz"
+packed = urllib.request.urlopen(url, timeout=120).read()
+assert hashlib.sha256(packed).hexdigest() == known, "another hash"
+with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+    text = files.extractfile("package/axe.min.js").read()
+with open(path + ".new", "wb") as out:
+    out.write(text)
+os.rename(path + ".new", path)
+PY
+  fi
+  export LIANDONG_CHROMIUM LIANDONG_CHROMEDRIVER LIANDONG_AXE
+}
+
 # Prints why a disk can't be mounted here for the power-cut and full-disk tests; nothing if it can.
 no_mounts() {
   local dir

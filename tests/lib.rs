@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their servers from the environment")]
 
 pub mod authority;
+pub mod browser;
 pub mod chance;
 pub mod collector;
 pub mod conformance;

@@ -9,6 +9,7 @@
 
 mod access;
 mod backups;
+mod browsers;
 mod cities;
 mod conformance;
 mod faults;

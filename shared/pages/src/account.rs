@@ -52,11 +52,11 @@ async fn show(office: &Office, asks: &Parts, why: Option<(StatusCode, String)>) 
     "/account".clone_into(&mut head.here);
     let sessions = match office.get(asks, "/api/sessions").await.good() {
         Ok(sessions) => sessions,
-        Err(answer) => return refused(asks, &answer),
+        Err(answer) => return refused(office, asks, &answer).await,
     };
     let factor = match office.get(asks, "/api/second-factor").await.good() {
         Ok(factor) => factor,
-        Err(answer) => return refused(asks, &answer),
+        Err(answer) => return refused(office, asks, &answer).await,
     };
     let me = office.get(asks, "/api/me").await;
     let roles = me.body["roles"].as_array().into_iter().flatten().map(text).collect();
@@ -100,7 +100,7 @@ async fn done(office: &Office, asks: &Parts, answer: Answer) -> Response {
         return Redirect::to("/account").into_response();
     }
     if matches!(answer.code(), "not-signed-in" | "cross-site") {
-        return refused(asks, &answer);
+        return refused(office, asks, &answer).await;
     }
     let names = Head::plain(asks).t("title detail", "title_en advice_en").split(' ');
     let why: Vec<String> = names.map(|name| text(&answer.body[name])).collect();

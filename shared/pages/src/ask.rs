@@ -90,7 +90,7 @@ fn failed() -> Answer {
 }
 
 /// What a browser sees of a refusal: the way to sign in, or the refusal's page.
-pub(crate) fn refused(asks: &Parts, answer: &Answer) -> Response {
+pub(crate) async fn refused(office: &Office, asks: &Parts, answer: &Answer) -> Response {
     match answer.code() {
         "not-signed-in" => {
             let from = asks.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -98,7 +98,7 @@ pub(crate) fn refused(asks: &Parts, answer: &Answer) -> Response {
             Redirect::to(&format!("/sign-in?next={}", encoded(from))).into_response()
         }
         "second-factor-unset" => Redirect::to("/account").into_response(),
-        _ => problems::refusal(asks, answer),
+        _ => problems::refusal(office, asks, answer).await,
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
     let asks = parts(request);
     let said = match office.get(&asks, "/api/filing-board").await.good() {
         Ok(said) => said,
-        Err(answer) => return refused(&asks, &answer),
+        Err(answer) => return refused(&office, &asks, &answer).await,
     };
     let head = Head::of(&office, &asks).await;
     let rows = said["rows"].as_array().into_iter().flatten();

@@ -50,14 +50,15 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
     let asks = parts(request);
     let document = match office.get(&asks, "/api/openapi.json").await.good() {
         Ok(document) => document,
-        Err(answer) => return refused(&asks, &answer),
+        Err(answer) => return refused(&office, &asks, &answer).await,
     };
     let head = Head::of(&office, &asks).await;
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
     let schemas = schemas.map(|(name, schema)| (name.clone(), pretty(schema))).collect();
     let mut all: Vec<Part> = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        let name = path.trim_start_matches("/api/").split('/').next().unwrap_or_default();
+        let mut steps = path.split('/').filter(|step| !step.is_empty() && *step != "api");
+        let name = steps.next().unwrap_or("api");
         for (method, said) in item.as_object().into_iter().flatten() {
             let operation = operation(method, path, said);
             match all.iter_mut().find(|part| part.name == name) {

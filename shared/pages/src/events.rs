@@ -48,7 +48,7 @@ pub(crate) async fn page(
     let path = format!("/api/events?limit={LIMIT}&after={}", encoded(&after));
     let said = match office.get(&asks, &path).await.good() {
         Ok(said) => said,
-        Err(answer) => return refused(&asks, &answer),
+        Err(answer) => return refused(&office, &asks, &answer).await,
     };
     let head = Head::of(&office, &asks).await;
     let items = said["items"].as_array().into_iter().flatten().map(item).collect();

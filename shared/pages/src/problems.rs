@@ -3,7 +3,7 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Request},
+    extract::{Path, Request, State},
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -11,7 +11,7 @@ use kernel::Code;
 use web::Problem;
 
 use crate::{
-    ask::Answer,
+    ask::{Answer, Office},
     view::{Head, parts, shown, text},
 };
 
@@ -27,21 +27,25 @@ struct Page {
     instance: String,
 }
 
-pub(crate) async fn page(Path(slug): Path<String>, request: Request) -> Response {
+pub(crate) async fn page(
+    State(office): State<Office>,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Response {
     let Some(code) = Code::of(&slug) else {
         return Problem::from(Code::NotFound).into_response();
     };
     let (_, status, titles, todo) = code.row();
     let (titles, todo) = (titles.map(str::to_owned), todo.map(str::to_owned));
-    let head = Head::plain(&parts(request));
+    let head = Head::of(&office, &parts(request)).await;
     shown(StatusCode::OK, &Page { head, slug, status, titles, todo, instance: String::new() })
 }
 
 /// What a browser sees of a refusal.
-pub(crate) fn refusal(asks: &Parts, answer: &Answer) -> Response {
+pub(crate) async fn refusal(office: &Office, asks: &Parts, answer: &Answer) -> Response {
     let body = &answer.body;
     let page = Page {
-        head: Head::plain(asks),
+        head: Head::of(office, asks).await,
         slug: answer.code().to_owned(),
         status: answer.status.as_u16(),
         titles: ["title", "title_en"].map(|name| text(&body[name])),

@@ -76,7 +76,7 @@ pub(crate) async fn send(
     let body = json!({"account": sent.account.trim(), "password": sent.password,
         "code": sent.code(), "cookie": true});
     let answer = office.post(&parts, "/api/sign-in", &body).await;
-    come_in(&parts, &answer, sent, false)
+    come_in(&office, &parts, &answer, sent, false).await
 }
 
 pub(crate) async fn first_send(
@@ -87,13 +87,19 @@ pub(crate) async fn first_send(
     let body = json!({"link": sent.link.trim(), "password": sent.password, "code": sent.code(),
         "cookie": true});
     let answer = office.post(&parts, "/api/sign-in", &body).await;
-    come_in(&parts, &answer, sent, true)
+    come_in(&office, &parts, &answer, sent, true).await
 }
 
 /// Whoever came in goes where he wanted; whoever did not sees why, and what he typed.
-fn come_in(parts: &Parts, answer: &Answer, sent: Sent, first: bool) -> Response {
+async fn come_in(
+    office: &Office,
+    parts: &Parts,
+    answer: &Answer,
+    sent: Sent,
+    first: bool,
+) -> Response {
     if answer.code() == "cross-site" {
-        return refused(parts, answer);
+        return refused(office, parts, answer).await;
     }
     if !answer.status.is_success() {
         let head = Head::plain(parts);
@@ -121,7 +127,7 @@ fn come_in(parts: &Parts, answer: &Answer, sent: Sent, first: bool) -> Response 
 pub(crate) async fn out(State(office): State<Office>, parts: Parts) -> Response {
     let answer = office.post(&parts, "/api/sign-out", &json!({})).await;
     if !answer.status.is_success() {
-        return refused(&parts, &answer);
+        return refused(&office, &parts, &answer).await;
     }
     let mut response = Redirect::to("/sign-in").into_response();
     for cookie in answer.headers.get_all(header::SET_COOKIE) {

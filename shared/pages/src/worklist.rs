@@ -35,7 +35,7 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
     let asks = parts(request);
     let said = match office.get(&asks, "/api/worklist").await.good() {
         Ok(said) => said,
-        Err(answer) => return refused(&asks, &answer),
+        Err(answer) => return refused(&office, &asks, &answer).await,
     };
     let head = Head::of(&office, &asks).await;
     let today = text(&said["today"]);

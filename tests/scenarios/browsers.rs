@@ -1,0 +1,140 @@
+//! The pages, in a real browser without a script: signing in with a phone and with a
+//! certificate, in both languages, by keyboard alone.
+
+use serde_json::json;
+use tests::{
+    browser::Browser,
+    town::{CITY, DISTRICT, Secrecy, Town},
+};
+use web::{Wire, client::Client};
+
+use crate::signing_in::{Door, PASSWORD, code};
+
+/// A page is small, has no script, says its language, and nothing is wrong with it.
+async fn is_fit(browser: &Browser, language: &str) {
+    let path = browser.path().await;
+    assert_eq!(browser.violations().await, Vec::<String>::new(), "{path}");
+    assert_eq!(browser.language().await, language, "{path}");
+    assert_eq!(browser.scripts().await, 0, "{path}");
+    let weight = browser.weight().await;
+    assert!((500..150 * 1024).contains(&weight), "{path} weighs {weight} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_comes_in_by_keyboard_and_phone() {
+    let town = Town::real_city().await;
+    let door = Door { town: &town, client: Client::default() };
+    let url = town.url(CITY);
+    let browser = Browser::open(&town.folder.join("browser"), None).await;
+    // Whoever is not signed in is led to the door, and from there on to where he wanted.
+    browser.go(&format!("{url}/filing-board")).await;
+    assert_eq!(browser.path().await, "/sign-in");
+    is_fit(&browser, "zh-CN").await;
+    browser.press_on("a[href='/first-sign-in']").await;
+    is_fit(&browser, "zh-CN").await;
+    browser.fill("#link", &door.link("secadm")).await;
+    browser.fill("#password", PASSWORD).await;
+    browser.press_on("main button").await;
+
+    // The post asks for a second factor: until one is set there is only the account.
+    assert_eq!(browser.path().await, "/account");
+    is_fit(&browser, "zh-CN").await;
+    assert!(browser.text().await.contains("本岗位须先设置第二要素"));
+    browser.go(&format!("{url}/worklist")).await;
+    assert_eq!(browser.path().await, "/account");
+    browser.fill("#code", "000000").await;
+    browser.press_on("form[action='/account/second-factor'] button").await;
+    assert!(browser.text_of("[role=alert]").await.contains("字段内容不合要求"));
+    let secret = browser.text_of("#secret").await;
+    browser.fill("#code", &code(&secret, 0)).await;
+    browser.press_on("form[action='/account/second-factor'] button").await;
+
+    // Set; every session ended. Signing in again, in English.
+    assert_eq!(browser.path().await, "/sign-in");
+    browser.press_on("a[hreflang=en]").await;
+    is_fit(&browser, "en").await;
+    browser.fill("#account", "secadm").await;
+    browser.fill("#password", "not the password at all").await;
+    browser.press_on("main button").await;
+    assert!(browser.text_of("[role=alert]").await.contains("The account or the password is wrong"));
+    is_fit(&browser, "en").await;
+    browser.fill("#password", PASSWORD).await;
+    browser.press_on("main button").await;
+    assert!(browser.text_of("[role=alert]").await.contains("second factor is missing"));
+    browser.fill("#password", PASSWORD).await;
+    browser.fill("#code", &code(&secret, 0)).await;
+    browser.press_on("main button").await;
+    assert_eq!(browser.path().await, "/worklist");
+    browser.press_on("nav a[href='/account']").await;
+    is_fit(&browser, "en").await;
+    assert!(browser.text().await.contains("C_SECADM"));
+    for page in ["/worklist", "/events", "/policy", "/problems/locked"] {
+        browser.go(&format!("{url}{page}")).await;
+        assert_eq!(browser.path().await, page);
+        is_fit(&browser, "en").await;
+    }
+    // What the post does not open is a refusal that says so.
+    browser.go(&format!("{url}/filing-board")).await;
+    assert!(browser.text().await.contains("Your post does not allow this"));
+    is_fit(&browser, "en").await;
+    browser.press_on("form[action='/sign-out'] button").await;
+    assert_eq!(browser.path().await, "/sign-in");
+    browser.go(&format!("{url}/worklist")).await;
+    assert_eq!(browser.path().await, "/sign-in", "signed out is signed out");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_phones_are_barred_a_certificate_opens() {
+    let town = Town::real_city_on(Wire::unhurried(), Secrecy::Open).await;
+    let authority = town.authority.as_ref().unwrap();
+    let tls = Some(authority.issue("nobody", false));
+    let client = Client::of(&Wire { tls, ..Wire::default() }).unwrap();
+    let door = Door { town: &town, client };
+    let (secadm, _) = door.settle("secadm").await;
+    let first = door.sign_in(json!({"link": door.link("audadm"), "password": PASSWORD})).await;
+    let person = first.json()["person"].as_str().unwrap().to_owned();
+    let own = authority.issue("audadm", false);
+    let pem = json!({"certificate": std::fs::read_to_string(&own.certificate).unwrap()});
+    let bound = door.post(&format!("/api/persons/{person}/certificates"), &secadm, pem).await;
+    assert_eq!(bound.status, 201);
+
+    let url = town.url(CITY).replace("127.0.0.1", "liandong.test");
+    for (certificate, comes_in) in [(&authority.issue("other", false), false), (&own, true)] {
+        let folder = town.folder.join(format!("browser-{comes_in}"));
+        let browser = Browser::open(&folder, Some(certificate)).await;
+        browser.go(&format!("{url}/events")).await;
+        assert_eq!(browser.path().await, "/sign-in");
+        browser.fill("#account", "audadm").await;
+        browser.fill("#password", PASSWORD).await;
+        browser.press_on("main button").await;
+        // By a certificate that is nobody's one is where one is without a factor.
+        assert_eq!(browser.path().await, if comes_in { "/events" } else { "/account" });
+        is_fit(&browser, "zh-CN").await;
+        if comes_in {
+            browser.press_on("nav a[href='/account']").await;
+            assert!(browser.text().await.contains("已出示"));
+        }
+        browser.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clerk_sees_what_waits_and_the_board() {
+    let town = Town::start().await;
+    let url = town.url(CITY);
+    let door = Door { town: &town, client: Client::default() };
+    let browser = Browser::open(&town.folder.join("browser"), None).await;
+    browser.go(&format!("{url}/first-sign-in?link={}", door.link("file"))).await;
+    browser.fill("#password", PASSWORD).await;
+    browser.press_on("main button").await;
+    for page in ["/worklist", "/filing-board", "/events", "/account", "/api/docs", "/policy"] {
+        browser.go(&format!("{url}{page}")).await;
+        assert_eq!(browser.path().await, page);
+        is_fit(&browser, "zh-CN").await;
+        browser.picture(page.trim_start_matches('/').rsplit('/').next().unwrap()).await;
+    }
+    browser.go(&format!("{url}/filing-board")).await;
+    assert!(browser.text().await.contains(DISTRICT) && browser.text().await.contains("演示数据"));
+    browser.close().await;
+}
