@@ -80,6 +80,22 @@ need_strace() {
     fail "strace may not trace here (ptrace is not permitted): allow it (CAP_SYS_PTRACE, kernel.yama.ptrace_scope) and start again."
 }
 
+# schemathesis asks every route what its description promises. Sets LIANDONG_SCHEMATHESIS.
+SCHEMATHESIS=4.32.5
+need_schemathesis() {
+  LIANDONG_SCHEMATHESIS="$CACHE/schemathesis-$SCHEMATHESIS/bin/schemathesis"
+  if [ ! -x "$LIANDONG_SCHEMATHESIS" ]; then
+    python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || apt_install python3 python3-venv ||
+      fail "python3 with venv is missing, and no package manager that this script knows could install it."
+    say "installing schemathesis $SCHEMATHESIS (PyPI) into $CACHE"
+    local place=${LIANDONG_SCHEMATHESIS%/bin/*}
+    rm -rf "$place" && python3 -m venv "$place" &&
+      "$place/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS" >&2 ||
+      fail "could not install schemathesis from PyPI."
+  fi
+  export LIANDONG_SCHEMATHESIS
+}
+
 # A browser without a window, its driver, certificates for it, and axe-core, which finds
 # what a page keeps from its readers. Sets LIANDONG_CHROMIUM, LIANDONG_CHROMEDRIVER, LIANDONG_AXE.
 AXE_VERSION=4.14.1

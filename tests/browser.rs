@@ -78,7 +78,8 @@ impl Browser {
         let Value::Object(wanted) = wanted else { unreachable!() };
         let began = Instant::now();
         let client = loop {
-            let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+            let mut builder =
+                ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
             let connected = builder
                 .capabilities(wanted.clone())
                 .connect(&format!("http://127.0.0.1:{port}"))
@@ -155,7 +156,8 @@ impl Browser {
         self.client.execute(stamp, vec![]).await.unwrap();
         self.press(char::from(Key::Enter)).await;
         let began = Instant::now();
-        let is_new = "return document.readyState === 'complete' && !document.documentElement.dataset.before";
+        let is_new =
+            "return document.readyState === 'complete' && !document.documentElement.dataset.before";
         // Between two pages there is none to ask.
         while !matches!(self.client.execute(is_new, vec![]).await, Ok(Value::Bool(true))) {
             assert!(began.elapsed() < Duration::from_secs(20), "nothing comes after {css}");

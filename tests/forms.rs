@@ -43,6 +43,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "rectification" => again::<domain::rectification::Rectification>(data),
         "register" => again::<domain::register::Register>(data),
         "round" => again::<domain::round::Round>(data),
+        "envelope" => again::<domain::envelope::Envelope>(data),
         "certificate" => again::<domain::certificate::Certificate>(data),
         "session" => again::<domain::session::Session>(data),
         "token-key" => again::<domain::token_key::TokenKey>(data),

@@ -22,7 +22,7 @@ use event_store::Readers;
 use messaging::{files::Tray, tls::Tls};
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch, task::JoinHandle};
-use web::{Wire, client::Client};
+use web::{Classification, Wire, client::Client};
 
 use crate::{authority::Authority, proxy::Proxy};
 
@@ -128,8 +128,8 @@ fn people(code: &str) -> Vec<FirstPerson> {
     let roles: &[&str] = match letter {
         "T" => &["COM", "DISC", "SYS", "SECADM", "AUDADM"],
         _ => &[
-            "SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "LO", "UNIT", "SYS", "SECADM",
-            "AUDADM",
+            "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "TL", "TD", "TM", "LO", "UNIT", "SYS",
+            "SECADM", "AUDADM",
         ],
     };
     let person = |role: &&str| FirstPerson {
@@ -280,6 +280,7 @@ impl Town {
             clock: self.demo.then(|| "2024-01-08T01:00:00Z".to_owned()),
             people: people(code),
             wire: Wire { tls, ..self.wire.clone() },
+            ceiling: Classification::default(),
         };
         self.configs.insert(code.to_owned(), config.clone());
         config

@@ -73,7 +73,8 @@ impl Api {
         Err(format!("{} has not heard of every office after a minute", self.code))
     }
 
-    fn token(&self, role: &str) -> Result<String, String> {
+    /// A token of whoever holds a role.
+    pub fn token(&self, role: &str) -> Result<String, String> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|(_, _, at)| at.elapsed() < Duration::from_hours(6));
         if let Some((_, token, _)) = tokens.iter().find(|(of, _, _)| of == role) {

@@ -10,7 +10,7 @@ use std::{
 
 use desks::joining::{Founding, MEMBERSHIP, Membership, OfficeConfig};
 use serde_json::{Value, json};
-use web::{Wire, client::Client};
+use web::{Classification, Wire, client::Client};
 
 use crate::{
     Up,
@@ -212,8 +212,8 @@ impl City {
             hub: Some(format!("nats://127.0.0.1:{}", self.port("nats"))),
             clock: demo.then(|| DEMO_START.to_owned()),
             people: people(&office.tier, demo),
-            // In a demo, one person does the work of many.
             wire: if demo { Wire::unhurried() } else { Wire::default() },
+            ceiling: Classification::default(),
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn people(tier: &str, demo: bool) -> Vec<FirstPerson> {
         ("plan", "综合岗", "PLAN"),
         ("file", "报备岗", "FILE"),
         ("rect", "整改岗", "RECT"),
+        ("clue", "线索岗", "CLUE"),
         ("tl", "组长", "TL"),
         ("td", "副组长", "TD"),
         ("tm", "组员", "TM"),

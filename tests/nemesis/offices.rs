@@ -20,7 +20,7 @@ use deploy::api::Api;
 use desks::joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig};
 use serde_json::json;
 use tokio::process::{Child, Command};
-use web::{Wire, client::Client};
+use web::{Classification, Wire, client::Client};
 
 use super::{carrier::Carrier, hub::Hub};
 use crate::{chance::Chance, proxy::Proxy};
@@ -238,6 +238,7 @@ impl Offices {
             clock: Some("2024-01-08T01:00:00Z".to_owned()),
             people: people(tier),
             wire: Wire::unhurried(),
+            ceiling: Classification::default(),
         }
     }
 

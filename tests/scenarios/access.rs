@@ -63,6 +63,7 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/divisions/import",
     "/api/enrolment-tokens",
     "/api/enrolments",
+    "/api/envelopes",
     "/api/filing-reviews",
     "/api/filings",
     "/api/findings",

@@ -44,7 +44,7 @@ async fn an_administrator_comes_in_by_keyboard_and_phone() {
     assert_eq!(browser.path().await, "/account");
     browser.fill("#code", "000000").await;
     browser.press_on("form[action='/account/second-factor'] button").await;
-    assert!(browser.text_of("[role=alert]").await.contains("字段内容不合要求"));
+    assert!(browser.text_of("[role=alert]").await.contains("验证码与新的第二要素不符"));
     let secret = browser.text_of("#secret").await;
     browser.fill("#code", &code(&secret, 0)).await;
     browser.press_on("form[action='/account/second-factor'] button").await;

@@ -10,6 +10,7 @@
 mod access;
 mod backups;
 mod browsers;
+mod ceiling;
 mod cities;
 mod conformance;
 mod faults;
@@ -28,6 +29,7 @@ mod papers;
 mod policy;
 mod register;
 mod restored;
+mod schemas;
 mod sessions;
 mod signing_in;
 mod simulated;

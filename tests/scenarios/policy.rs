@@ -90,6 +90,10 @@ impl Desk<'_> {
 const ROUTES: &[(&str, &str)] = &[
     ("GET /api/me", "*"),
     ("GET /api/worklist", "*"),
+    ("GET /api/envelopes", "CLUE NDI_REG DISC"),
+    ("GET /api/envelopes/{id}", "CLUE NDI_REG DISC"),
+    ("POST /api/envelopes", "CLUE NDI_REG DISC"),
+    ("POST /api/envelopes/{id}/hand-on", "CLUE NDI_REG DISC"),
     ("GET /api/offices", "*"),
     ("GET /api/neighbours", "*"),
     ("GET /api/intake", "*"),

@@ -9,7 +9,7 @@ use domain::{
     post::{Role, Scope},
     reading::is_recorded,
 };
-use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K12, K14};
+use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K10, K12, K14};
 
 /// What a matter is: a data class (`model.md` 2.2), or the running of the office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +161,10 @@ pub static TABLE: &[Row] = &[
     act("finding.reopen", Of(K9), &["RECT"]),
     act("rectification.measures", Of(K9), &["UNIT", "COM", "BR"]),
     act("rectification.complete", Of(K9), &["UNIT", "COM", "BR"]),
+    // What must not enter: only that an envelope came and went, in the smallest circle.
+    read(Of(K10), &["CLUE", "NDI_REG", "DISC"]),
+    act("envelope.receive", Of(K10), &["CLUE", "NDI_REG", "DISC"]),
+    act("envelope.hand-on", Of(K10), &["CLUE", "NDI_REG", "DISC"]),
     // Filings: what is filed upward is read by whoever files it and by the desk that
     // receives it, as a copy, whatever it was made of.
     read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "RECT", "COM"]),
@@ -199,7 +203,7 @@ impl Subject {
             Of(K7) => ["底稿、证据与谈话", "drafts, evidence, talks"],
             Of(K8) => ["报告与反馈前的清单", "reports, and lists before feedback"],
             Of(K9) => ["反馈、问题清单与整改", "feedback, findings, rectification"],
-            Of(Class::K10) => ["问题线索", "clues"],
+            Of(K10) => ["问题线索", "clues"],
             Of(Class::K11) => ["线索数据", "clue counts"],
             Of(K12) => ["报告报备与审核", "filings and reviews"],
             Of(Class::K13) => ["建议与抄告", "advice and copy notes"],

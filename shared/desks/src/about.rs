@@ -22,7 +22,7 @@ use messaging::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Command, Problem, Route, Seat, Who, answer, get, post, post_empty};
+use web::{Command, Nothing, Problem, Route, Seat, Who, answer, get, post};
 
 /// What everybody must know of the link.
 const KNOWN: Who = Who::Reads(&[Subject::Offices]);
@@ -44,7 +44,7 @@ pub fn routes() -> Vec<Route> {
             ["核对视图", "Compare every view with a fresh fold"],
             check,
         ),
-        post_empty(
+        post::<Nothing, _>(
             "/api/views/refold",
             Who::Does("views.refold"),
             ["重建视图", "Fold the views again beside the served ones; /health/ready says how far"],
@@ -107,7 +107,7 @@ async fn check(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
     Ok(Json(json!({"agree": difference.is_none(), "difference": difference})).into_response())
 }
 
-async fn refold(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+async fn refold(State(seat): State<Arc<Seat>>, _: Command<Nothing>) -> Result<Response, Problem> {
     seat.office.rebuild();
     let body = Json(json!({"rebuilding": seat.office.rebuilding()}));
     Ok((StatusCode::ACCEPTED, body).into_response())
@@ -117,7 +117,6 @@ async fn refold(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields)]
 struct Drive {
     /// To when; not before the clock's time now.
-    #[schemars(with = "String")]
     to: Timestamp,
 }
 

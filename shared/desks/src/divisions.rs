@@ -48,12 +48,13 @@ pub fn routes() -> Vec<Route> {
 
 /// What only the city has: its divisions are everybody's.
 pub fn city_routes() -> Vec<Route> {
-    vec![post::<NewImport, _>(
+    let import = post::<NewImport, _>(
         "/api/divisions/import",
         Who::Does("division.import"),
         ["导入区划", "Import divisions from CSV, all rows or none"],
         import,
-    )]
+    );
+    vec![import.if_known()]
 }
 
 /// A division in one period of its life.
@@ -136,6 +137,7 @@ struct Which {
     /// Only right under the division with this id.
     parent: Option<String>,
     /// Only of this tier.
+    #[schemars(extend("enum" = TIERS))]
     tier: Option<String>,
 }
 
@@ -178,7 +180,6 @@ struct NewImport {
     /// former code, its id, or `new`.
     csv: String,
     /// From which day on the rows hold.
-    #[schemars(with = "String")]
     valid_from: Day,
 }
 

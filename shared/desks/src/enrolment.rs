@@ -47,7 +47,6 @@ pub struct Application {
     /// The one-time token.
     pub token: String,
     /// The public event key.
-    #[schemars(with = "String")]
     pub key: PublicKey,
     /// The public key of its hub user.
     pub hub_user: String,
@@ -56,11 +55,9 @@ pub struct Application {
     /// From an office that asks for a new life of its log: where its own store ends, if
     /// there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<serde_json::Value>")]
     pub closed: Option<Closed>,
     /// From the same: that it asks for it, signed by its key for everybody to see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub asked: Option<Signature>,
     /// The event key's signature over all of this, in base64: whoever has a spent
     /// token and reads the directory still can't ask for the office's access.
@@ -186,10 +183,8 @@ async fn counted(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields)]
 struct Invitation {
     /// `district` or `township`.
-    #[schemars(with = "String")]
     tier: Tier,
     /// The office above.
-    #[schemars(with = "String")]
     parent: OfficeId,
     /// The division's code.
     code: String,

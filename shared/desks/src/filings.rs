@@ -189,7 +189,6 @@ pub fn days_late(due: Day, first: Option<Timestamp>, today: Day) -> i64 {
 #[derive(Deserialize, JsonSchema)]
 struct OfOffice {
     /// An office of which this one was given filings to read; its own if not said.
-    #[schemars(with = "Option<String>")]
     office: Option<OfficeId>,
 }
 
@@ -227,9 +226,9 @@ struct NewFiling {
     /// The set of materials: `annual-plan`, `annual-report`, `staff`, …
     set: String,
     /// A year, a half-year, a round's number.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,40}$"))]
     period: String,
     /// The legal date.
-    #[schemars(with = "String")]
     due: Day,
 }
 
@@ -257,7 +256,6 @@ struct Attach {
     /// The material's code.
     code: String,
     /// The uploaded paper's hash.
-    #[schemars(with = "String")]
     hash: Hash,
     /// The media type.
     media: String,

@@ -363,7 +363,6 @@ async fn drop_draft(Path(id): Path<String>, command: Command<Reason>) -> Result<
 #[serde(deny_unknown_fields)]
 struct CloseOut {
     /// The completion's hash, as the finding shows it.
-    #[schemars(with = "String")]
     basis: Hash,
 }
 

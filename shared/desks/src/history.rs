@@ -29,7 +29,6 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct Sharing {
     /// The office that becomes a party.
-    #[schemars(with = "String")]
     to: OfficeId,
     /// `round/<id>` or `filing/<id>`: an own stream.
     stream: String,

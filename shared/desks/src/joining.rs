@@ -19,7 +19,7 @@ use messaging::{
 };
 use serde::{Deserialize, Serialize};
 use web::{
-    Wire,
+    Classification, Wire,
     client::{Client, Reply},
 };
 
@@ -70,6 +70,10 @@ pub struct OfficeConfig {
     /// Certificates, proxies and paces.
     #[serde(default)]
     pub wire: Wire,
+    /// What is above this classification does not enter: only internal content does, if
+    /// nothing is said.
+    #[serde(default)]
+    pub ceiling: Classification,
 }
 
 impl OfficeConfig {

@@ -214,7 +214,6 @@ fn new_key(seat: &Seat, made: &Mutex<Option<PublicKey>>) -> Result<PublicKey, Co
 #[serde(deny_unknown_fields)]
 struct Called {
     /// The key, as `GET /api/keys` shows it.
-    #[schemars(with = "String")]
     key: PublicKey,
 }
 

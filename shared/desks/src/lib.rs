@@ -9,6 +9,7 @@ pub mod certificates;
 mod couriers;
 pub mod divisions;
 pub mod enrolment;
+pub mod envelopes;
 pub mod feed;
 pub mod figures;
 pub mod filings;

@@ -34,6 +34,7 @@ pub struct InState {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct AsOf {
     /// A date `YYYY-MM-DD`; today if not said.
+    #[schemars(with = "Option<Day>")]
     pub as_of: Option<String>,
 }
 

@@ -44,7 +44,6 @@ pub fn routes(admission: &Arc<Admission>) -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct Place {
     /// The office above from then on.
-    #[schemars(with = "String")]
     parent: OfficeId,
 }
 

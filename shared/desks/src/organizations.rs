@@ -32,7 +32,7 @@ pub const ORGANIZATIONS: &str = "organizations";
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        post::<Vec<NewOrganization>, _>(
+        post::<Units, _>(
             "/api/organizations",
             Who::Does("organization.register"),
             ["登记被巡察党组织", "Register inspected organizations, all or none"],
@@ -111,9 +111,9 @@ impl View for OrganizationsView {
 #[serde(deny_unknown_fields)]
 struct NewOrganization {
     /// A number of its own in this office, for good; its id follows from it.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,40}$"))]
     number: String,
     /// From which day on this holds.
-    #[schemars(with = "String")]
     valid_from: Day,
     /// The name.
     name: String,
@@ -126,7 +126,6 @@ struct NewOrganization {
     /// The id of its division, for a village or a township.
     division: Option<String>,
     /// The office where it rectifies; none for a unit of this office.
-    #[schemars(with = "Option<String>")]
     unit_office: Option<OfficeId>,
 }
 
@@ -143,7 +142,6 @@ impl NewOrganization {
 #[serde(deny_unknown_fields)]
 struct Change {
     /// From which day on this holds.
-    #[schemars(with = "String")]
     valid_from: Day,
     /// What it is from then on.
     attributes: Attributes,
@@ -181,8 +179,12 @@ async fn known(unit: &mut Unit<'_>, id: &str, said: &Said) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn register(command: Command<Vec<NewOrganization>>) -> Result<Response, Problem> {
-    let new = command.body.clone();
+/// One or more.
+#[derive(Clone, Deserialize, JsonSchema)]
+struct Units(#[schemars(length(min = 1))] Vec<NewOrganization>);
+
+async fn register(command: Command<Units>) -> Result<Response, Problem> {
+    let Units(new) = command.body.clone();
     if new.is_empty() {
         return Err(Refusal::new(Code::BadField).detail("[]: nothing to register").into());
     }

@@ -188,8 +188,7 @@ async fn offer(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response
     let seed = seed(&seat, &caller.actor.person, number);
     let office = seat.office.setting().office.as_str();
     let address = second_factor::address(&seed, &row.account, office);
-    let offer =
-        json!({"number": number, "secret": second_factor::secret(&seed), "address": address});
+    let offer = json!({"number": number.to_string(), "secret": second_factor::secret(&seed), "address": address});
     let mut response =
         Json(json!({"set": row.second_factor.is_some(), "offer": offer})).into_response();
     response
@@ -202,7 +201,8 @@ async fn offer(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response
 #[serde(deny_unknown_fields)]
 struct NewFactor {
     /// The number of the offer.
-    number: u64,
+    #[schemars(regex(pattern = r"^[0-9]{1,15}$"))]
+    number: String,
     /// The code that the authenticator shows for it.
     code: String,
     /// The code of the one that is set, if another takes its place.
@@ -221,10 +221,12 @@ async fn set_factor(
     if row.second_factor.is_some() {
         with_code(&seat, &person, &row, new.current.as_deref())?;
     }
-    let (seed, now) = (seed(&seat, &person, new.number), wall().0 / 1000);
+    let number: u64 =
+        new.number.parse().map_err(|_| Refusal::new(Code::BadField).detail("number"))?;
+    let (seed, now) = (seed(&seat, &person, number), wall().0 / 1000);
     let step = second_factor::step(&seed, &new.code, u64::try_from(now).unwrap_or(0));
-    step.ok_or_else(|| Refusal::new(Code::BadField).detail("code"))?;
-    let (id, number, version) = (person.clone(), new.number, row.version);
+    step.ok_or(Code::FactorCodeWrong)?;
+    let (id, version) = (person.clone(), row.version);
     let run = act(move |unit: &mut Unit<'_>| {
         let id = id.clone();
         Box::pin(async move {

@@ -106,6 +106,7 @@ async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Re
 #[serde(deny_unknown_fields)]
 struct NewPerson {
     /// The account, unique in this office.
+    #[schemars(regex(pattern = r"^[a-z0-9._-]{1,40}$"))]
     account: String,
     /// What the screens show; no real name is needed.
     display: String,
@@ -172,8 +173,11 @@ async fn clear_second_factor(
 async fn end_sessions(
     State(seat): State<Arc<Seat>>,
     Path(id): Path<String>,
-    caller: Caller,
+    command: Command<Nothing>,
 ) -> Result<axum::http::StatusCode, Problem> {
+    let caller = command.caller.clone();
+    let known: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, &id).await?;
+    known.ok_or(Code::NotFound)?;
     let ids = own_account::live(&seat, &id).await?.into_iter().map(|(id, _)| id).collect();
     own_account::end_sessions(&seat, &caller.actor, &id, ids).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
@@ -205,10 +209,8 @@ struct NewPost {
     #[serde(default = "whole_office")]
     scope: String,
     /// The first day.
-    #[schemars(with = "String")]
     from: Day,
     /// The last day.
-    #[schemars(with = "Option<String>")]
     to: Option<Day>,
 }
 
@@ -243,7 +245,6 @@ async fn last_of_its_kind(unit: &mut Unit<'_>, id: &str, to: Day) -> Result<bool
 #[serde(deny_unknown_fields)]
 struct EndPost {
     /// The last day.
-    #[schemars(with = "String")]
     to: Day,
 }
 

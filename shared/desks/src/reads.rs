@@ -98,10 +98,8 @@ struct Which {
     /// Only of this stream, `finding/…`.
     of: Option<String>,
     /// Only from this day on, `YYYY-MM-DD`.
-    #[schemars(with = "Option<String>")]
     from: Option<Day>,
     /// Only until this day.
-    #[schemars(with = "Option<String>")]
     to: Option<Day>,
 }
 

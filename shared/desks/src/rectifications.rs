@@ -171,7 +171,6 @@ struct Measure {
     /// What will be done.
     text: String,
     /// Until when.
-    #[schemars(with = "String")]
     due: Day,
     /// The responsible post.
     responsible: String,

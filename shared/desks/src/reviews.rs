@@ -221,14 +221,13 @@ async fn one(
 #[serde(deny_unknown_fields)]
 struct Expect {
     /// The office that should file.
-    #[schemars(with = "String")]
     from: OfficeId,
     /// The set of materials: `annual-plan`, `annual-report`, `staff`, …
     set: String,
     /// A year, a half-year, a round's number.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,40}$"))]
     period: String,
     /// The legal date.
-    #[schemars(with = "String")]
     due: Day,
 }
 
@@ -247,7 +246,6 @@ async fn expect(command: Command<Expect>) -> Result<Response, Problem> {
 #[serde(deny_unknown_fields)]
 struct Judge {
     /// The hash of the judged submission.
-    #[schemars(with = "String")]
     basis: Hash,
     /// Why the item is rejected; without it the item is accepted.
     #[serde(default)]
@@ -268,7 +266,6 @@ async fn judge(
 #[serde(deny_unknown_fields)]
 struct Return {
     /// The hash of the judged submission.
-    #[schemars(with = "String")]
     basis: Hash,
     /// Why.
     reason: String,
@@ -285,7 +282,6 @@ async fn send_back(Path(id): Path<String>, command: Command<Return>) -> Result<R
 #[serde(deny_unknown_fields)]
 struct OnBasis {
     /// The hash of the judged submission.
-    #[schemars(with = "String")]
     basis: Hash,
 }
 

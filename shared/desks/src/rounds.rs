@@ -162,7 +162,7 @@ async fn tasks(
 async fn plan(command: Command<Plan>) -> Result<Response, Problem> {
     let plan = command.body.clone();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if plan.number.len() > 40 || !plan.number.chars().all(plain) {
+    if plan.number.is_empty() || plan.number.len() > 40 || !plan.number.chars().all(plain) {
         let why = "number: A-Z a-z 0-9 -, 1 … 40 (611024-T4-R07)";
         return Err(Refusal::new(Code::BadField).detail(why).into());
     }

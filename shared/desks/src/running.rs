@@ -224,6 +224,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         hub_papers: None,
         door: Door::open(wall()),
         room: Room::default(),
+        ceiling: opened.config.ceiling,
         client: process.client.clone(),
         pace: Pace::of(&opened.config.wire),
         wire: opened.config.wire.clone(),

@@ -48,14 +48,19 @@ pub fn routes() -> Vec<Route> {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["account"]}, {"required": ["link"]}]))]
 struct SignIn {
     /// The account.
+    #[schemars(with = "String")]
+    #[serde(default)]
     account: Option<String>,
     /// The password, or with a link the new one.
     password: String,
     /// The code of the second factor, once one is set.
     code: Option<String>,
     /// The person and secret of a first sign-in link, `person.secret`.
+    #[schemars(with = "String")]
+    #[serde(default)]
     link: Option<String>,
     /// Whether to begin a browser's session: a cookie comes back instead of a token.
     #[serde(default)]
@@ -73,7 +78,10 @@ async fn sign_in(
         Newcomer { address: peer.asks_from(&seat.wire, &headers), certificate: peer.certificate };
     seat.pace.sign_in(from.address)?;
     let (person, row, second_factor) = match (&body.link, &body.account) {
-        (Some(link), _) => by_link(&seat, link, &body, &from).await?,
+        (Some(_), Some(_)) => {
+            return Err(Refusal::new(Code::BadField).detail("account, link: one of them").into());
+        }
+        (Some(link), None) => by_link(&seat, link, &body, &from).await?,
         (None, Some(account)) => check(&seat, account, &body, &from).await?,
         (None, None) => return Err(Refusal::new(Code::BadField).detail("account").into()),
     };

@@ -37,7 +37,8 @@ pub fn routes() -> Vec<Route> {
             Who::Does("target-list.issue"),
             ["发布全覆盖对象清单", "Issue a version of the target list"],
             issue,
-        ),
+        )
+        .if_known(),
         get(
             "/api/target-lists",
             Who::ReadsWhole(Subject::Of(Class::K2)),
@@ -127,7 +128,6 @@ async fn lists(
 #[serde(deny_unknown_fields)]
 struct NewVersion {
     /// From which day on it is in force.
-    #[schemars(with = "String")]
     valid_from: Day,
     /// The organizations' ids; their levels are those of the register on that day.
     targets: Vec<String>,

@@ -23,6 +23,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(PeopleView),
         Arc::new(SessionsView),
         Arc::new(CertificatesView),
+        Arc::new(crate::envelopes::EnvelopesView),
         Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
@@ -53,6 +54,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(findings::routes());
     routes.extend(rectifications::routes());
     routes.extend(crate::worklist::routes());
+    routes.extend(crate::envelopes::routes());
     routes
 }
 

@@ -17,8 +17,8 @@ use serde_json::json;
 use web::{Caller, Governed, Problem, Route, Seat, Who, get};
 
 use crate::{
-    filings::FilingRow, findings::FindingRow, rectifications::RectificationRow, reviews::ReviewRow,
-    rounds::RoundRow,
+    envelopes::EnvelopeRow, filings::FilingRow, findings::FindingRow,
+    rectifications::RectificationRow, reviews::ReviewRow, rounds::RoundRow,
 };
 
 /// The most that is listed; whoever has more begins with these.
@@ -61,6 +61,7 @@ async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respo
         row.opening.as_ref().map(|opening| opening.due)
     })
     .await?;
+    more |= collect::<EnvelopeRow>(&seat, &caller, &mut waiting, |row| Some(row.due)).await?;
     // What is due first stands first; what has no day stands last.
     waiting.sort_by_key(|item| (item.due.is_none(), item.due));
     let body = json!({"demo": seat.pin.demo, "today": seat.office.setting().clock.now().day(),

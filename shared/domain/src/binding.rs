@@ -95,6 +95,8 @@ pub static TABLE: &[Binding] = &[
     row("rectification", "measure-planned", Rule::To, Class::K9, ALL),
     row("rectification", "completed", Rule::To, Class::K9, ALL),
     row("rectification", "reopened", Rule::Own, Class::K9, ALL),
+    row("envelope", "received", Rule::Own, Class::K10, ALL),
+    row("envelope", "handed-on", Rule::Own, Class::K10, ALL),
     row("figures", "reported", Rule::Up, Class::K2, TEAMS),
     // Filings: vertical, to whoever asked.
     row("filing", "expected", Rule::To, Class::K12, BELOW),

@@ -20,7 +20,6 @@ use crate::material;
 #[serde(deny_unknown_fields)]
 pub struct Paper {
     /// SHA-256 of the bytes, hexadecimal.
-    #[schemars(with = "String")]
     pub hash: Hash,
     /// Bytes.
     pub size: u64,

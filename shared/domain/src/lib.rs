@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod dated;
 pub mod demo_clock;
 pub mod directory;
+pub mod envelope;
 pub mod figures;
 pub mod filing;
 pub mod filing_review;

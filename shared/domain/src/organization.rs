@@ -27,7 +27,6 @@ pub struct Attributes {
     pub division: Option<String>,
     /// The office where it rectifies; none for a unit of this office.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub unit_office: Option<OfficeId>,
 }
 
@@ -36,7 +35,6 @@ pub struct Attributes {
 #[serde(deny_unknown_fields)]
 pub struct Said {
     /// From which day on.
-    #[schemars(with = "String")]
     pub valid_from: Day,
     /// What it is from then on.
     pub attributes: Attributes,

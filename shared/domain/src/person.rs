@@ -25,11 +25,9 @@ pub struct Authorisation {
     /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`.
     pub scope: String,
     /// The first day.
-    #[schemars(with = "String")]
     pub from: Day,
     /// The last day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub to: Option<Day>,
 }
 

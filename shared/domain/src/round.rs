@@ -62,7 +62,6 @@ pub struct NewTask {
     pub parent: Option<String>,
     /// The office where the unit rectifies; none for a unit of this office.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub unit_office: Option<OfficeId>,
 }
 
@@ -71,6 +70,7 @@ pub struct NewTask {
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// `committee code + term + serial`, e.g. `611024-T4-R07`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9-]{1,40}$"))]
     pub number: String,
     /// What it is called.
     pub name: String,
@@ -88,7 +88,6 @@ pub struct Plan {
     pub linked_to: Option<String>,
     /// The offices of another place that it concerns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
     pub concerned: Vec<OfficeId>,
 }
 

@@ -15,6 +15,7 @@ pub mod fact;
 pub mod id;
 pub mod note;
 pub mod refusal;
+mod schema;
 pub mod sign;
 
 pub use audience::{Audience, Lane, Root};

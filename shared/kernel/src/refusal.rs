@@ -52,11 +52,14 @@ codes! {
     CrossSite "cross-site" 403 "请求来自其他网站,已拒绝" "The request was made by another site" "请从本系统的页面重新办理。" "Do it again from this system's own page.";
     DiskFull "disk-full" 507 "磁盘已满,暂不能录入" "The disk is full: nothing can be recorded" "请清理磁盘;查询不受影响。" "Free some space; reading goes on.";
     Internal "internal" 500 "系统内部错误" "Something failed inside" "请将页面上的请求编号告知运维。" "Tell the operator the request's instance id.";
+    AboveCeiling "above-ceiling" 422 "密级超过本系统上限,未录入任何内容" "Above this system's classification ceiling: nothing was recorded" "请按密封件办理:只登记编号、封签、承运方式和回执(/api/envelopes)。" "Keep it sealed: record only its number, seals, carrier and receipt at /api/envelopes.";
+    EnvelopeExists "envelope-exists" 409 "该编号的密封件已登记" "An envelope of this number is recorded already" "请核对编号。" "Check the number.";
     // People.
     BadCredentials "bad-credentials" 401 "账号或口令不正确" "The account or the password is wrong" "请核对后重试;多次失败将暂时锁定。" "Check both and try again; after several failures the account waits.";
     SecondFactorMissing "second-factor-missing" 401 "还需输入动态验证码" "The code of the second factor is missing too" "请同时提交验证器上当前的六位数字(code)。" "Send the six digits that the authenticator shows now as code.";
     SecondFactorUnset "second-factor-unset" 403 "须先设置第二要素" "This post asks for a second factor, and none is set" "请通过 /api/second-factor 设置验证器,然后重新登录。" "Set one at /api/second-factor, then sign in again.";
     CertificateBound "certificate-bound" 409 "该证书已绑定或已停用" "This certificate stands for somebody already, or was ended" "请为该人员签发新证书后再绑定。" "Have a new certificate issued and bind that one.";
+    FactorCodeWrong "second-factor-wrong" 409 "验证码与新的第二要素不符" "The code is not that of the offered second factor" "请核对验证器的密钥和时间,输入当前的六位数字。" "Check the secret and the clock of the authenticator and send the six digits that it shows now.";
     LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
     WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位的口令。" "Use at least 12 characters.";
     Locked "locked" 429 "登录失败次数过多,账号暂时锁定" "Too many failures: the account waits" "请五分钟后再试。" "Try again in five minutes.";

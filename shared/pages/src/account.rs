@@ -125,7 +125,7 @@ pub(crate) async fn password(
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Factor {
-    number: u64,
+    number: String,
     code: String,
     #[serde(default)]
     current: String,

@@ -69,6 +69,7 @@ fn item(row: &Value, lang: Lang, today: &str) -> Item {
 /// What kind of matter it is (`model.md` 1).
 fn family(lang: Lang, family: &str) -> &str {
     let (zh, en) = match family {
+        "envelope" => ("密封件", "Envelope"),
         "filing" => ("报备", "Filing"),
         "filing-review" => ("报备审核", "Filing review"),
         "round" => ("巡察轮次", "Round"),
@@ -81,6 +82,7 @@ fn family(lang: Lang, family: &str) -> &str {
 
 fn named(lang: Lang, action: &str) -> &str {
     let (zh, en) = match action {
+        "envelope.hand-on" => ("密封移送", "hand on, sealed"),
         "filing.items" => ("附材料", "attach papers"),
         "filing.submit" => ("报送", "submit"),
         "filing-review.items" => ("逐项审核", "judge items"),

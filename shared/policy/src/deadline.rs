@@ -41,6 +41,8 @@ const ROWS: &[Deadline] = &[
     Deadline { key: "filing.default", span: Span::Workdays(10), mark: Mark::Proposal },
     Deadline { key: "filing.review", span: Span::Workdays(10), mark: Mark::Proposal },
     Deadline { key: "filing.correct", span: Span::Workdays(5), mark: Mark::Proposal },
+    // What belongs to the upper organ goes up sealed (W22 art. 15).
+    Deadline { key: "envelope.up", span: Span::Workdays(5), mark: Mark::Source },
     // 定远县 请示报告制度.
     Deadline { key: "rect.concentrated", span: Span::Months(3), mark: Mark::Source },
 ];

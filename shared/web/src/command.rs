@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{Caller, Governed, Problem, Seat, matter::permitted};
+use crate::{Caller, Classification, Governed, Problem, Seat, matter::permitted};
 
 /// A body with nothing in it; `{}` and no body at all are the same.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -64,7 +64,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
                 .detail("Act-Date: 10 years ago … today")
                 .into());
         }
-        let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
+        let body = parse_below(if bytes.is_empty() { b"{}" } else { &bytes }, seat.ceiling)?;
         Ok(Self {
             body,
             key: Idempotency::new(
@@ -105,6 +105,11 @@ async fn read_body(request: Request) -> Result<Bytes, Problem> {
 
 /// Parses a JSON body; the refusal says where it does not fit.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    parse_below(bytes, Classification::TopSecret)
+}
+
+/// The same; a text that bears a mark above the ceiling is refused, and said nowhere.
+fn parse_below<T: DeserializeOwned>(bytes: &[u8], ceiling: Classification) -> Result<T, Problem> {
     let refuse = |error: &serde_json::Error| {
         let code = if error.is_data() { Code::BadField } else { Code::BadRequest };
         Problem(Refusal::new(code).detail(error.to_string()))
@@ -114,8 +119,21 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let why = format!("{at}: 含控制字符 / holds a control character");
         return Err(Refusal::new(Code::BadField).detail(why).into());
     }
+    if !texts(&value, &mut |text| ceiling.admits_text(text)) {
+        return Err(Code::AboveCeiling.into());
+    }
     // Read again from the bytes: the reason then names the place.
     serde_json::from_slice(bytes).map_err(|error| refuse(&error))
+}
+
+/// Whether every text of a body is as asked.
+fn texts(value: &Value, is: &mut impl FnMut(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is(text),
+        Value::Array(items) => items.iter().all(|item| texts(item, is)),
+        Value::Object(members) => members.iter().all(|(name, item)| is(name) && texts(item, is)),
+        _ => true,
+    }
 }
 
 /// Where a text holds what no keyboard writes: controls other than line ends and
@@ -174,7 +192,13 @@ impl<T> Command<T> {
         if header == "*" {
             return Ok(None);
         }
-        let version = header.trim_start_matches("W/").trim_matches('"').parse().ok();
+        // A weak tag never matches (RFC 9110, 13.1.1).
+        if header.starts_with("W/\"") {
+            return Err(Code::Stale.into());
+        }
+        let digits = header.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        let plain = |text: &&str| *text == "0" || !text.starts_with(['0', '+']);
+        let version = digits.filter(plain).and_then(|digits| digits.parse().ok());
         version.map(Some).ok_or_else(|| Refusal::new(Code::BadField).detail("If-Match").into())
     }
 

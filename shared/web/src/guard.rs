@@ -146,6 +146,9 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
             Problem::from(Code::IfMatchRequired).into_response()
         }
         Ok(caller) => {
+            if let Err(refusal) = seat.ceiling.admits(request.headers()) {
+                return Problem::from(refusal).into_response();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

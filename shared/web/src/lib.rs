@@ -3,6 +3,7 @@
 //! A route exists only as a row of the table, with who may use it; the guard,
 //! the OpenAPI document and the tests all read the same rows.
 
+pub mod ceiling;
 pub mod client;
 pub mod command;
 pub mod guard;
@@ -19,6 +20,7 @@ pub mod serve;
 pub mod session;
 pub mod wire;
 
+pub use ceiling::Classification;
 pub use command::{Command, Nothing, answer, view};
 pub use guard::Caller;
 pub use matter::Governed;

@@ -33,8 +33,13 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
             && !route.streams
         {
             parameters.push(header("Idempotency-Key", true));
-            parameters.push(header("If-Match", route.if_match));
             parameters.push(header("Act-Date", false));
+        }
+        if route.if_match || route.if_known {
+            parameters.push(header("If-Match", route.if_match));
+        }
+        if matches!(route.method, Method::POST | Method::PUT) && route.who != Who::Public {
+            parameters.push(header("Security-Classification", false));
         }
         parameters.extend(route.headers.iter().map(|name| header(name, false)));
         for query in &route.query {
@@ -46,18 +51,21 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
         }
         if let Some(body) = route.body {
             let schema = body(&mut generator);
+            let mut schema = schema.to_value();
+            clean(&mut schema);
+            let needed = !schema.get("$ref").is_some_and(|of| of == NOTHING);
             operation["requestBody"] =
-                json!({"required": true, "content": {"application/json": {"schema": schema}}});
+                json!({"required": needed, "content": {"application/json": {"schema": schema}}});
         }
         let brings = matches!(route.method, Method::POST | Method::PUT);
         if route.streams && brings {
-            operation["requestBody"] =
-                json!({"required": true, "content": {"application/octet-stream": {}}});
+            operation["requestBody"] = json!({"required": true, "content": {"application/octet-stream": {"schema": {"type": "string", "minLength": 1}}}});
         }
         let item = paths.entry(route.path).or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation;
     }
     let mut schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    schemas.values_mut().for_each(clean);
     schemas.insert("Problem".to_owned(), problem_schema());
     json!({
         "openapi": "3.1.0",
@@ -122,8 +130,42 @@ fn roles(action: &str, subjects: &[Subject]) -> Value {
     if named.contains("*") { "signed-in".into() } else { json!(named) }
 }
 
+/// A body with nothing in it may be left out.
+const NOTHING: &str = "#/components/schemas/Nothing";
+/// What a text may hold: no controls but line ends and tabs, no direction overrides.
+const CLEAN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufffe\uffff]*$";
+
+/// Says of every text that says no more what it may hold.
+fn clean(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let is_text = members.get("type").is_some_and(|of| {
+                of == "string" || of.as_array().is_some_and(|all| all.contains(&json!("string")))
+            });
+            let says = ["pattern", "format", "enum", "const", "minLength"];
+            if is_text && !says.iter().any(|name| members.contains_key(*name)) {
+                members.insert("pattern".to_owned(), CLEAN.into());
+            }
+            members.values_mut().for_each(clean);
+        }
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        _ => {}
+    }
+}
+
 fn header(name: &str, required: bool) -> Value {
-    json!({"name": name, "in": "header", "required": required, "schema": {"type": "string"}})
+    let schema = match name {
+        "Idempotency-Key" => {
+            json!({"type": "string", "pattern": r"^[!-~]([\t -~]{0,198}[!-~])?$"})
+        }
+        "If-Match" => json!({"type": "string", "minLength": 1, "pattern": r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#}),
+        "Act-Date" => json!({"type": "string", "format": "date"}),
+        "Security-Classification" => {
+            json!({"type": "string", "enum": ["internal", "confidential", "secret", "top-secret"]})
+        }
+        _ => json!({"type": "string", "minLength": 1}),
+    };
+    json!({"name": name, "in": "header", "required": required, "schema": schema})
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
@@ -136,7 +178,15 @@ fn path_parameters(path: &str) -> Vec<Value> {
 
 fn query_parameters(schema: &Schema) -> Vec<Value> {
     let members = schema.get("properties").and_then(Value::as_object);
-    let one = |(name, schema): (&String, &Value)| json!({"name": name, "in": "query", "required": false, "schema": schema});
+    // What is not there is left out: nothing is not a value.
+    let said = |schema: &Value| {
+        let mut schema = schema.clone();
+        if let Some(of) = schema["type"].as_array().and_then(|all| all.first().cloned()) {
+            schema["type"] = of;
+        }
+        schema
+    };
+    let one = |(name, schema): (&String, &Value)| json!({"name": name, "in": "query", "required": false, "schema": said(schema)});
     members.into_iter().flatten().map(one).collect()
 }
 

@@ -70,6 +70,8 @@ pub struct Route {
     pub query: Vec<fn(&mut SchemaGenerator) -> Schema>,
     /// Whether it changes what is there, so that `If-Match` must say what was read.
     pub if_match: bool,
+    /// Whether `If-Match` must say it only of what is there already.
+    pub if_known: bool,
     /// Whether its bodies are bytes that pass through and are never held whole.
     pub streams: bool,
     /// The headers that it reads, beside those of every command.
@@ -82,6 +84,13 @@ impl Route {
     #[must_use]
     pub fn query<Q: JsonSchema>(mut self) -> Self {
         self.query.push(Q::json_schema);
+        self
+    }
+
+    /// Says that `If-Match` is needed once there is something to change.
+    #[must_use]
+    pub fn if_known(mut self) -> Self {
+        self.if_known = true;
         self
     }
 
@@ -117,6 +126,7 @@ fn route<T: 'static>(method: Method, row: Row, handler: impl Handler<T, Arc<Seat
         body: None,
         query: Vec::new(),
         if_match: false,
+        if_known: false,
         streams: false,
         headers: &[],
         handler,

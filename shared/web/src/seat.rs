@@ -11,7 +11,7 @@ use kernel::sign::Hash;
 use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
 use tokio::sync::watch;
 
-use crate::{client::Client, pace::Pace, room::Room, wire::Wire};
+use crate::{ceiling::Classification, client::Client, pace::Pace, room::Room, wire::Wire};
 
 /// What is known of the link to the hub.
 #[derive(Debug, Default)]
@@ -68,6 +68,8 @@ pub struct Seat {
     pub door: Door,
     /// What it takes on at once.
     pub room: Room,
+    /// What is above this does not enter.
+    pub ceiling: Classification,
     /// For what it asks other offices.
     pub client: Client,
     /// Certificates, proxies and paces.

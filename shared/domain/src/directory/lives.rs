@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Member;
 
 /// Where a life of a log ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
     /// Its last sequence.
