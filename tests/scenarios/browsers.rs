@@ -1,7 +1,7 @@
 //! The pages, in a real browser without a script: signing in with a phone and with a
 //! certificate, in both languages, by keyboard alone.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{
     browser::Browser,
     town::{CITY, DISTRICT, Secrecy, Town},
@@ -137,4 +137,24 @@ async fn a_clerk_sees_what_waits_and_the_board() {
     browser.go(&format!("{url}/filing-board")).await;
     assert!(browser.text().await.contains(DISTRICT) && browser.text().await.contains("演示数据"));
     browser.close().await;
+
+    // What waits stands there with what may be done, for whoever may do it.
+    let round = json!({"number": "r1", "name": "r1", "kind": "regular", "organisation": "own",
+        "reach": "direct"});
+    town.api(DISTRICT).post("PLAN", "/api/rounds", "r1", None, &round).await.unwrap();
+    let people = std::fs::read(town.keys(DISTRICT).join("first-sign-in.json")).unwrap();
+    let people: Vec<Value> = serde_json::from_slice(&people).unwrap();
+    for (account, waits) in [("plan", true), ("rect", false)] {
+        let link = people.iter().find(|person| person["account"] == account).unwrap();
+        let url = town.url(DISTRICT);
+        let browser = Browser::open(&town.folder.join(account), None).await;
+        browser.go(&format!("{url}/first-sign-in?link={}", link["link"].as_str().unwrap())).await;
+        browser.fill("#password", PASSWORD).await;
+        browser.press_on("main button").await;
+        assert_eq!(browser.path().await, "/worklist");
+        is_fit(&browser, "zh-CN").await;
+        let text = browser.text().await;
+        assert_eq!(text.contains("巡察轮次") && text.contains("分解任务"), waits, "{text}");
+        browser.close().await;
+    }
 }

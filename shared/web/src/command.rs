@@ -73,7 +73,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Seat>> for Command<T> {
                 &key,
                 &fingerprint(&bytes, act_date),
             ),
-            if_match: text(&headers, "if-match")?,
+            // One that holds nothing names no version.
+            if_match: text(&headers, "if-match")?.filter(|tag| !tag.trim().is_empty()),
             caller,
             seat: seat.clone(),
             act_date,

@@ -158,7 +158,9 @@ fn header(name: &str, required: bool) -> Value {
         "Idempotency-Key" => {
             json!({"type": "string", "pattern": r"^[!-~]([\t -~]{0,198}[!-~])?$"})
         }
-        "If-Match" => json!({"type": "string", "minLength": 1, "pattern": r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#}),
+        "If-Match" => {
+            json!({"type": "string", "minLength": 1, "pattern": r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#})
+        }
         "Act-Date" => json!({"type": "string", "format": "date"}),
         "Security-Classification" => {
             json!({"type": "string", "enum": ["internal", "confidential", "secret", "top-secret"]})
