@@ -42,10 +42,11 @@ async fn an_administrator_comes_in_by_keyboard_and_phone() {
     assert!(browser.text().await.contains("本岗位须先设置第二要素"));
     browser.go(&format!("{url}/worklist")).await;
     assert_eq!(browser.path().await, "/account");
+    let secret = browser.text_of("#secret").await;
     browser.fill("#code", "000000").await;
     browser.press_on("form[action='/account/second-factor'] button").await;
     assert!(browser.text_of("[role=alert]").await.contains("验证码与新的第二要素不符"));
-    let secret = browser.text_of("#secret").await;
+    assert_eq!(browser.text_of("#secret").await, secret, "what was scanned stays");
     browser.fill("#code", &code(&secret, 0)).await;
     browser.press_on("form[action='/account/second-factor'] button").await;
 
@@ -64,7 +65,7 @@ async fn an_administrator_comes_in_by_keyboard_and_phone() {
     browser.fill("#password", PASSWORD).await;
     browser.fill("#code", &code(&secret, 0)).await;
     browser.press_on("main button").await;
-    assert_eq!(browser.path().await, "/worklist");
+    assert_eq!(browser.path().await, "/account", "back to where the session had ended");
     browser.press_on("nav a[href='/account']").await;
     is_fit(&browser, "en").await;
     assert!(browser.text().await.contains("C_SECADM"));
@@ -108,8 +109,8 @@ async fn where_phones_are_barred_a_certificate_opens() {
         browser.fill("#account", "audadm").await;
         browser.fill("#password", PASSWORD).await;
         browser.press_on("main button").await;
-        // By a certificate that is nobody's one is where one is without a factor.
-        assert_eq!(browser.path().await, if comes_in { "/events" } else { "/account" });
+        // A certificate that is nobody's is none.
+        assert_eq!(browser.path().await, if comes_in { "/events" } else { "/sign-in" });
         is_fit(&browser, "zh-CN").await;
         if comes_in {
             browser.press_on("nav a[href='/account']").await;

@@ -678,6 +678,64 @@ async fn a_live_feed_ends_with_the_post() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_download_breaks_off_with_the_post_and_a_long_operation_is_seen_no_more() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let town = Town::start().await;
+    let desk = Desk { town: &town, code: DISTRICT, client: Client::default() };
+    let who = desk.hire("FILE", "office", "2024-01-01", None).await;
+    let stays = desk.hire("FILE", "office", "2023-12-01", None).await;
+    let bytes: Vec<u8> = (0..20 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
+    let url = format!("{}/api/papers", town.url(DISTRICT));
+    let headers = [("authorization", who.bearer.as_str())];
+    let sent = desk.client.send(Method::POST, &url, &headers, bytes.clone()).await.unwrap();
+    let hash = sent.json()["hash"].as_str().unwrap().to_owned();
+    let address = town.url(DISTRICT);
+    let address = address.trim_start_matches("http://");
+    let ask = |bearer: &str| {
+        format!(
+            "GET /api/papers/{hash} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: {bearer}\r\n\r\n"
+        )
+    };
+    let mut downloads = Vec::new();
+    for person in [&who, &stays] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(ask(&person.bearer).as_bytes()).await.unwrap();
+        let mut first = vec![0; 32 * 1024];
+        stream.read_exact(&mut first).await.unwrap();
+        assert!(first.starts_with(b"HTTP/1.1 200"));
+        downloads.push(stream);
+    }
+    let api = town.api(DISTRICT);
+    let row = api.get("SECADM", &format!("/api/persons/{}", who.person)).await.unwrap();
+    let path = format!("/api/persons/{}/authorisations/D_FILE-2024-01-01/end", who.person);
+    let end = json!({"to": "2024-01-07"});
+    api.post("SECADM", &path, "end", Some(&row["version"].to_string()), &end).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    let mut rests = Vec::new();
+    for mut stream in downloads {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        rests.push(rest.len());
+    }
+    assert!(rests[0] < bytes.len() - 64 * 1024, "it went on: {} bytes", rests[0]);
+    assert!(rests[1] > bytes.len() - 64 * 1024, "whoever may read on does: {} bytes", rests[1]);
+    let again = desk.get(&format!("/api/papers/{hash}"), &who.bearer).await;
+    assert_eq!(again.status, 403);
+
+    // Whoever began a long operation and lost his post sees nothing more of it.
+    let sys = desk.hire("SYS", "office", "2024-01-01", None).await;
+    let begun =
+        desk.send(Method::POST, "/api/views/refold", &sys.bearer, "refold", json!({})).await;
+    assert_eq!(begun.status, 202, "{}", begun.json());
+    let row = api.get("SECADM", &format!("/api/persons/{}", sys.person)).await.unwrap();
+    let path = format!("/api/persons/{}/authorisations/D_SYS-2024-01-01/end", sys.person);
+    api.post("SECADM", &path, "end-sys", Some(&row["version"].to_string()), &end).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    assert_eq!(desk.get("/api/operations", &sys.bearer).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_and_its_list_are_secret_until_their_day() {
     let town = Town::start().await;
     town.register_units().await;

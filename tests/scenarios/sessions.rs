@@ -173,9 +173,18 @@ async fn a_certificate_stands_for_a_phone_until_it_is_ended() {
     assert_eq!(came.json()["second_factor"], "shown", "{}", came.json());
     let token = text(&came, "token");
     assert_eq!(door.get("/api/reads", &token).await.status, 200);
-    let other = plain.sign_in(body()).await;
-    assert_eq!(other.json()["second_factor"], "must-be-set");
-    is_problem(&plain.get("/api/reads", &text(&other, "token")).await, 403, "second-factor-unset");
+    // Without it the password opens nothing, and neither does what came in before it was bound.
+    is_problem(&plain.sign_in(body()).await, 401, "second-factor-missing");
+    is_problem(&plain.get("/api/sessions", &text(&first, "token")).await, 401, "not-signed-in");
+    // Nor does a new link, which the system administrator makes alone.
+    let path = format!("/api/persons/{person}/link");
+    let made = plain.post(&path, &sys, json!({})).await;
+    let by_link = json!({"link": text(&made, "link"), "password": PASSWORD});
+    is_problem(&plain.sign_in(by_link).await, 401, "second-factor-missing");
+    let keyed = format!("{}-----BEGIN PRIVATE KEY-----", pem["certificate"].as_str().unwrap());
+    let path = format!("/api/persons/{person}/certificates");
+    let keyed = plain.post(&path, &secadm, json!({"certificate": keyed})).await;
+    is_problem(&keyed, 422, "bad-field");
     let wrong = json!({"account": "audadm", "password": "not the password"});
     is_problem(&door.sign_in(wrong).await, 401, "bad-credentials");
     let sys_by_it = json!({"account": "sys", "password": PASSWORD});

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::Method;
-use messaging::nats::connection::Connection;
+use messaging::{nats::connection::Connection, tls::Tls};
 use serde_json::json;
 use tests::{
     authority::Authority,
@@ -23,6 +23,8 @@ use tokio_rustls::{
     },
 };
 use web::{Wire, client::Client};
+
+use crate::signing_in::{Door, PASSWORD, text};
 
 fn port(url: &str) -> u16 {
     url.rsplit(':').next().unwrap().parse().unwrap()
@@ -45,21 +47,21 @@ async fn hears(port: u16, config: ClientConfig) -> Result<String, String> {
 
 /// A client with the certificate of somebody, and TLS of these versions.
 fn client(
-    authority: &Authority,
+    trusted: &Authority,
     versions: &[&'static SupportedProtocolVersion],
-    certificate: bool,
+    shown: Option<&Authority>,
 ) -> ClientConfig {
-    let tls = authority.issue("caller", false);
+    let tls = shown.unwrap_or(trusted).issue("caller", false);
     let pem = |path| std::fs::read(path).unwrap();
     let mut roots = RootCertStore::empty();
-    let root = pem(&tls.authority);
+    let root = std::fs::read(trusted.folder().join("authority.pem")).unwrap();
     roots.add(CertificateDer::from_pem_slice(&root).unwrap()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
-    if !certificate {
+    if shown.is_none() {
         return config.with_no_client_auth();
     }
     let chain = vec![CertificateDer::from_pem_slice(&pem(&tls.certificate)).unwrap()];
@@ -87,14 +89,14 @@ async fn a_city_speaks_in_secret_to_whoever_shows_a_certificate() {
     .await;
     for office in [CITY, DISTRICT] {
         let port = port(&town.url(office));
-        let good = client(authority, &[&version::TLS13], true);
+        let good = client(authority, &[&version::TLS13], Some(authority));
         assert!(hears(port, good).await.unwrap().starts_with("HTTP/1.1 200"));
-        let old = client(authority, &[&version::TLS12], true);
+        let old = client(authority, &[&version::TLS12], Some(authority));
         assert!(hears(port, old).await.is_err(), "TLS 1.2");
-        let nobody = client(authority, &[&version::TLS13], false);
+        let nobody = client(authority, &[&version::TLS13], None);
         assert!(hears(port, nobody).await.is_err(), "no certificate");
         let other = Authority::at(&town.folder.join("other"));
-        let stranger = client(&other, &[&version::TLS13], true);
+        let stranger = client(authority, &[&version::TLS13], Some(&other));
         assert!(hears(port, stranger).await.is_err(), "another authority");
         let plain = format!("http://127.0.0.1:{port}/health/live");
         let reply = Client::default().send(Method::GET, &plain, &[], Vec::new()).await;
@@ -105,11 +107,51 @@ async fn a_city_speaks_in_secret_to_whoever_shows_a_certificate() {
     let creds = std::fs::read_to_string(town.keys(DISTRICT).join("nats.creds")).unwrap();
     let id = town.id(DISTRICT);
     let certified = authority.issue("caller", false);
-    for (tls, comes_in) in [(None, false), (Some(&certified), true)] {
-        let mut link = Connection::open(&hub, &id, &creds, tls).await.unwrap();
+    // The stranger knows the hub, so that it is the hub who refuses.
+    let other = Authority::at(&town.folder.join("other"));
+    let stranger = Tls { authority: certified.authority.clone(), ..other.issue("x", false) };
+    for (tls, comes_in) in [(&stranger, false), (&certified, true)] {
+        let mut link = Connection::open(&hub, &id, &creds, Some(tls)).await.unwrap();
         let ready = tokio::time::timeout(std::time::Duration::from_secs(3), link.ready()).await;
         assert_eq!(ready.is_ok_and(|ready| ready.is_ok()), comes_in, "with {tls:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_has_a_pace_of_his_own() {
+    let wire = Wire { requests_per_second: 2, ..Wire::unhurried() };
+    let town = Town::real_city_on(wire, Secrecy::Plain).await;
+    let door = Door { town: &town, client: Client::default() };
+    let mut tokens = Vec::new();
+    for account in ["file", "plan"] {
+        let body = json!({"link": door.link(account), "password": PASSWORD});
+        tokens.push(text(&door.sign_in(body).await, "token"));
+    }
+    let mut said = Vec::new();
+    for _ in 0..40 {
+        said.push(door.get("/api/sessions", &tokens[0]).await.status);
+    }
+    let came = said.iter().filter(|status| **status == 200).count();
+    assert!((19..30).contains(&came) && said.contains(&429), "{said:?}");
+    assert_eq!(door.get("/api/sessions", &tokens[1]).await.status, 200, "another is not held up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_known_proxy_each_address_has_its_own_pace() {
+    let wire = Wire {
+        sign_ins_per_minute: 3,
+        proxies: vec!["127.0.0.1".parse().unwrap()],
+        ..Wire::default()
+    };
+    let town = Town::real_city_on(wire, Secrecy::Plain).await;
+    let (client, url) = (Client::default(), format!("{}/api/sign-in", town.url(CITY)));
+    let mut said = Vec::new();
+    for from in ["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "6.6.6.6, 10.0.0.1"] {
+        let body = json!({"account": "nobody", "password": "x"}).to_string().into_bytes();
+        let headers = [("x-forwarded-for", from)];
+        said.push(client.send(Method::POST, &url, &headers, body).await.unwrap().status);
+    }
+    assert_eq!(said, [401, 401, 401, 429, 401, 429]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

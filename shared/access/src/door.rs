@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use kernel::{Timestamp, sign::Hash};
+use kernel::{Actor, Timestamp, sign::Hash};
 
 use crate::sessions::SessionRow;
 
@@ -32,6 +32,7 @@ struct Tried {
 pub struct Door {
     opened: Timestamp,
     used: Mutex<HashMap<String, i64>>,
+    owed: Mutex<Vec<(Actor, String)>>,
     tried: Mutex<HashMap<Hash, Tried>>,
     steps: Mutex<HashMap<String, u64>>,
     kept: Mutex<HashMap<String, SessionRow>>,
@@ -53,6 +54,7 @@ impl Door {
         Self {
             opened: now,
             used: Mutex::default(),
+            owed: Mutex::default(),
             tried: Mutex::default(),
             steps: Mutex::default(),
             kept: Mutex::default(),
@@ -60,8 +62,15 @@ impl Door {
         }
     }
 
+    /// Whether a session was used within the last `idle` milliseconds. What happened
+    /// before the door opened counts from then on.
+    pub fn is_awake(&self, key: &str, now: Timestamp, idle: i64) -> bool {
+        let last = lock(&self.used).get(key).copied();
+        now.0 - last.unwrap_or(self.opened.0) <= idle
+    }
+
     /// Notes that a session is used now; `false` if that comes after more than `idle`
-    /// milliseconds. What happened before the door opened counts from then on.
+    /// milliseconds.
     pub fn is_used(&self, key: &str, now: Timestamp, idle: i64) -> bool {
         let mut used = lock(&self.used);
         if let Some(last) = used.get_mut(key) {
@@ -156,6 +165,26 @@ impl Door {
         lock(&self.ended).insert(key.to_owned());
     }
 
+    /// Remembers that the end of these sessions is not on record yet.
+    pub fn owe(&self, actor: &Actor, keys: impl IntoIterator<Item = String>) {
+        let mut owed = lock(&self.owed);
+        for key in keys {
+            if owed.iter().all(|(_, known)| *known != key) {
+                owed.push((actor.clone(), key));
+            }
+        }
+    }
+
+    /// Takes the ends that are not on record yet, to record them.
+    pub fn owed(&self) -> Vec<(Actor, String)> {
+        std::mem::take(&mut lock(&self.owed))
+    }
+
+    /// The ends that are not on record yet.
+    pub fn still_owed(&self) -> Vec<(Actor, String)> {
+        lock(&self.owed).clone()
+    }
+
     /// Whether a session was ended since the start.
     pub fn has_ended(&self, key: &str) -> bool {
         lock(&self.ended).contains(key)
@@ -220,11 +249,25 @@ mod tests {
         assert!(door.is_used("p/1", Timestamp(3_100), 600));
         assert!(door.idle(Timestamp(3_700), 600).is_empty());
         assert_eq!(door.idle(Timestamp(3_701), 600), ["p/1"]);
+        assert!(door.is_awake("p/1", Timestamp(3_700), 600), "looking is not using");
+        assert!(!door.is_awake("p/1", Timestamp(3_701), 600));
         assert!(!door.is_used("p/1", Timestamp(3_701), 600));
         assert!(!door.is_used("p/1", Timestamp(3_702), 600), "trying keeps it from nothing");
         // One from before the door opened, first heard of too late.
         assert!(!door.is_used("p/2", Timestamp(1_601), 600));
         assert!(!door.is_used("p/2", Timestamp(1_602), 600));
+    }
+
+    #[test]
+    fn an_end_that_is_not_on_record_is_owed_until_it_is() {
+        let door = Door::open(Timestamp(0));
+        let actor = Actor { person: "p".into(), role: "self".into() };
+        door.owe(&actor, ["p/1".to_owned(), "p/1".to_owned(), "p/2".to_owned()]);
+        assert_eq!(door.still_owed().len(), 2);
+        let owed = door.owed();
+        assert!(owed.len() == 2 && door.still_owed().is_empty());
+        door.owe(&owed[0].0, [owed[0].1.clone()]);
+        assert_eq!(door.still_owed(), [(actor, "p/1".to_owned())]);
     }
 
     #[test]

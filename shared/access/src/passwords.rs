@@ -11,12 +11,15 @@ use tokio::sync::Semaphore;
 
 /// The shortest password, in characters.
 pub const SHORTEST: usize = 12;
+/// The fewest different characters.
+const FEWEST: usize = 6;
 static AT_ONCE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 
 /// The hash of a new password, in PHC form.
 pub async fn hash(password: &str) -> Result<String, Refusal> {
     let count = password.chars().count();
-    if count < SHORTEST || password.len() > 512 {
+    let kinds = password.chars().collect::<std::collections::BTreeSet<char>>().len();
+    if count < SHORTEST || kinds < FEWEST || password.len() > 512 {
         return Err(Code::WeakPassword.into());
     }
     let _permit = AT_ONCE.acquire().await;
@@ -52,6 +55,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_long_and_verifies() {
         assert_eq!(hash("short").await.unwrap_err().code, Code::WeakPassword);
+        assert_eq!(hash("aaaabbbbccccdddd").await.unwrap_err().code, Code::WeakPassword);
         let phc = hash("漫川关的雨下了一整夜还没停").await.unwrap();
         assert!(phc.starts_with("$argon2id$"), "{phc}");
         assert!(verify("漫川关的雨下了一整夜还没停", Some(&phc)).await);

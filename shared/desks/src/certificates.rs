@@ -48,6 +48,13 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// Whether a certificate stands for a person now.
+pub(crate) async fn is_certified(seat: &Seat, person: &str) -> Result<bool, Problem> {
+    let all: Vec<(String, CertificateRow)> =
+        seat.office.reader().await?.all(CERTIFICATES, "").await?;
+    Ok(all.iter().any(|(_, row)| row.person == person && !row.ended))
+}
+
 async fn of_person(
     State(seat): State<Arc<Seat>>,
     Path(id): Path<String>,
@@ -83,9 +90,19 @@ async fn bind(
     }
     let person: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, &id).await?;
     person.ok_or(Code::NotFound)?;
+    if command.body.certificate.contains("PRIVATE KEY") {
+        let why = "含私钥,该证书不可再用 / holds the private key: that certificate is spoilt";
+        return Err(Refusal::new(Code::BadField).detail(why).into());
+    }
     let fingerprint = fingerprint_of(&command.body.certificate)
         .ok_or_else(|| Refusal::new(Code::BadField).detail("certificate: PEM"))?;
-    command.decide::<Certificate>(fingerprint.to_string(), None, Ask::Bind { person: id }).await
+    let (seat, caller) = (command.seat().clone(), command.caller.clone());
+    let ask = Ask::Bind { person: id.clone() };
+    let done = command.decide::<Certificate>(fingerprint.to_string(), None, ask).await?;
+    // From now on it is asked for: whoever came in without it comes in again.
+    let ids = own_account::live(&seat, &id).await?.into_iter().map(|(id, _)| id).collect();
+    own_account::end_sessions(&seat, &caller.actor, &id, ids).await?;
+    Ok(done)
 }
 
 async fn end(

@@ -8,7 +8,7 @@ use access::{
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -26,7 +26,10 @@ use web::{
     session::no_cookie,
 };
 
-use crate::sign_in::{seed, set_password, with_code};
+use crate::{
+    certificates::is_certified,
+    sign_in::{seed, set_password, with_code},
+};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -44,7 +47,8 @@ pub fn routes() -> Vec<Route> {
             Who::Oneself,
             ["第二要素", "Whether a second factor is set, and a new one to set"],
             offer,
-        ),
+        )
+        .query::<Offered>(),
         post::<NewFactor, _>(
             "/api/second-factor",
             Who::Oneself,
@@ -66,7 +70,9 @@ pub(crate) async fn live(seat: &Seat, person: &str) -> Result<Vec<(String, Sessi
     let now = wall();
     let rows: Vec<(String, SessionRow)> =
         seat.office.reader().await?.all(SESSIONS, &prefix).await?;
-    let live = rows.into_iter().filter(|(_, row)| row.holds(now));
+    // Those that could not be recorded are sessions too.
+    let rows = rows.into_iter().chain(seat.door.kept_below(&prefix));
+    let live = rows.filter(|(_, row)| row.holds(now));
     Ok(live.map(|(key, row)| (key[prefix.len()..].to_owned(), row)).collect())
 }
 
@@ -112,7 +118,9 @@ pub(crate) async fn end_sessions(
     match seat.office.command(actor.clone(), None, None, run).await {
         Err(refusal) if !matches!(refusal.code.status(), 503 | 507) => Err(refusal.into()),
         Err(refusal) => {
-            tracing::warn!(code = refusal.code.slug(), "ended sessions stand in memory only");
+            tracing::warn!(code = refusal.code.slug(), "ended sessions are not on record yet");
+            seat.door.owe(actor, ids.iter().map(|id| format!("{person}/{id}")));
+            keep_owed(seat);
             Ok(())
         }
         Ok(_) => Ok(()),
@@ -155,6 +163,14 @@ pub(crate) async fn idle_loop(seat: Arc<Seat>) {
     }
     loop {
         tokio::time::sleep(pause).await;
+        for (actor, key) in seat.door.owed() {
+            let Some((person, id)) = key.rsplit_once('/') else { continue };
+            if let Err(problem) = end_sessions(&seat, &actor, person, vec![id.to_owned()]).await {
+                tracing::warn!(?problem, "an ended session is not on record yet");
+                seat.door.owe(&actor, [key.clone()]);
+            }
+        }
+        keep_owed(&seat);
         for key in seat.door.idle(wall(), idle) {
             let Some((person, id)) = key.rsplit_once('/') else { continue };
             let actor = Actor { person: person.to_owned(), role: "idle".to_owned() };
@@ -162,6 +178,19 @@ pub(crate) async fn idle_loop(seat: Arc<Seat>) {
                 tracing::warn!(?problem, "an idle session is not ended on record yet");
             }
         }
+    }
+}
+
+/// The file of the ends that are not on record yet, beside the keys: a restart knows them.
+pub(crate) const OWED: &str = "ended-sessions.json";
+
+fn keep_owed(seat: &Seat) {
+    let owed = seat.door.still_owed();
+    let kept: Option<Vec<(Actor, String)>> = seat.keys.read(OWED).unwrap_or_default();
+    if kept.unwrap_or_default() != owed
+        && let Err(error) = seat.keys.write_json(OWED, &owed)
+    {
+        tracing::error!(%error, "ended sessions would live again after a restart");
     }
 }
 
@@ -180,11 +209,32 @@ async fn myself(seat: &Seat, caller: &Caller) -> Result<PersonRow, Problem> {
     Ok(row.ok_or(Code::NotFound)?)
 }
 
+/// How long an offer may be shown again, in milliseconds.
+const OFFER_LIFE: u64 = 15 * 60 * 1000;
+
+/// Which offer.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Offered {
+    /// The number of an offer of the last quarter of an hour, to see it again.
+    #[schemars(regex(pattern = r"^[0-9]{1,15}$"))]
+    number: Option<String>,
+}
+
 /// A fresh secret, kept nowhere: its number goes back with the first code.
-async fn offer(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
+async fn offer(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    Query(asked): Query<Offered>,
+) -> Result<Response, Problem> {
     let row = myself(&seat, &caller).await?;
     let Timestamp(now) = wall();
-    let number = u64::try_from(now).unwrap_or(0);
+    let now = u64::try_from(now).unwrap_or(0);
+    // The secret of the one that is set is shown to nobody again.
+    let fresh = |number: &u64| {
+        (now.saturating_sub(OFFER_LIFE)..=now).contains(number)
+            && row.second_factor != Some(*number)
+    };
+    let number = asked.number.and_then(|number| number.parse().ok()).filter(fresh).unwrap_or(now);
     let seed = seed(&seat, &caller.actor.person, number);
     let office = seat.office.setting().office.as_str();
     let address = second_factor::address(&seed, &row.account, office);
@@ -218,6 +268,14 @@ async fn set_factor(
     let new: NewFactor = parse(&body)?;
     let row = myself(&seat, &caller).await?;
     let person = caller.actor.person.clone();
+    let shown = live(&seat, &person).await?.into_iter();
+    let mut shown =
+        shown.filter(|(id, row)| caller.session.as_ref() == Some(id) && row.begun.second_factor);
+    // Where a certificate is the factor, it is what another one is set by.
+    if row.second_factor.is_none() && shown.next().is_none() && is_certified(&seat, &person).await?
+    {
+        return Err(Code::SecondFactorMissing.into());
+    }
     if row.second_factor.is_some() {
         with_code(&seat, &person, &row, new.current.as_deref())?;
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::{Tokens, door::Door};
 use event_store::{Office, Reaction, Readers, Setting, View};
-use kernel::{Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
+use kernel::{Actor, Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
     counters::Counters, directory::Pin, files::Tray, fit, keys::Keys, link::Link, lives,
     nats::connection::Connection, papers::Papers, relay::Relay,
@@ -19,7 +19,7 @@ use web::{
 use crate::{
     founding::{self, Opened, Way},
     joining::{Membership, OfficeConfig, join, join_by_files},
-    loops, operations,
+    loops, operations, own_account,
     reactions::REACTIONS,
 };
 
@@ -210,6 +210,13 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
     let office = opened.office.setting().office.clone();
     let tokens = Tokens::new(office, &token_key, opened.pin.demo).ok_or("jwt.key does not read")?;
     crate::token_keys::load(keys, &tokens).map_err(text)?;
+    // Ended before the last stop, and not on record: they stay ended.
+    let door = Door::open(wall());
+    let owed: Option<Vec<(Actor, String)>> = keys.read(own_account::OWED).map_err(text)?;
+    for (actor, key) in owed.into_iter().flatten() {
+        door.end(&key);
+        door.owe(&actor, [key]);
+    }
     Ok(Seat {
         office: opened.office.clone(),
         tokens,
@@ -222,7 +229,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
-        door: Door::open(wall()),
+        door,
         room: Room::default(),
         ceiling: opened.config.ceiling,
         client: process.client.clone(),

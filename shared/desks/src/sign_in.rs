@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    certificate::Certificate,
     person::{Command as Ask, Person},
     session::{Begun, Command as Sign, Session},
 };
@@ -31,10 +32,14 @@ use web::{
     Peer, Problem, Route, Seat, Who, answer,
     command::parse,
     post,
-    session::{cookie, session_of},
+    session::{cookie, fresh_secret, session_of},
+    wire::household,
 };
 
-use crate::own_account::{end_sessions, live};
+use crate::{
+    certificates::is_certified,
+    own_account::{end_sessions, live},
+};
 
 /// The desk's route.
 pub fn routes() -> Vec<Route> {
@@ -85,9 +90,9 @@ async fn sign_in(
         (None, Some(account)) => check(&seat, account, &body, &from).await?,
         (None, None) => return Err(Refusal::new(Code::BadField).detail("account").into()),
     };
-    let secret = Entropy::System.word(40);
+    let secret = fresh_secret();
     let id = if body.cookie { session_of(&secret) } else { Entropy::System.uuid() };
-    begin(&seat, &person, &row, &id, (second_factor, from.address.to_string())).await?;
+    begin(&seat, &person, &row, &id, (second_factor, &from)).await?;
     let today = seat.office.setting().clock.now().day();
     let asked = !seat.pin.demo && policy::asks_second_factor(&row.posts_on(today));
     let factor = match (second_factor, asked) {
@@ -133,6 +138,8 @@ async fn second_factor_of(
     }
     match row.second_factor {
         Some(_) => with_code(seat, person, row, code),
+        // A certificate that stands for somebody is asked for like a code.
+        None if is_certified(seat, person).await? => Err(Code::SecondFactorMissing.into()),
         None => Ok(false),
     }
 }
@@ -149,16 +156,24 @@ async fn begin(
     person: &str,
     row: &PersonRow,
     id: &str,
-    (second_factor, address): (bool, String),
+    (second_factor, from): (bool, &Newcomer),
 ) -> Result<(), Problem> {
-    let now = wall();
+    let (now, address) = (wall(), from.address.to_string());
+    let certificate = from.certificate.filter(|_| second_factor).map(|shown| shown.to_string());
     let until = Timestamp(now.0 + MAX_LIFE * 1000);
     let begun = Begun { person: person.to_owned(), at: now, until, second_factor, address };
     let (stream, session, version) = (id.to_owned(), begun.clone(), row.version);
     seat.door.begins(&format!("{person}/{id}"), now);
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, session) = (stream.clone(), session.clone());
+        let (id, session, certificate) = (stream.clone(), session.clone(), certificate.clone());
         Box::pin(async move {
+            // One that is being ended lets nobody in any more.
+            if let Some(certificate) = certificate {
+                let (state, _) = unit.load::<Certificate>(&certificate).await?;
+                if state.was_ended() {
+                    return Err(Code::BadCredentials.into());
+                }
+            }
             // Whoever changed password, factor or posts meanwhile, changed who may come in.
             let (_, now) = unit.load::<Person>(&session.person).await?;
             if now != version {
@@ -244,8 +259,10 @@ async fn check(
     body: &SignIn,
     from: &Newcomer,
 ) -> Result<(String, PersonRow, bool), Problem> {
-    let address = &from.address.to_string();
+    let address = &household(from.address).to_string();
     if !seat.door.tries(account, address, wall()) {
+        // The account is not said: what was typed there may be a password.
+        tracing::warn!(%address, "too many failures to sign in");
         return Err(Code::Locked.into());
     }
     let mut reader = seat.office.reader().await?;
@@ -253,6 +270,8 @@ async fn check(
     let person = person.unwrap_or_default();
     let sql = "SELECT phc FROM passwords WHERE person = $1";
     let rows = reader.rows(sql, vec![person.as_str().into()]).await?;
+    // Of the same moment as the password: whoever changes it meanwhile changes this too.
+    let row: Option<PersonRow> = reader.view(PEOPLE, &person).await?;
     drop(reader);
     let phc = rows.first().map(|row| row.text(0)).transpose()?;
     let good = passwords::verify(&body.password, phc.as_deref()).await && phc.is_some();
@@ -260,7 +279,7 @@ async fn check(
         return Err(Code::BadCredentials.into());
     }
     seat.door.came_in(account, address);
-    let row = person_row(seat, &person).await?;
+    let row = row.ok_or(Code::BadCredentials)?;
     let second = second_factor_of(seat, &person, &row, body.code.as_deref(), from).await?;
     Ok((person, row, second))
 }

@@ -41,6 +41,13 @@ pub enum Event {
     },
 }
 
+impl Certificate {
+    /// Whether it stood for somebody and does not any more.
+    pub const fn was_ended(&self) -> bool {
+        self.ended
+    }
+}
+
 impl Aggregate for Certificate {
     type Command = Command;
     type Event = Event;

@@ -61,7 +61,7 @@ codes! {
     CertificateBound "certificate-bound" 409 "该证书已绑定或已停用" "This certificate stands for somebody already, or was ended" "请为该人员签发新证书后再绑定。" "Have a new certificate issued and bind that one.";
     FactorCodeWrong "second-factor-wrong" 409 "验证码与新的第二要素不符" "The code is not that of the offered second factor" "请核对验证器的密钥和时间,输入当前的六位数字。" "Check the secret and the clock of the authenticator and send the six digits that it shows now.";
     LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
-    WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位的口令。" "Use at least 12 characters.";
+    WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位、含至少 6 个不同字符的口令。" "Use at least 12 characters, at least 6 of them different.";
     Locked "locked" 429 "登录失败次数过多,账号暂时锁定" "Too many failures: the account waits" "请五分钟后再试。" "Try again in five minutes.";
     PersonExists "person-exists" 409 "账号已存在" "This account exists" "请换用其他账号名。" "Choose another account name.";
     UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用接口说明中列出的岗位代码。" "Use one of the roles listed in the README.";

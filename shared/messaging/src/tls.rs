@@ -32,7 +32,9 @@ impl Tls {
 /// Whether an address `host:port` or `scheme://host:port` leaves this machine.
 pub fn leaves_the_machine(address: &str) -> bool {
     let place = address.split_once("://").map_or(address, |(_, place)| place);
-    let place = place.split(['/', '?']).next().unwrap_or_default();
+    let place = place.split(['/', '?', '#']).next().unwrap_or_default();
+    // Who signs in there stands before the place.
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     !(host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
@@ -62,6 +64,8 @@ mod tests {
         // A name that begins like loopback, and an address that is none.
         assert!(leaves_the_machine("http://localhost.example:80"));
         assert!(leaves_the_machine("http://127.0.0.1.example:80"));
+        assert!(leaves_the_machine("nats://127.0.0.1:x@hub.example"));
+        assert!(leaves_the_machine("http://127.0.0.1:80@city.example"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    ask::{Answer, Office, refused},
+    ask::{Answer, Office, encoded, refused},
     view::{Head, local, parts, shown, text},
 };
 
@@ -44,17 +44,25 @@ struct Page {
 
 pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
     let asks = parts(request);
-    show(&office, &asks, None).await
+    show(&office, &asks, None, None).await
 }
 
-async fn show(office: &Office, asks: &Parts, why: Option<(StatusCode, String)>) -> Response {
+async fn show(
+    office: &Office,
+    asks: &Parts,
+    why: Option<(StatusCode, String)>,
+    number: Option<&str>,
+) -> Response {
     let mut head = Head::of(office, asks).await;
     "/account".clone_into(&mut head.here);
     let sessions = match office.get(asks, "/api/sessions").await.good() {
         Ok(sessions) => sessions,
         Err(answer) => return refused(office, asks, &answer).await,
     };
-    let factor = match office.get(asks, "/api/second-factor").await.good() {
+    // Whoever mistyped a digit goes on with the secret that he has scanned.
+    let offer = number.map_or_else(String::new, |number| format!("?number={}", encoded(number)));
+    let offer = format!("/api/second-factor{offer}");
+    let factor = match office.get(asks, &offer).await.good() {
         Ok(factor) => factor,
         Err(answer) => return refused(office, asks, &answer).await,
     };
@@ -95,7 +103,7 @@ fn picture(address: &str) -> String {
 }
 
 /// Back to the account, or the account with what did not work.
-async fn done(office: &Office, asks: &Parts, answer: Answer) -> Response {
+async fn done(office: &Office, asks: &Parts, answer: Answer, number: Option<&str>) -> Response {
     if answer.status.is_success() {
         return Redirect::to("/account").into_response();
     }
@@ -104,7 +112,8 @@ async fn done(office: &Office, asks: &Parts, answer: Answer) -> Response {
     }
     let names = Head::plain(asks).t("title detail", "title_en advice_en").split(' ');
     let why: Vec<String> = names.map(|name| text(&answer.body[name])).collect();
-    show(office, asks, Some((answer.status, why.join(" ")))).await
+    let between = Head::plain(asks).t("。", ". ");
+    show(office, asks, Some((answer.status, why.join(between))), number).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,7 +129,7 @@ pub(crate) async fn password(
 ) -> Response {
     let body = json!({"password": sent.password, "new": sent.new});
     let answer = office.post(&asks, "/api/password", &body).await;
-    done(&office, &asks, answer).await
+    done(&office, &asks, answer, None).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,7 +148,7 @@ pub(crate) async fn second_factor(
     let current = Some(sent.current.trim()).filter(|code| !code.is_empty());
     let body = json!({"number": sent.number, "code": sent.code.trim(), "current": current});
     let answer = office.post(&asks, "/api/second-factor", &body).await;
-    done(&office, &asks, answer).await
+    done(&office, &asks, answer, Some(&sent.number)).await
 }
 
 pub(crate) async fn end(
@@ -147,7 +156,7 @@ pub(crate) async fn end(
     Path(id): Path<String>,
     asks: Parts,
 ) -> Response {
-    let path = format!("/api/sessions/{}/end", crate::ask::encoded(&id));
+    let path = format!("/api/sessions/{}/end", encoded(&id));
     let answer = office.post(&asks, &path, &json!({})).await;
-    done(&office, &asks, answer).await
+    done(&office, &asks, answer, None).await
 }

@@ -9,7 +9,7 @@ use axum::{
 use kernel::{Code, Entropy};
 use serde_json::Value;
 use tower::ServiceExt;
-use web::{Peer, Problem};
+use web::{Peer, problem};
 
 use crate::problems;
 
@@ -29,6 +29,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The answer when there is no room for the question.
+    pub(crate) fn busy() -> Self {
+        of(Code::Busy)
+    }
+
     pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
@@ -85,8 +90,13 @@ impl Office {
 }
 
 fn failed() -> Answer {
-    let problem = Problem::from(Code::Internal).into_response();
-    Answer { status: problem.status(), headers: HeaderMap::new(), body: Value::Null }
+    of(Code::Internal)
+}
+
+fn of(code: Code) -> Answer {
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let body = problem::body(&code.into(), "");
+    Answer { status, headers: HeaderMap::new(), body }
 }
 
 /// What a browser sees of a refusal: the way to sign in, or the refusal's page.

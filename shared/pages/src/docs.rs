@@ -8,9 +8,10 @@ use axum::{
     response::Response,
 };
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
-    ask::{Office, refused},
+    ask::{Answer, Office, refused},
     view::{Head, parts, shown, text},
 };
 
@@ -46,8 +47,15 @@ struct Page {
     schemas: Vec<(String, String)>,
 }
 
+/// How many are set at once.
+static ROOM: Semaphore = Semaphore::const_new(4);
+
 pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
     let asks = parts(request);
+    // It takes a while to set, and anybody may ask: a few at a time.
+    let Ok(_place) = ROOM.try_acquire() else {
+        return refused(&office, &asks, &Answer::busy()).await;
+    };
     let document = match office.get(&asks, "/api/openapi.json").await.good() {
         Ok(document) => document,
         Err(answer) => return refused(&office, &asks, &answer).await,

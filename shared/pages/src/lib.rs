@@ -10,25 +10,31 @@ mod ask;
 mod board;
 mod docs;
 mod events;
+mod form;
 mod policy;
 mod problems;
 mod sign_in;
 mod view;
 mod worklist;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     http::header,
+    middleware,
     response::Redirect,
     routing::{get, post},
 };
 
 pub use ask::Office;
+use tokio::sync::Semaphore;
 
 const STYLE: &str = include_str!("../templates/style.css");
 
 /// The pages before the interface that they ask.
 pub fn around(interface: Router) -> Router {
+    let room = Arc::new(Semaphore::new(form::MOST));
     let office = Office::new(interface.clone());
     let css = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
     Router::new()
@@ -48,6 +54,7 @@ pub fn around(interface: Router) -> Router {
         .route("/policy", get(policy::page))
         .route("/problems/{code}", get(problems::page))
         .route("/api/docs", get(docs::page))
+        .route_layer(middleware::from_fn_with_state(room, form::held))
         .with_state(office)
         .fallback_service(interface)
 }

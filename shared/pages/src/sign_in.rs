@@ -108,7 +108,7 @@ async fn come_in(
             _ => ("title_en", "advice_en"),
         };
         let why = [title, todo].map(|name| answer.body[name].as_str().unwrap_or_default());
-        let why = Some(why.join(" "));
+        let why = Some(why.join(head.t("。", ". ")));
         let link = first.then(|| sent.link.clone());
         let next = path_here(&sent.next).to_owned();
         return shown(answer.status, &Page { head, next, account: sent.account, link, why });

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ask::{Office, path_here};
+use crate::ask::{Office, encoded, path_here};
 
 /// The language of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub(crate) struct Head {
     pub(crate) lang: Lang,
     /// The path of the page, for the way back and the navigation.
     pub(crate) here: String,
+    /// The same with its query, as part of a query.
+    pub(crate) back: String,
     /// The office's name.
     pub(crate) office: String,
     /// Who is signed in, as the screens show it.
@@ -74,8 +76,9 @@ impl Head {
     /// The head of a page that asks nobody.
     pub(crate) fn plain(asks: &Parts) -> Self {
         let here = asks.uri.path().to_owned();
-        let (office, person) = (String::new(), None);
-        Self { lang: Lang::of(&asks.headers), here, office, person, demo: false }
+        let back = asks.uri.path_and_query().map_or("/", |path| path.as_str());
+        let (office, person, back) = (String::new(), None, encoded(back));
+        Self { back, lang: Lang::of(&asks.headers), here, office, person, demo: false }
     }
 
     pub(crate) fn t<'t>(&self, zh: &'t str, en: &'t str) -> &'t str {

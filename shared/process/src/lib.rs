@@ -110,6 +110,8 @@ impl From<String> for Failed {
 pub fn run(service: Service, arguments: Arguments) -> ExitCode {
     telemetry::start();
     allow_files();
+    // What an office writes is its own: nobody else on the machine reads it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return stopped(&Failed(3, error.to_string())),

@@ -55,8 +55,13 @@ impl Classification {
 
     /// Whether what a request says of itself may enter.
     pub(crate) fn admits(self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(said) = headers.get(HEADER) else { return Ok(()) };
-        let said = said.to_str().ok().and_then(Self::of_word);
+        for said in headers.get_all(HEADER) {
+            self.admits_word(said.to_str().ok().and_then(Self::of_word))?;
+        }
+        Ok(())
+    }
+
+    fn admits_word(self, said: Option<Self>) -> Result<(), Refusal> {
         let said =
             said.ok_or_else(|| Refusal::new(Code::BadField).detail("Security-Classification"))?;
         if said > self { Err(Code::AboveCeiling.into()) } else { Ok(()) }

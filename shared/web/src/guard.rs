@@ -20,7 +20,7 @@ use telemetry::way;
 use crate::{
     Problem, Seat,
     routes::{Gate, Who},
-    session::{self, FRESH, Shown, signed_in},
+    session::{self, FRESH, Shown, still_holds},
 };
 
 /// A signed-in person in the role that lets this request through.
@@ -76,7 +76,7 @@ impl Caller {
         let now = kernel::clock::wall().0 / 1000;
         self.posts = posts(seat, &self.actor.person).await.unwrap_or_default();
         let signed_in = match &self.session {
-            Some(id) => signed_in(seat, &self.actor.person, id).await.is_ok_and(|s| s.is_some()),
+            Some(id) => still_holds(seat, &self.actor.person, id).await,
             None => true,
         };
         now < self.until && signed_in && !self.posts.is_empty()
@@ -129,6 +129,11 @@ pub(crate) async fn guard(
 /// How long a stranger's command may take, its body included.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+async fn in_time(answering: impl Future<Output = Response>) -> Response {
+    let answered = tokio::time::timeout(PATIENCE, answering).await;
+    answered.unwrap_or_else(|_| Problem::from(Code::UploadSilent).into_response())
+}
+
 /// Lets a request through if its route's row says so.
 async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) -> Response {
     let Gate { who, if_match, .. } = *gate;
@@ -138,8 +143,7 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
             return answering.await;
         }
         // Strangers have few places: none is held by a body that does not come.
-        let answered = tokio::time::timeout(PATIENCE, answering).await;
-        return answered.unwrap_or_else(|_| Problem::from(Code::UploadSilent).into_response());
+        return in_time(answering).await;
     }
     match caller(seat, who, request.headers()).await {
         Ok(_) if if_match && !request.headers().contains_key(header::IF_MATCH) => {
@@ -150,6 +154,9 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
                 return Problem::from(refusal).into_response();
             }
             request.extensions_mut().insert(caller);
+            if who == Who::Oneself {
+                return in_time(next.run(request)).await;
+            }
             next.run(request).await
         }
         Err(problem) => problem.into_response(),

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZeroU32};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use kernel::Code;
 
-use crate::wire::Wire;
+use crate::wire::{Wire, household};
 
 /// How many seconds' worth of requests may come at once.
 const BURST: u32 = 10;
@@ -47,7 +47,7 @@ impl Pace {
         if self.addresses.len() > MANY {
             self.addresses.retain_recent();
         }
-        self.addresses.check_key(&from).map_err(|_| Code::TooManyRequests)
+        self.addresses.check_key(&household(from)).map_err(|_| Code::TooManyRequests)
     }
 }
 
@@ -65,5 +65,7 @@ mod tests {
         let from = |n: u8| IpAddr::from([10, 0, 0, n]);
         assert_eq!((0..9).filter(|_| pace.sign_in(from(1)).is_ok()).count(), 3);
         assert!(pace.sign_in(from(2)).is_ok());
+        let of = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        assert_eq!((0..9).filter(|n| pace.sign_in(of(*n)).is_ok()).count(), 3);
     }
 }

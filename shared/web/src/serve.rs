@@ -49,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(75);
 /// How long a peer may leave unacknowledged what was sent to it, or take nothing more:
 /// whoever went away in the middle of a download holds nothing for longer. In milliseconds.
 const UNHEARD: u32 = 75_000;
+/// The longest head of a request, and what is read of a body at once, in bytes.
+const HEAD: usize = 64 * 1024;
 /// How long a connection may take to agree on its keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests at work may take after the signal.
@@ -134,6 +136,7 @@ fn answer(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD)
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |mut request: Request<Incoming>| {

@@ -13,7 +13,7 @@ use std::{
 
 use access::sessions::{SESSIONS, SessionRow};
 use axum::http::{HeaderMap, HeaderValue, header};
-use kernel::{Code, OfficeId, clock::wall, sign::Hash};
+use kernel::{Code, Entropy, OfficeId, clock::wall, sign::Hash};
 
 use crate::{Problem, Seat};
 
@@ -28,6 +28,15 @@ pub(crate) struct Shown {
     pub(crate) session: Option<String>,
     /// When it ends at the latest, in seconds.
     pub(crate) until: i64,
+}
+
+/// How many letters a cookie's secret has.
+const SECRET: usize = 48;
+
+/// A secret for a cookie. One word holds sixteen letters at most, so it takes three.
+pub fn fresh_secret() -> String {
+    let word = |_| Entropy::System.word(16);
+    (0..SECRET / 16).map(word).collect()
 }
 
 /// The id of the session that a cookie's secret opens.
@@ -63,6 +72,10 @@ fn in_cookie(seat: &Seat, headers: &HeaderMap) -> Option<(String, String)> {
     });
     let (value, more) = (ours.next()?, ours.next());
     let (person, secret) = value.rsplit_once('.')?;
+    let word = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    if secret.len() != SECRET || person.len() > 64 || !word(person) || !word(secret) {
+        return None;
+    }
     more.is_none().then(|| (person.to_owned(), secret.to_owned()))
 }
 
@@ -95,12 +108,23 @@ pub(crate) async fn shown(seat: &Seat, headers: &HeaderMap) -> Result<(Shown, bo
 type Sessions = HashMap<(OfficeId, String), (Instant, Option<SessionRow>)>;
 static KNOWN: LazyLock<Mutex<Sessions>> = LazyLock::new(Mutex::default);
 
-/// The session of a person, if it holds now; that it was used keeps it from idling out.
-pub(crate) async fn signed_in(
-    seat: &Seat,
-    person: &str,
-    id: &str,
-) -> Result<Option<SessionRow>, Problem> {
+/// The session of a person, if it holds now; that a request used it keeps it from idling out.
+async fn signed_in(seat: &Seat, person: &str, id: &str) -> Result<Option<SessionRow>, Problem> {
+    let idle = i64::from(seat.wire.idle_seconds) * 1000;
+    let session = known(seat, person, id).await?;
+    Ok(session.filter(|_| seat.door.is_used(&format!("{person}/{id}"), wall(), idle)))
+}
+
+/// Whether a session still holds, without using it: what a browser left open receives
+/// keeps nobody signed in.
+pub(crate) async fn still_holds(seat: &Seat, person: &str, id: &str) -> bool {
+    let idle = i64::from(seat.wire.idle_seconds) * 1000;
+    let awake = seat.door.is_awake(&format!("{person}/{id}"), wall(), idle);
+    awake && known(seat, person, id).await.is_ok_and(|session| session.is_some())
+}
+
+/// The session as it was begun, if it has not ended.
+async fn known(seat: &Seat, person: &str, id: &str) -> Result<Option<SessionRow>, Problem> {
     let row = format!("{person}/{id}");
     if seat.door.has_ended(&row) {
         return Ok(None);
@@ -120,9 +144,28 @@ pub(crate) async fn signed_in(
         if known.len() > 10_000 {
             known.clear();
         }
-        known.insert(key, (Instant::now(), session.clone()));
+        // What strangers bring takes no room.
+        if session.is_some() {
+            known.insert(key, (Instant::now(), session.clone()));
+        }
         session
     };
-    let idle = i64::from(seat.wire.idle_seconds) * 1000;
-    Ok(session.filter(|session| session.holds(now) && seat.door.is_used(&row, now, idle)))
+    Ok(session.filter(|session| session.holds(now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_long_and_no_two_are_alike() {
+        let secrets: std::collections::BTreeSet<String> =
+            (0..100).map(|_| fresh_secret()).collect();
+        assert_eq!(secrets.len(), 100);
+        assert!(secrets.iter().all(|secret| secret.len() == SECRET));
+        assert_ne!(
+            secrets.first().map(|secret| secret[..16].to_owned()),
+            secrets.first().map(|secret| secret[16..32].to_owned())
+        );
+    }
 }

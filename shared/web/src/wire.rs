@@ -172,6 +172,14 @@ impl Peer {
     }
 }
 
+/// Whose an address is: of the sixth version a whole network is one household's.
+pub fn household(from: IpAddr) -> IpAddr {
+    match from {
+        IpAddr::V4(_) => from,
+        IpAddr::V6(of) => IpAddr::from((u128::from(of) >> 64 << 64).to_be_bytes()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,12 @@
 //! Papers between a clerk and the own office.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use access::Subject;
+use access::{Matter, Subject};
 use axum::{
     Json,
     body::Body,
@@ -10,6 +14,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
+use futures_util::{StreamExt, stream};
 use kernel::{Class, Code, sign::Hash};
 use messaging::papers::Sender;
 use serde_json::json;
@@ -133,7 +138,37 @@ async fn standing(
 async fn download(
     State(seat): State<Arc<Seat>>,
     Path(hash): Path<String>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    going::give(&seat, &seat.papers, &named(&hash)?, &headers).await
+    let given = going::give(&seat, &seat.papers, &named(&hash)?, &headers).await?;
+    Ok(given.map(|body| while_allowed(seat, caller, body)))
+}
+
+/// How often it is asked again whether the bytes may go on.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A body that breaks off once its reader may not read it any more: on a slow network a
+/// paper may take longer than a post.
+fn while_allowed(seat: Arc<Seat>, caller: Caller, body: Body) -> Body {
+    let start = (seat, caller, body.into_data_stream(), Instant::now());
+    Body::from_stream(stream::try_unfold(
+        start,
+        |(seat, mut caller, mut bytes, asked)| async move {
+            let asked = if asked.elapsed() < AGAIN {
+                asked
+            } else {
+                let matter = Matter::of(Subject::Of(Class::K12));
+                if !caller.still(&seat).await || !caller.reads(&matter) {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                Instant::now()
+            };
+            match bytes.next().await {
+                Some(Ok(part)) => Ok(Some((part, (seat, caller, bytes, asked)))),
+                Some(Err(error)) => Err(io::Error::other(error)),
+                None => Ok(None),
+            }
+        },
+    ))
 }
