@@ -234,6 +234,12 @@ async fn offer(
         (now.saturating_sub(OFFER_LIFE)..=now).contains(number)
             && row.second_factor != Some(*number)
     };
+    let digits = |number: &String| {
+        (1..=15).contains(&number.len()) && number.bytes().all(|c| c.is_ascii_digit())
+    };
+    if asked.number.as_ref().is_some_and(|number| !digits(number)) {
+        return Err(Refusal::new(Code::BadField).detail("number").into());
+    }
     let number = asked.number.and_then(|number| number.parse().ok()).filter(fresh).unwrap_or(now);
     let seed = seed(&seat, &caller.actor.person, number);
     let office = seat.office.setting().office.as_str();
