@@ -45,6 +45,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "round" => again::<domain::round::Round>(data),
         "envelope" => again::<domain::envelope::Envelope>(data),
         "certificate" => again::<domain::certificate::Certificate>(data),
+        "recusal" => again::<domain::recusal::Recusal>(data),
         "session" => again::<domain::session::Session>(data),
         "token-key" => again::<domain::token_key::TokenKey>(data),
         "target-list" => again::<domain::target_list::TargetList>(data),

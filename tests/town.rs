@@ -128,8 +128,8 @@ fn people(code: &str) -> Vec<FirstPerson> {
     let roles: &[&str] = match letter {
         "T" => &["COM", "DISC", "SYS", "SECADM", "AUDADM"],
         _ => &[
-            "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "TL", "TD", "TM", "LO", "UNIT", "SYS",
-            "SECADM", "AUDADM",
+            "SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "ORG", "TL", "TD", "TM", "LO", "UNIT",
+            "SYS", "SECADM", "AUDADM",
         ],
     };
     let person = |role: &&str| FirstPerson {

@@ -81,6 +81,7 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/organizations",
     "/api/papers",
     "/api/persons",
+    "/api/recusals",
     "/api/rounds",
     "/api/persons/{id}/end-sessions",
     "/api/password",

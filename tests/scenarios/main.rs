@@ -28,6 +28,7 @@ mod overload;
 mod papers;
 mod policy;
 mod register;
+mod relations;
 mod restored;
 mod schemas;
 mod sessions;

@@ -14,17 +14,17 @@ use web::client::{Client, Reply};
 
 /// Somebody with one post.
 #[derive(Clone, Debug)]
-struct Somebody {
-    role: &'static str,
-    scope: String,
-    person: String,
-    bearer: String,
+pub(crate) struct Somebody {
+    pub(crate) role: &'static str,
+    pub(crate) scope: String,
+    pub(crate) person: String,
+    pub(crate) bearer: String,
 }
 
-struct Desk<'a> {
-    town: &'a Town,
-    code: &'static str,
-    client: Client,
+pub(crate) struct Desk<'a> {
+    pub(crate) town: &'a Town,
+    pub(crate) code: &'static str,
+    pub(crate) client: Client,
 }
 
 impl Desk<'_> {
@@ -36,9 +36,32 @@ impl Desk<'_> {
         format!("Bearer {}", tokens.issue(person, 3600).unwrap())
     }
 
-    async fn send(&self, method: Method, path: &str, who: &str, key: &str, body: Value) -> Reply {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        who: &str,
+        key: &str,
+        body: Value,
+    ) -> Reply {
+        self.send_at("*", (method, path), who, key, body).await
+    }
+
+    /// The same at a version, as `If-Match` names it.
+    pub(crate) async fn send_at(
+        &self,
+        version: &str,
+        (method, path): (Method, &str),
+        who: &str,
+        key: &str,
+        body: Value,
+    ) -> Reply {
         let url = format!("{}{path}", self.town.url(self.code));
-        let mut headers = vec![("authorization", who), ("if-match", "*")];
+        let mut headers = vec![
+            ("authorization", who),
+            ("if-match", version),
+            ("reading-reason", "%E4%BC%9A%E5%95%86"),
+        ];
         if !key.is_empty() {
             headers.push(("idempotency-key", key));
         }
@@ -46,24 +69,18 @@ impl Desk<'_> {
         self.client.send(method, &url, &headers, body).await.unwrap()
     }
 
-    async fn get(&self, path: &str, who: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str, who: &str) -> Reply {
         self.send(Method::GET, path, who, "", Value::Null).await
     }
 
     /// Registers somebody and gives him a post.
-    async fn hire(
+    pub(crate) async fn hire(
         &self,
         role: &'static str,
         scope: &str,
         from: &str,
         to: Option<&str>,
     ) -> Somebody {
-        let tier = match self.code {
-            CITY => Tier::City,
-            DISTRICT => Tier::District,
-            _ => Tier::Township,
-        };
-        let letter = domain::post::letter(tier);
         let account = format!("{role}-{scope}-{from}").to_lowercase();
         let account: String = account
             .chars()
@@ -74,13 +91,36 @@ impl Desk<'_> {
         let new = json!({"account": account, "display": "测试人员"});
         let made = api.post("SYS", "/api/persons", &account, None, &new).await.unwrap();
         let person = made.body["id"].as_str().unwrap().to_owned();
+        let bearer = self.bearer(&person);
+        let somebody = Somebody { role, scope: scope.to_owned(), person, bearer };
+        self.give(&somebody, role, scope, from, to).await;
+        somebody
+    }
+
+    /// Gives somebody one more post.
+    pub(crate) async fn give(
+        &self,
+        who: &Somebody,
+        role: &str,
+        scope: &str,
+        from: &str,
+        to: Option<&str>,
+    ) {
+        let tier = match self.code {
+            CITY => Tier::City,
+            DISTRICT => Tier::District,
+            _ => Tier::Township,
+        };
+        let letter = domain::post::letter(tier);
         let post =
             json!({"role": format!("{letter}_{role}"), "scope": scope, "from": from, "to": to});
-        let path = format!("/api/persons/{person}/authorisations");
-        let given = api.post("SECADM", &path, &account, Some(&made.version), &post).await;
+        let path = format!("/api/persons/{}/authorisations", who.person);
+        let key = format!("{}-{role}-{scope}", who.person);
+        let api = self.town.api(self.code);
+        let row = api.get("SECADM", &format!("/api/persons/{}", who.person)).await.unwrap();
+        let version = row["version"].to_string();
+        let given = api.post("SECADM", &path, &key, Some(&version), &post).await;
         given.unwrap_or_else(|why| panic!("{role} {scope}: {why}"));
-        let bearer = self.bearer(&person);
-        Somebody { role, scope: scope.to_owned(), person, bearer }
     }
 }
 
@@ -94,6 +134,11 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET /api/envelopes/{id}", "CLUE NDI_REG DISC"),
     ("POST /api/envelopes", "CLUE NDI_REG DISC"),
     ("POST /api/envelopes/{id}/hand-on", "CLUE NDI_REG DISC"),
+    ("GET /api/organs", "*"),
+    ("GET /api/recusals", "SEC LG PLAN ORG"),
+    ("GET /api/recusals/{id}", "SEC LG PLAN ORG"),
+    ("POST /api/recusals", "*"),
+    ("POST /api/recusals/{id}/judge", "LG PLAN ORG"),
     ("GET /api/offices", "*"),
     ("GET /api/neighbours", "*"),
     ("GET /api/intake", "*"),
@@ -229,6 +274,7 @@ fn posts(code: &str) -> Vec<(&'static str, &'static str)> {
         ("ORG", "office"),
         ("AUD", "round:none"),
         ("PL", "organ:o9"),
+        ("PL", "portfolio:o8,o9"),
         ("DEPT", "organ:o9"),
         ("UNIT", "office"),
         ("UNIT", "organ:o9"),
@@ -280,7 +326,7 @@ async fn every_post_is_let_through_where_the_matrix_says_so_and_nowhere_else() {
 
 /// Two rounds at the district: `R1` has entered and has findings on `k1` and `k2`; `R2` is
 /// planned and secret. The ids of the findings.
-async fn two_rounds(town: &Town) -> (String, String) {
+pub(crate) async fn two_rounds(town: &Town) -> (String, String) {
     town.register_units().await;
     let district = town.api(DISTRICT);
     let (plan, mut tasks) = town.village_round("R1");

@@ -13,5 +13,5 @@ pub mod sessions;
 pub mod tokens;
 
 pub use people::{PEOPLE, PeopleView, PersonRow};
-pub use policy::{Matter, Post, Subject};
+pub use policy::{Matter, Post, Standing, Subject};
 pub use tokens::{Claims, Tokens};

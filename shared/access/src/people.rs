@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use domain::{
     person::{Authorisation, Event},
     post::Scope,
+    recusal,
 };
 use event_store::{FoldError, Rows, View};
 use kernel::{Day, Fact, Timestamp, sign::Hash};
 use serde::{Deserialize, Serialize};
 
-use crate::Post;
+use crate::{Post, Standing};
 
 /// The view's name; keys are person ids.
 pub const PEOPLE: &str = "people";
@@ -30,11 +31,20 @@ pub struct PersonRow {
     pub second_factor: Option<u64>,
     /// The hash of the one-time link that is open, and until when.
     pub link: Option<(Hash, Timestamp)>,
+    /// The organizations from whose matters the person is kept, by recusal.
+    #[serde(default)]
+    pub recused: BTreeMap<String, String>,
     /// The stream's version.
     pub version: u64,
 }
 
 impl PersonRow {
+    /// What the person may stand on, on a day.
+    pub fn standing_on(&self, day: Day) -> Standing {
+        let recused = self.recused.values().cloned().collect();
+        Standing { posts: self.posts_on(day), recused, gives_reason: false }
+    }
+
     /// The posts held on a day.
     pub fn posts_on(&self, day: Day) -> Vec<Post> {
         let live = |a: &&Authorisation| a.from <= day && a.to.is_none_or(|to| day <= to);
@@ -55,11 +65,17 @@ impl View for PeopleView {
         PEOPLE
     }
 
+    fn schema(&self) -> &'static str {
+        "2"
+    }
+
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        if fact.family() != "person" {
-            return Ok(());
-        }
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
+        match fact.family() {
+            "person" => {}
+            "recusal" => return kept_away(rows, fact, id),
+            _ => return Ok(()),
+        }
         let event: Event = fact.read()?;
         if let Event::Registered { account, .. } = &event {
             rows.put(ACCOUNTS, account, &id)?;
@@ -87,4 +103,17 @@ impl View for PeopleView {
             }
         })
     }
+}
+
+/// A recusal holds from the moment it is raised until it is dismissed.
+fn kept_away(rows: &mut Rows<'_>, fact: &Fact, id: &str) -> Result<(), FoldError> {
+    let event: recusal::Event = fact.read()?;
+    let Some((case, holds)) = event.keeps() else { return Ok(()) };
+    rows.change(PEOPLE, &case.person, |row: &mut PersonRow| {
+        if holds {
+            row.recused.insert(id.to_owned(), case.organization.clone());
+        } else {
+            row.recused.remove(id);
+        }
+    })
 }

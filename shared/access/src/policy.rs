@@ -2,13 +2,16 @@
 //!
 //! What no row allows is refused. A row speaks of roles; how much of the office a
 //! person's post covers is the post's scope, so a team leader with a post on one round
-//! has the row of a team leader on that round only. Nobody has a row for being the
-//! object of a matter or its former holder: neither is ever a reason to read.
+//! has the row of a team leader on that round only.
+//!
+//! Three relations take away and never give: whoever is kept from an organization by
+//! recusal has nothing of its matters; whoever stands on the side of an inspected unit has
+//! nothing of that unit's matters but what the unit itself has; and a post that has ended
+//! leaves nothing behind. Nobody has a row for being the object or the former holder.
 
-use domain::{
-    post::{Role, Scope},
-    reading::is_recorded,
-};
+mod standing;
+
+use domain::post::Role;
 use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K10, K12, K14};
 
 /// What a matter is: a data class (`model.md` 2.2), or the running of the office.
@@ -24,6 +27,10 @@ pub enum Subject {
     Accounts,
 }
 
+pub use standing::{
+    FLOOR, Post, Standing, acts_on, allows, asks_second_factor, count, some, whole,
+};
+
 use Subject::{Accounts, Of, Offices, Operations};
 
 /// One row of the table.
@@ -37,6 +44,8 @@ pub struct Row {
     pub roles: &'static [&'static str],
     /// Whether only a post on the very work or unit will do.
     pub narrow: bool,
+    /// Whether the reader says why: the matter is not his own work, he is consulted on it.
+    pub with_reason: bool,
 }
 
 /// What is asked about: a matter and where it belongs.
@@ -61,17 +70,6 @@ impl Matter<'_> {
     }
 }
 
-/// A post that is held today.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Post {
-    /// The authorisation that gave it.
-    pub authorisation: String,
-    /// The role, with its tier's letter.
-    pub role: String,
-    /// What it covers.
-    pub scope: Scope,
-}
-
 /// Reading.
 pub const READ: &str = "read";
 /// Whoever holds a post.
@@ -80,15 +78,19 @@ const TEAM: &[&str] = &["TL", "TD", "TM"];
 const LEADERS: &[&str] = &["TL", "TD"];
 
 const fn read(subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { action: READ, subject, roles, narrow: false }
+    act(READ, subject, roles)
 }
 
 const fn own_work(subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { action: READ, subject, roles, narrow: true }
+    Row { narrow: true, ..read(subject, roles) }
+}
+
+const fn consulted(subject: Subject, roles: &'static [&'static str]) -> Row {
+    Row { with_reason: true, ..read(subject, roles) }
 }
 
 const fn act(action: &'static str, subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { action, subject, roles, narrow: false }
+    Row { action, subject, roles, narrow: false, with_reason: false }
 }
 
 /// Every row (`model.md` 2.3; the three administrators: `model.md` 2.1).
@@ -117,8 +119,10 @@ pub static TABLE: &[Row] = &[
     act("certificate.bind", Accounts, &["SECADM"]),
     act("certificate.end", Accounts, &["SECADM"]),
     read(Of(K14), &["AUDADM"]),
-    // What an account was given, in the log.
-    read(Of(K4), &["SYS", "SECADM", "AUDADM"]),
+    // Recusals: the offices that form teams; the leading group hears of them.
+    read(Of(K4), &["SEC", "LG", "PLAN", "ORG"]),
+    act("recusal.report", Of(K4), &["PLAN", "ORG"]),
+    act("recusal.judge", Of(K4), &["LG", "PLAN", "ORG"]),
     // The register is public.
     read(Of(K1), EVERYBODY),
     act("division.import", Of(K1), &["PLAN", "SYS"]),
@@ -139,8 +143,10 @@ pub static TABLE: &[Row] = &[
     act("round.tasks", Of(K3), &["PLAN"]),
     act("round.authorise", Of(K3), &["SEC"]),
     act("round.enter", Of(K3), LEADERS),
-    // Drafts.
-    read(Of(K7), &["TL", "TD", "TM", "LO", "NRD", "AUD"]),
+    // Drafts: the team's; who is consulted on them says on what.
+    read(Of(K7), TEAM),
+    read(Of(K7), &["LO"]),
+    consulted(Of(K7), &["NRD", "AUD"]),
     act("finding.draft", Of(K7), TEAM),
     act("finding.co-sign", Of(K7), TEAM),
     act("finding.drop", Of(K7), LEADERS),
@@ -228,35 +234,6 @@ impl Row {
         known.is_some_and(|name| self.roles.contains(&name))
             || known.is_some() && self.roles == EVERYBODY
     }
-
-    /// Whether a post has this row for a matter.
-    fn allows(&self, post: &Post, matter: &Matter<'_>) -> bool {
-        self.names(&post.role)
-            && (!self.narrow || post.scope != Scope::Office)
-            && (matter.subject.is_common() || covers(&post.scope, self.action, matter))
-            // A command changes what is this office's own, never what it was given.
-            && (self.action == READ || matter.own)
-    }
-}
-
-/// Whether a post of this scope reaches a matter. A post on one task reads the round
-/// around it, and does nothing to it.
-fn covers(scope: &Scope, action: &str, matter: &Matter<'_>) -> bool {
-    match scope {
-        Scope::Office => true,
-        Scope::Round(round) => matter.round == Some(round),
-        Scope::Task(round, task) => {
-            matter.round == Some(round) && matter.task.map_or(action == READ, |of| of == task)
-        }
-        Scope::Unit(unit) => matter.unit == Some(unit),
-    }
-}
-
-/// The post by which somebody may do this with the matter.
-pub fn allows<'p>(posts: &'p [Post], action: &str, matter: &Matter<'_>) -> Option<&'p Post> {
-    let asked =
-        |row: &&Row| row.action == action && (action != READ || row.subject == matter.subject);
-    TABLE.iter().filter(asked).find_map(|row| posts.iter().find(|post| row.allows(post, matter)))
 }
 
 /// The rows of an action on any of these subjects; of a command its one row.
@@ -266,113 +243,5 @@ pub fn rows(action: &str, subjects: &[Subject]) -> impl Iterator<Item = &'static
     })
 }
 
-/// The post by which somebody may do this with what belongs to the office as a whole: its
-/// lists, its figures, what is begun anew.
-pub fn whole<'p>(posts: &'p [Post], action: &str, subject: Subject) -> Option<&'p Post> {
-    allows(posts, action, &Matter::of(subject))
-}
-
-/// The post by which somebody may do this with some matter of these subjects: who has
-/// none is refused before anything is looked for. The very row is asked about later.
-pub fn some<'p>(posts: &'p [Post], action: &str, subjects: &[Subject]) -> Option<&'p Post> {
-    rows(action, subjects).find_map(|row| {
-        posts
-            .iter()
-            .find(|post| row.names(&post.role) && (!row.narrow || post.scope != Scope::Office))
-    })
-}
-
-/// Whether a post could give any command of a family.
-pub fn acts_on(posts: &[Post], family: &str) -> bool {
-    let of = |row: &&Row| row.action.split_once('.').is_some_and(|(of, _)| of == family);
-    TABLE.iter().filter(of).any(|row| posts.iter().any(|post| row.names(&post.role)))
-}
-
-/// Whether whoever holds these posts shows a second factor: administrators, and those who
-/// read what is recorded when it is read.
-pub fn asks_second_factor(posts: &[Post]) -> bool {
-    let secret = |row: &Row| matches!(row.subject, Of(class) if is_recorded(class));
-    posts.iter().any(|post| {
-        Role::of(&post.role).is_some_and(Role::administers)
-            || TABLE.iter().any(|row| row.action == READ && secret(row) && row.names(&post.role))
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn post(role: &str, scope: &str) -> [Post; 1] {
-        let (authorisation, role) = (String::new(), role.to_owned());
-        [Post { authorisation, role, scope: Scope::parse(scope).unwrap() }]
-    }
-
-    fn of_task<'a>(class: Class, round: &'a str, task: &'a str) -> Matter<'a> {
-        Matter { round: Some(round), task: Some(task), ..Matter::of(Of(class)) }
-    }
-
-    #[test]
-    fn every_role_of_the_table_exists_and_a_command_has_one_row() {
-        let mut seen = std::collections::BTreeSet::new();
-        for row in TABLE {
-            for role in row.roles {
-                assert!(*role == "*" || Role::of(role).is_some(), "{role}");
-            }
-            assert!(row.action == READ || seen.insert(row.action), "{} stands twice", row.action);
-        }
-    }
-
-    #[test]
-    fn a_post_on_a_round_reaches_that_round_only() {
-        let leader = post("D_TL", "round:r1");
-        assert!(allows(&leader, "finding.drop", &of_task(K7, "r1", "t1")).is_some());
-        assert!(allows(&leader, "finding.drop", &of_task(K7, "r2", "t1")).is_none());
-        assert!(allows(&leader, READ, &of_task(K7, "r2", "t1")).is_none());
-        assert!(allows(&leader, READ, &Matter::of(Of(K1))).is_some());
-        assert!(allows(&leader, READ, &Matter::of(Of(K2))).is_none(), "no list of targets");
-    }
-
-    #[test]
-    fn a_post_on_a_task_reads_the_round_and_changes_the_task_only() {
-        let member = post("D_TL", "task:r1/t1");
-        let round = Matter { round: Some("r1"), ..Matter::of(Of(K3)) };
-        assert!(allows(&member, READ, &round).is_some());
-        assert!(allows(&member, "round.enter", &round).is_none());
-        assert!(allows(&member, "round.enter", &of_task(K3, "r1", "t1")).is_some());
-        assert!(allows(&member, "finding.draft", &of_task(K7, "r1", "t2")).is_none());
-    }
-
-    #[test]
-    fn a_post_on_a_unit_reaches_what_is_that_units_only() {
-        let unit = post("D_UNIT", "organ:o1");
-        let of = |unit| Matter { unit, ..Matter::of(Of(K9)) };
-        assert!(allows(&unit, "rectification.measures", &of(Some("o1"))).is_some());
-        assert!(allows(&unit, "rectification.measures", &of(Some("o2"))).is_none());
-        assert!(allows(&unit, READ, &of(Some("o2"))).is_none());
-        assert!(allows(&unit, READ, &of(None)).is_none(), "what is no unit's is not theirs");
-    }
-
-    #[test]
-    fn what_another_office_gave_is_read_and_never_changed() {
-        let desk = post("D_RECT", "office");
-        let given = Matter { own: false, ..of_task(K9, "r1", "t1") };
-        assert!(allows(&desk, READ, &given).is_some());
-        assert!(allows(&desk, "finding.close-out", &given).is_none());
-    }
-
-    #[test]
-    fn the_secret_of_the_next_round_needs_a_post_on_it() {
-        let next = of_task(K3, "r1", "t1");
-        assert!(allows(&post("D_TM", "office"), READ, &next).is_none());
-        assert!(allows(&post("D_TM", "round:r1"), READ, &next).is_some());
-    }
-
-    #[test]
-    fn administrators_read_no_content() {
-        for role in ["D_SYS", "D_SECADM", "D_AUDADM"] {
-            for class in [K2, K3, K7, K8, K9, K12] {
-                assert!(allows(&post(role, "office"), READ, &Matter::of(Of(class))).is_none());
-            }
-        }
-    }
-}
+mod tests;

@@ -30,20 +30,23 @@ pub fn routes() -> Vec<Route> {
             ["事件流", "Own and received entries, a page after a cursor"],
             events,
         )
-        .query::<After>(),
+        .query::<After>()
+        .consulted(),
         get(
             "/api/feed",
             Who::SignedIn,
             ["事件流(实时)", "The same live, as server-sent events"],
             feed,
         )
-        .query::<After>(),
+        .query::<After>()
+        .consulted(),
         get(
             "/api/history/{family}/{id}",
             Who::SignedIn,
             ["历史沿革", "The entries of one aggregate"],
             history,
-        ),
+        )
+        .consulted(),
     ]
 }
 
@@ -62,13 +65,21 @@ fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
     let bound = (seat.office.setting().bindings)(&fact.kind).map_or(Class::K14, |row| row.class);
     // A list is known by its own entries before it is fed back: they stay as secret as it was.
     let class = if LISTS.contains(&kind_of(fact)) { Class::K8 } else { bound };
-    let round = fact.stream.split_once('/').filter(|(family, _)| *family == "round");
+    let (family, id) = fact.stream.split_once('/').unwrap_or_default();
+    // What an account was given, is for the administrators; who is recused, is not.
+    let subject = match family {
+        "person" | "session" | "certificate" => Subject::Accounts,
+        _ => Subject::Of(class),
+    };
     let matter = Matter {
         own: fact.at.origin == seat.office.setting().office,
-        round: round.map(|(_, id)| id),
-        ..Matter::of(Subject::Of(class))
+        round: (family == "round").then_some(id),
+        ..Matter::of(subject)
     };
-    if caller.reads(&matter) {
+    // Of which unit an entry is, only the views know. Whoever has nothing of some unit's
+    // matters sees no entry of work on units here.
+    let of_units = (Class::K7..=Class::K10).contains(&class);
+    if !(of_units && caller.standing.is_set_apart()) && caller.reads(&matter) {
         seen.note(caller, &matter, || fact.stream.clone());
         return Sight::Whole;
     }

@@ -80,8 +80,9 @@ pub fn routes() -> Vec<Route> {
         get("/api/findings", READERS, ["问题", "Findings, own and fed back to us"], findings)
             .query::<Page>()
             .query::<Of>()
-            .query::<InState>(),
-        get("/api/findings/{id}", READERS, ["问题详情", "One finding"], one),
+            .query::<InState>()
+            .consulted(),
+        get("/api/findings/{id}", READERS, ["问题详情", "One finding"], one).consulted(),
     ]
 }
 
@@ -203,8 +204,8 @@ fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<
         return Ok(());
     }
     rows.change(ROUNDS, &row.draft.round, |round: &mut RoundRow| {
-        round.open_findings += u64::from(found || open_again);
-        round.open_findings -= u64::from(closed);
+        let open = round.open_findings.unwrap_or(0) + u64::from(found || open_again);
+        round.open_findings = Some(open - u64::from(closed));
     })
 }
 

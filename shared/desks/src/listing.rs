@@ -103,7 +103,10 @@ pub async fn list_governed<T: Governed>(
         seen.note(caller, &row.matter(here), || format!("{}/{key}", T::FAMILY));
     }
     seen.record(seat, caller, T::VIEW).await?;
-    let items: Vec<T> = rows.into_iter().map(|(_, row)| row).collect();
+    let mut items: Vec<T> = rows.into_iter().map(|(_, row)| row).collect();
+    for row in &mut items {
+        row.withhold(caller, here);
+    }
     Ok(answered(seat, &items, next.as_deref()))
 }
 

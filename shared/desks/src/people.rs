@@ -79,7 +79,8 @@ async fn me(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, P
     let row = row.ok_or(Code::NotFound)?;
     let body = json!({"person": caller.actor.person, "account": row.account, "display": row.display,
         "roles": caller.roles(), "office": seat.office.setting().office, "name": seat.name,
-        "tier": seat.office.setting().tier, "demo": seat.pin.demo});
+        "tier": seat.office.setting().tier, "demo": seat.pin.demo,
+        "recused": caller.standing.recused});
     Ok(view(&body, row.version))
 }
 
@@ -205,7 +206,8 @@ pub fn registering(id: String, account: String, display: String, link: Hash) -> 
 struct NewPost {
     /// The role, `D_PLAN`.
     role: String,
-    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`.
+    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`,
+    /// `portfolio:ID,ID`.
     #[serde(default = "whole_office")]
     scope: String,
     /// The first day.

@@ -63,6 +63,9 @@ pub struct ReadRow {
     pub streams: Vec<String>,
     /// By which route.
     pub route: String,
+    /// Why, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Folds readings.
@@ -78,9 +81,10 @@ impl View for ReadsView {
         if fact.family() != "reading" {
             return Ok(());
         }
-        let Event::Recorded { streams, classes, posts, route } = fact.read()?;
+        let Event::Recorded { streams, classes, posts, route, reason } = fact.read()?;
         let (person, role) = (fact.actor.person.clone(), fact.actor.role.clone());
-        let row = ReadRow { person, role, at: fact.recorded, posts, classes, streams, route };
+        let row =
+            ReadRow { person, role, at: fact.recorded, posts, classes, streams, route, reason };
         let key = format!("{:04}-{:012}", fact.at.epoch, fact.at.sequence);
         for stream in &row.streams {
             let of_it = ReadRow { streams: vec![stream.clone()], ..row.clone() };

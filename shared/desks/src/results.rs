@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::Subject;
+use access::{Matter, Subject};
 use axum::{
     Json,
     extract::State,
@@ -19,8 +19,8 @@ use domain::{
 use event_store::{FoldError, Reader, Rows, View};
 use kernel::{Class, Fact, OfficeId};
 use serde::Serialize;
-use serde_json::json;
-use web::{Problem, Route, Seat, Who, get};
+use serde_json::{Value, json};
+use web::{Caller, Problem, Route, Seat, Who, get};
 
 use crate::targets::list_on;
 
@@ -125,8 +125,26 @@ pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
     Ok(Level::ALL.map(result).into())
 }
 
-async fn results(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    let levels = by_level(&seat).await?;
+impl LevelResult {
+    /// As the caller may know it: whoever may not read findings sees no count so small
+    /// that it speaks of single ones, nor the rate that would tell it.
+    fn shown(&self, caller: &Caller) -> Value {
+        let findings = Matter::of(Subject::Of(Class::K9));
+        let known =
+            [self.counts.found, self.counts.rectified].map(|count| caller.count(&findings, count));
+        let mut shown = json!(self);
+        if known.contains(&None) {
+            shown["found"] = json!(known[0]);
+            shown["rectified"] = json!(known[1]);
+            shown["rate"] = Value::Null;
+        }
+        shown
+    }
+}
+
+async fn results(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
+    let levels: Vec<Value> =
+        by_level(&seat).await?.iter().map(|level| level.shown(&caller)).collect();
     let as_of = seat.office.setting().clock.now();
     Ok(Json(json!({"demo": seat.pin.demo, "as_of": as_of, "levels": levels})).into_response())
 }

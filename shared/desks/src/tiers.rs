@@ -24,6 +24,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(SessionsView),
         Arc::new(CertificatesView),
         Arc::new(crate::envelopes::EnvelopesView),
+        Arc::new(crate::recusals::RecusalsView),
         Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
@@ -43,6 +44,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(own_account::routes());
     routes.extend(people::routes());
+    routes.extend(crate::organs::routes());
     routes.extend(certificates::routes());
     routes.extend(reads::routes());
     routes.extend(keys::routes());
@@ -61,6 +63,7 @@ pub fn common_routes() -> Vec<Route> {
 /// The routes of an office whose committee inspects: city and district.
 pub fn inspecting_routes() -> Vec<Route> {
     let mut routes = organizations::routes();
+    routes.extend(crate::recusals::routes());
     routes.extend(targets::routes());
     routes.extend(rounds::routes());
     routes.extend(findings::team_routes());

@@ -78,7 +78,7 @@ async fn collect<T: Governed>(
     due: impl Fn(&T) -> Option<Day>,
 ) -> Result<bool, Problem> {
     let here = &seat.office.setting().office;
-    if !policy::acts_on(&caller.posts, T::FAMILY) {
+    if !policy::acts_on(&caller.standing.posts, T::FAMILY) {
         return Ok(false);
     }
     let (mut after, first) = (String::new(), waiting.len());

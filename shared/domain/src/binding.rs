@@ -43,6 +43,11 @@ pub static TABLE: &[Binding] = &[
     row("token-key", "turned", Rule::Own, Class::K14, ALL),
     row("certificate", "bound", Rule::Own, Class::K4, ALL),
     row("certificate", "ended", Rule::Own, Class::K4, ALL),
+    row("recusal", "declared", Rule::Own, Class::K4, TEAMS),
+    row("recusal", "reported", Rule::Own, Class::K4, TEAMS),
+    row("recusal", "opinion-given", Rule::Own, Class::K4, TEAMS),
+    row("recusal", "upheld", Rule::Own, Class::K4, TEAMS),
+    row("recusal", "dismissed", Rule::Own, Class::K4, TEAMS),
     row("session", "begun", Rule::Own, Class::K4, ALL),
     row("session", "ended", Rule::Own, Class::K4, ALL),
     // The directory and the register: public codes and who is enrolled.

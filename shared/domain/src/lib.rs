@@ -23,6 +23,7 @@ pub mod post;
 pub mod rate;
 pub mod reading;
 pub mod rectification;
+pub mod recusal;
 pub mod register;
 pub mod round;
 pub mod session;

@@ -22,7 +22,8 @@ pub struct Authorisation {
     pub id: String,
     /// The role, `D_PLAN`.
     pub role: String,
-    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`.
+    /// What it covers: `office`, `round:ID`, `task:ROUND/TASK`, `organ:ID`,
+    /// `portfolio:ID,ID`.
     pub scope: String,
     /// The first day.
     pub from: Day,

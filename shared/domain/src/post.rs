@@ -7,7 +7,7 @@ use kernel::id::Tier;
 use serde::{Deserialize, Serialize};
 
 /// For whom somebody acts: the party of an office that a post belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Organ {
     /// 领导小组与书记.
@@ -63,6 +63,8 @@ pub enum Width {
     Unit,
     /// One organization, never the whole office.
     UnitOnly,
+    /// One organization or several, 分管, never the whole office.
+    Portfolio,
 }
 
 /// One role.
@@ -106,11 +108,11 @@ pub static ROLES: &[Role] = &[
     above("NDI_SUP", Organ::DisciplineOrgan, Width::Office, ["监督检查室", "supervision desk"]),
     above("ORG", Organ::OrganizationDepartment, Width::Office, ["组织部", "organization dept"]),
     above("AUD", Organ::AuditOrgan, Width::WorkOnly, ["审计", "audit"]),
-    above("PL", Organ::PortfolioLeader, Width::UnitOnly, ["分管领导", "portfolio leader"]),
+    above("PL", Organ::PortfolioLeader, Width::Portfolio, ["分管领导", "portfolio leader"]),
     above(
         "DEPT",
         Organ::CompetentDepartment,
-        Width::UnitOnly,
+        Width::Portfolio,
         ["主管部门", "competent department"],
     ),
     above("UNIT", Organ::InspectedUnit, Width::Unit, ["被巡察单位", "inspected unit"]),
@@ -171,7 +173,12 @@ pub enum Scope {
     Task(String, String),
     /// What concerns one organization: `organ:ID`.
     Unit(String),
+    /// What concerns any of these organizations: `portfolio:ID,ID`.
+    Portfolio(Vec<String>),
 }
+
+/// The most organizations of one portfolio.
+const MOST: usize = 40;
 
 impl Scope {
     /// Reads the stored form.
@@ -188,6 +195,10 @@ impl Scope {
                 Some(Self::Task(named(round)?, named(task)?))
             }
             "organ" => Some(Self::Unit(named(id)?)),
+            "portfolio" => {
+                let ids: Vec<String> = id.split(',').map(named).collect::<Option<_>>()?;
+                (ids.len() <= MOST).then_some(Self::Portfolio(ids))
+            }
             _ => None,
         }
     }
@@ -197,7 +208,8 @@ impl Scope {
         match self {
             Self::Office => matches!(width, Width::Office | Width::Work | Width::Unit),
             Self::Round(_) | Self::Task(..) => matches!(width, Width::Work | Width::WorkOnly),
-            Self::Unit(_) => matches!(width, Width::Unit | Width::UnitOnly),
+            Self::Unit(_) => matches!(width, Width::Unit | Width::UnitOnly | Width::Portfolio),
+            Self::Portfolio(_) => width == Width::Portfolio,
         }
     }
 }
@@ -210,6 +222,7 @@ pub fn scopes(width: Width) -> &'static str {
         Width::WorkOnly => "round:ID, task:ROUND/TASK",
         Width::Unit => "office, organ:ID",
         Width::UnitOnly => "organ:ID",
+        Width::Portfolio => "organ:ID, portfolio:ID,ID",
     }
 }
 
@@ -237,6 +250,10 @@ mod tests {
         assert_eq!(Scope::parse("round:d-r1"), Some(Scope::Round("d-r1".into())));
         assert_eq!(Scope::parse("task:d-r1/t1"), Some(Scope::Task("d-r1".into(), "t1".into())));
         assert_eq!(Scope::parse("organ:x"), Some(Scope::Unit("x".into())));
+        let both = Some(Scope::Portfolio(vec!["x".into(), "y".into()]));
+        assert_eq!(Scope::parse("portfolio:x,y"), both);
+        assert_eq!(Scope::parse("portfolio:x,"), None);
+        assert_eq!(Scope::parse(&format!("portfolio:{}", ["x"; 41].join(","))), None);
         for bad in ["", "Office", "round:", "round:a/b", "task:a", "task:/b", "unit:x", "organ:"] {
             assert_eq!(Scope::parse(bad), None, "{bad}");
         }

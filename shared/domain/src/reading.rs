@@ -31,6 +31,8 @@ pub struct Record {
     pub posts: Vec<String>,
     /// The route.
     pub route: String,
+    /// Why, where that is asked.
+    pub reason: Option<String>,
 }
 
 /// What can happen; who read is the entry's actor, when is its time.
@@ -47,6 +49,9 @@ pub enum Event {
         posts: Vec<String>,
         /// The route.
         route: String,
+        /// Why, where that is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -63,11 +68,11 @@ impl Aggregate for Reading {
         if self.recorded {
             return Ok(vec![]);
         }
-        let Record { streams, classes, posts, route } = record;
+        let Record { streams, classes, posts, route, reason } = record;
         if streams.is_empty() || streams.len() > MOST {
             return Err(Refusal::new(Code::BadField).detail(format!("streams: 1 … {MOST}")));
         }
-        Ok(vec![Event::Recorded { streams, classes, posts, route }])
+        Ok(vec![Event::Recorded { streams, classes, posts, route, reason }])
     }
 
     fn evolve(&mut self, _: &Event) {
@@ -86,13 +91,14 @@ mod tests {
             classes: vec!["K7".into()],
             posts: vec!["D_TL-2024-01-08".into()],
             route: "/api/findings".into(),
+            reason: None,
         }
     }
 
     #[test]
     fn a_reading_is_recorded_once_and_names_what_was_shown() {
-        let Record { streams, classes, posts, route } = record(2);
-        let recorded = Event::Recorded { streams, classes, posts, route };
+        let Record { streams, classes, posts, route, reason } = record(2);
+        let recorded = Event::Recorded { streams, classes, posts, route, reason };
         given::<Reading>([]).when(record(2)).then([recorded.clone()]);
         given::<Reading>([recorded]).when(record(2)).then([]);
         given::<Reading>([]).when(record(0)).then_refused(Code::BadField);

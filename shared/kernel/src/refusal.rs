@@ -54,6 +54,8 @@ codes! {
     Internal "internal" 500 "系统内部错误" "Something failed inside" "请将页面上的请求编号告知运维。" "Tell the operator the request's instance id.";
     AboveCeiling "above-ceiling" 422 "密级超过本系统上限,未录入任何内容" "Above this system's classification ceiling: nothing was recorded" "请按密封件办理:只登记编号、封签、承运方式和回执(/api/envelopes)。" "Keep it sealed: record only its number, seals, carrier and receipt at /api/envelopes.";
     EnvelopeExists "envelope-exists" 409 "该编号的密封件已登记" "An envelope of this number is recorded already" "请核对编号。" "Check the number.";
+    RecusalExists "recusal-exists" 409 "该回避事项已登记" "This recusal is recorded already" "请在原有回避事项上办理。" "Go on with the one that is there.";
+    ReadingReasonMissing "reading-reason-missing" 428 "须说明查阅理由" "Reading this needs a reason" "请在 Reading-Reason 头中写明因何事查阅;理由随查阅记录保存。" "Say in the header Reading-Reason what it is read for; the read log keeps it.";
     // People.
     BadCredentials "bad-credentials" 401 "账号或口令不正确" "The account or the password is wrong" "请核对后重试;多次失败将暂时锁定。" "Check both and try again; after several failures the account waits.";
     SecondFactorMissing "second-factor-missing" 401 "还需输入动态验证码" "The code of the second factor is missing too" "请同时提交验证器上当前的六位数字(code)。" "Send the six digits that the authenticator shows now as code.";

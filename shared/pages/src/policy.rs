@@ -1,6 +1,6 @@
 //! 权限表 The policy page: the table that the checks read, as people read it.
 
-use access::policy::{READ, Row, Subject, TABLE};
+use access::policy::{FLOOR, READ, Row, Subject, TABLE};
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -18,6 +18,7 @@ struct Allowed {
     /// Nothing for reading.
     action: &'static str,
     narrow: bool,
+    with_reason: bool,
     everybody: bool,
     roles: String,
 }
@@ -42,6 +43,7 @@ struct Page {
     head: Head,
     matters: Vec<Matter>,
     posts: Vec<Post>,
+    floor: u64,
 }
 
 pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
@@ -57,7 +59,7 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
         scope: scopes(role.width).to_owned(),
     };
     let posts = ROLES.iter().map(post).collect();
-    shown(StatusCode::OK, &Page { head, matters, posts })
+    shown(StatusCode::OK, &Page { head, matters, posts, floor: FLOOR })
 }
 
 fn matter(subject: Subject, head: &Head) -> Matter {
@@ -66,6 +68,7 @@ fn matter(subject: Subject, head: &Head) -> Matter {
     let allowed = |row: &&Row| Allowed {
         action: row.action,
         narrow: row.narrow,
+        with_reason: row.with_reason,
         everybody: row.roles == ["*"],
         roles: named(row, head),
     };

@@ -38,6 +38,13 @@ impl<A: Aggregate> Given<A> {
         self
     }
 
+    /// Somebody acts in another role.
+    pub fn acting(self, person: &str, role: &str) -> Self {
+        let mut given = self.by(person);
+        role.clone_into(&mut given.context.actor.role);
+        given
+    }
+
     /// Asks.
     pub fn when(self, command: A::Command) -> Then<A> {
         Then { outcome: self.state.decide(command, &self.context) }

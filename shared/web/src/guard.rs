@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Matter, PEOPLE, PersonRow, Post, Subject, policy};
+use access::{Matter, PEOPLE, PersonRow, Post, Standing, Subject, policy};
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Method, header, request::Parts},
@@ -18,7 +18,7 @@ use kernel::{Actor, Class, Code, OfficeId, Refusal};
 use telemetry::way;
 
 use crate::{
-    Problem, Seat,
+    Problem, Seat, reading,
     routes::{Gate, Who},
     session::{self, FRESH, Shown, still_holds},
 };
@@ -28,8 +28,10 @@ use crate::{
 pub struct Caller {
     /// Person and role.
     pub actor: Actor,
-    /// Every post held today.
-    pub posts: Vec<Post>,
+    /// Every post held today, and what takes away from them.
+    pub standing: Standing,
+    /// Why something is read, if that was said.
+    pub reason: Option<String>,
     /// When token or session end, in seconds, by the machine's clock.
     pub until: i64,
     /// The session that the token belongs to.
@@ -44,7 +46,17 @@ impl Caller {
 
     /// Whether this may be done with the matter.
     pub fn may(&self, action: &str, matter: &Matter<'_>) -> bool {
-        policy::allows(&self.posts, action, matter).is_some()
+        policy::allows(&self.standing, action, matter).is_some()
+    }
+
+    /// Whether the matter may be read once a reason is given.
+    pub(crate) fn reads_with_reason(&self, matter: &Matter<'_>) -> bool {
+        policy::allows(&self.standing.with_reason(), policy::READ, matter).is_some()
+    }
+
+    /// A count of what is in the matter, as the caller may know it.
+    pub fn count(&self, matter: &Matter<'_>, count: u64) -> Option<u64> {
+        policy::count(&self.standing, matter, count)
     }
 
     /// Refuses what may not be done. Whoever may not even read the matter hears that it
@@ -65,7 +77,8 @@ impl Caller {
 
     /// The roles held today, each once.
     pub fn roles(&self) -> Vec<&str> {
-        let mut roles: Vec<&str> = self.posts.iter().map(|post| post.role.as_str()).collect();
+        let mut roles: Vec<&str> =
+            self.standing.posts.iter().map(|post| post.role.as_str()).collect();
         roles.dedup();
         roles
     }
@@ -74,12 +87,13 @@ impl Caller {
     /// the posts have ended.
     pub async fn still(&mut self, seat: &Seat) -> bool {
         let now = kernel::clock::wall().0 / 1000;
-        self.posts = posts(seat, &self.actor.person).await.unwrap_or_default();
+        self.standing = standing(seat, &self.actor.person).await.unwrap_or_default();
+        self.standing.gives_reason = self.reason.is_some();
         let signed_in = match &self.session {
             Some(id) => still_holds(seat, &self.actor.person, id).await,
             None => true,
         };
-        now < self.until && signed_in && !self.posts.is_empty()
+        now < self.until && signed_in && !self.standing.posts.is_empty()
     }
 }
 
@@ -166,21 +180,23 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
 async fn caller(seat: &Seat, who: Who, headers: &HeaderMap) -> Result<Caller, Problem> {
     let (shown, second_factor) = session::shown(seat, headers).await?;
     seat.pace.person(&shown.person)?;
-    let posts = posts(seat, &shown.person).await?;
-    let lacks = !second_factor && !seat.pin.demo && policy::asks_second_factor(&posts);
+    let reason = reading::reason(headers)?;
+    let mut standing = standing(seat, &shown.person).await?;
+    standing.gives_reason = reason.is_some();
+    let lacks = !second_factor && !seat.pin.demo && policy::asks_second_factor(&standing.posts);
     if who != Who::Oneself && lacks {
         return Err(Code::SecondFactorUnset.into());
     }
     let post = match who {
-        Who::Reads(subjects) => policy::some(&posts, policy::READ, subjects),
-        Who::Does(action) => policy::some(&posts, action, &[]),
+        Who::Reads(subjects) => by_reason(&standing, subjects)?,
+        Who::Does(action) => policy::some(&standing, action, &[]),
         Who::DoesOne(actions) => {
-            actions.iter().find_map(|action| policy::some(&posts, action, &[]))
+            actions.iter().find_map(|action| policy::some(&standing, action, &[]))
         }
-        Who::ReadsWhole(subject) => policy::whole(&posts, policy::READ, subject),
+        Who::ReadsWhole(subject) => policy::whole(&standing, policy::READ, subject),
         // A command's row is known by its name; the class is that of what it makes.
-        Who::DoesWhole(action) => policy::whole(&posts, action, Subject::Of(Class::K12)),
-        Who::SignedIn | Who::Oneself | Who::Public => posts.first(),
+        Who::DoesWhole(action) => policy::whole(&standing, action, Subject::Of(Class::K12)),
+        Who::SignedIn | Who::Oneself | Who::Public => standing.posts.first(),
     };
     let role = match (post, who) {
         (Some(post), _) => post.role.clone(),
@@ -188,28 +204,40 @@ async fn caller(seat: &Seat, who: Who, headers: &HeaderMap) -> Result<Caller, Pr
         (None, _) => return Err(Code::NotAllowed.into()),
     };
     let Shown { person, session, until } = shown;
-    Ok(Caller { actor: Actor { person, role }, posts, until, session })
+    Ok(Caller { actor: Actor { person, role }, standing, reason, until, session })
 }
 
-type Known = HashMap<(OfficeId, String), (Instant, Vec<Post>)>;
+/// The post that reads some of these subjects; whoever is only consulted on them says why.
+fn by_reason<'s>(
+    standing: &'s Standing,
+    subjects: &[Subject],
+) -> Result<Option<&'s Post>, Problem> {
+    let post = policy::some(standing, policy::READ, subjects);
+    if post.is_none() && policy::some(&standing.with_reason(), policy::READ, subjects).is_some() {
+        return Err(Code::ReadingReasonMissing.into());
+    }
+    Ok(post)
+}
+
+type Known = HashMap<(OfficeId, String), (Instant, Standing)>;
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
-async fn posts(seat: &Seat, person: &str) -> Result<Vec<Post>, Problem> {
+async fn standing(seat: &Seat, person: &str) -> Result<Standing, Problem> {
     let key = (seat.office.setting().office.clone(), person.to_owned());
     let known = {
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, posts)| posts.clone())
+        known.get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, known)| known.clone())
     };
-    if let Some(posts) = known {
-        return Ok(posts);
+    if let Some(standing) = known {
+        return Ok(standing);
     }
     let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, person).await?;
     let today = seat.office.setting().clock.now().day();
-    let posts = row.map(|row| row.posts_on(today)).unwrap_or_default();
+    let standing = row.map(|row| row.standing_on(today)).unwrap_or_default();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() > 10_000 {
         known.clear();
     }
-    known.insert(key, (Instant::now(), posts.clone()));
-    Ok(posts)
+    known.insert(key, (Instant::now(), standing.clone()));
+    Ok(standing)
 }

@@ -22,6 +22,11 @@ pub trait Governed: DeserializeOwned + Serialize + Send {
     /// What it is at this office, and where it belongs.
     fn matter(&self, here: &OfficeId) -> Matter<'_>;
 
+    /// Takes away what even a reader of it may not know: small counts of other matters.
+    fn withhold(&mut self, caller: &Caller, here: &OfficeId) {
+        let _ = (caller, here);
+    }
+
     /// The commands that its state allows, whoever gives them.
     fn possible(&self) -> &'static [&'static str];
 }
@@ -30,10 +35,16 @@ pub trait Governed: DeserializeOwned + Serialize + Send {
 pub async fn read<T: Governed>(seat: &Seat, caller: &Caller, key: &str) -> Result<T, Problem> {
     let row: Option<T> = seat.office.reader().await?.view(T::VIEW, key).await?;
     let here = &seat.office.setting().office;
-    let row = row.filter(|row| caller.reads(&row.matter(here))).ok_or(T::ABSENT)?;
+    let mut row = row.ok_or(T::ABSENT)?;
+    let matter = row.matter(here);
+    if !caller.reads(&matter) {
+        let consulted = caller.reads_with_reason(&matter);
+        return Err(if consulted { Code::ReadingReasonMissing } else { T::ABSENT }.into());
+    }
     let mut seen = Seen::default();
     seen.note(caller, &row.matter(here), || format!("{}/{key}", T::FAMILY));
     seen.record(seat, caller, T::VIEW).await?;
+    row.withhold(caller, here);
     Ok(row)
 }
 

@@ -165,6 +165,9 @@ fn header(name: &str, required: bool) -> Value {
         "Security-Classification" => {
             json!({"type": "string", "enum": ["internal", "confidential", "secret", "top-secret"]})
         }
+        "Reading-Reason" => {
+            json!({"type": "string", "pattern": "^[!-$&-~]([ -$&-~]{0,198}[!-$&-~])?$"})
+        }
         _ => json!({"type": "string", "minLength": 1}),
     };
     json!({"name": name, "in": "header", "required": required, "schema": schema})

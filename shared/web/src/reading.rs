@@ -4,11 +4,29 @@
 use std::collections::BTreeSet;
 
 use access::{Matter, Subject, policy};
+use axum::http::HeaderMap;
 use domain::reading::{MOST, Reading, Record, is_recorded};
 use event_store::{Answer, Unit, act};
-use kernel::entropy::Entropy;
+use kernel::{Code, Refusal, entropy::Entropy};
+use percent_encoding::percent_decode;
 
 use crate::{Caller, Problem, Seat};
+
+/// Why something is read, percent-encoded or as it is; for what only those read who are
+/// consulted on it.
+pub const REASON: &str = "reading-reason";
+/// The longest reason, in characters.
+const LONGEST: usize = 200;
+
+/// The reason that a request gives, if it gives one.
+pub(crate) fn reason(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(REASON) else { return Ok(None) };
+    let bad = || Refusal::new(Code::BadField).detail(format!("Reading-Reason: 1 … {LONGEST}"));
+    let text = percent_decode(value.as_bytes()).decode_utf8().map_err(|_| bad())?;
+    let text = text.trim();
+    let fits = (1..=LONGEST).contains(&text.chars().count()) && !text.contains(char::is_control);
+    if fits { Ok(Some(text.to_owned())) } else { Err(bad()) }
+}
 
 /// What somebody is about to see.
 #[derive(Debug, Default)]
@@ -27,7 +45,7 @@ impl Seen {
         }
         self.streams.insert(stream());
         self.classes.insert(format!("{class:?}"));
-        let post = policy::allows(&caller.posts, policy::READ, matter);
+        let post = policy::allows(&caller.standing, policy::READ, matter);
         self.posts.extend(post.map(|post| post.authorisation.clone()));
     }
 
@@ -41,6 +59,7 @@ impl Seen {
             classes: self.classes.into_iter().collect(),
             posts: self.posts.into_iter().collect(),
             route: route.to_owned(),
+            reason: caller.reason.clone(),
         };
         let streams: Vec<String> = self.streams.into_iter().collect();
         let office = &seat.office.setting().office;

@@ -94,6 +94,13 @@ impl Route {
         self
     }
 
+    /// Says that whoever is only consulted on what is shown says why it is read.
+    #[must_use]
+    pub fn consulted(mut self) -> Self {
+        self.headers = &["Reading-Reason"];
+        self
+    }
+
     /// Says that bytes pass through, under these headers.
     #[must_use]
     pub fn streams(mut self, headers: &'static [&'static str]) -> Self {

@@ -27,8 +27,8 @@ pub struct RoundRow {
     pub history: Vec<(RoundState, Day)>,
     /// The version, of an own round.
     pub version: u64,
-    /// Findings still open, of an own round.
-    pub open_findings: u64,
+    /// Findings still open, of an own round; small numbers for those who may read findings.
+    pub open_findings: Option<u64>,
 }
 
 /// A task as it is shown.
@@ -64,6 +64,11 @@ impl Governed for RoundRow {
         }
     }
 
+    fn withhold(&mut self, caller: &Caller, here: &OfficeId) {
+        let findings = Matter { subject: Subject::Of(Class::K9), ..self.matter(here) };
+        self.open_findings = self.open_findings.and_then(|count| caller.count(&findings, count));
+    }
+
     fn possible(&self) -> &'static [&'static str] {
         match self.state {
             RoundState::Planned => &["round.tasks", "round.authorise"],
@@ -85,11 +90,15 @@ impl TaskRow {
         Matter { subject: Subject::Of(class), task, unit, ..round.matter(here) }
     }
 
-    /// How many findings a list has, is as secret as the list until it is fed back.
+    /// How many findings a list has, is as secret as the list until it is fed back; and
+    /// then, if they are few, for those who may read them.
     pub(super) fn shown(mut self, caller: &Caller, round: &RoundRow, here: &OfficeId) -> Self {
         let list = Matter { subject: Subject::Of(Class::K8), ..self.matter(round, here) };
         let knows = self.fed_back.is_some() || caller.reads(&list);
-        self.listed = self.listed.filter(|_| knows);
+        let count = self.listed.filter(|_| knows);
+        let findings = Matter { subject: Subject::Of(Class::K9), ..list };
+        self.listed =
+            count.filter(|count| caller.reads(&list) || caller.count(&findings, *count).is_some());
         self
     }
 }
@@ -101,6 +110,10 @@ pub struct RoundsView;
 impl View for RoundsView {
     fn name(&self) -> &'static str {
         ROUNDS
+    }
+
+    fn schema(&self) -> &'static str {
+        "2"
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
