@@ -31,7 +31,7 @@ use field::Field;
 pub use mixed::mixed;
 use offices::Layout;
 pub(crate) use offices::copy;
-pub use reads::{Reads, reads};
+pub use reads::{Reads, reads, reads_at_every_call};
 pub use term::term;
 
 /// What to run.

@@ -158,6 +158,11 @@ impl Seat {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).unwrap()
+    }
+
     /// Ends its process with -9.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -1,12 +1,24 @@
 //! A district whose process is killed while people read drafts: whatever content anybody
 //! got, its reading is on record.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deploy::{round::Script, token};
 use hyper::Method;
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+    sync::watch,
+    task::JoinSet,
+};
 use web::client::Client;
 
 use super::offices::{CITY, Layout, Offices, Place};
@@ -53,6 +65,118 @@ pub async fn reads(seed: u64, kills: usize) -> Reads {
     let recorded = recorded(&offices, &finding).await;
     offices.remove().await;
     Reads { answered, recorded, kills }
+}
+
+/// The calls by which a process writes a disk, or lets something out.
+const OUTWARD: &str =
+    "pwrite64,pwritev,write,writev,sendto,sendmsg,fsync,fdatasync,ftruncate,openat,rename,unlink";
+
+/// Kills the district before each outward call that one read makes, each call in its own
+/// run; between two of them a killed process has let out and kept the same.
+pub async fn reads_at_every_call(seed: u64) -> Reads {
+    let chance = Chance::new(seed);
+    let layout = Layout { tree: &TREE, ..Layout::default() };
+    let mut offices = Offices::found(&chance, layout).await;
+    let finding = draft(&offices).await;
+    let log = offices.folder.join("calls");
+    let mut strace = attached(&offices, &log, None).await;
+    assert!(let_out(&offices, &finding).await, "a read without a fault shows nothing");
+    strace.kill().await.unwrap();
+    let (mut reads, mut left) = (Reads { answered: 1, recorded: 0, kills: 0 }, Vec::new());
+    for (call, most) in calls(&log) {
+        for nth in 1..=most {
+            let point = format!("{call}:signal=KILL:when={nth}");
+            let mut strace = attached(&offices, &log, Some(&point)).await;
+            let shown = let_out(&offices, &finding).await;
+            let _ = strace.kill().await;
+            let died = has_died(&mut offices).await;
+            offices.kill(DISTRICT).await;
+            offices.start(DISTRICT).await;
+            reads.kills += usize::from(died);
+            reads.answered += usize::from(shown);
+            reads.recorded = recorded(&offices, &finding).await;
+            left.push(format!("{point}: died {died}, shown {shown}, on record {}", reads.recorded));
+            assert!(reads.recorded >= reads.answered, "{}", left.join("\n"));
+        }
+    }
+    eprintln!("{}", left.join("\n"));
+    offices.remove().await;
+    reads
+}
+
+/// Whether the process has died; its parent hears of it only when strace has let go.
+async fn has_died(offices: &mut Offices) -> bool {
+    let seat = offices.seats.get_mut(DISTRICT).unwrap();
+    for _ in 0..20 {
+        if !seat.runs() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    false
+}
+
+/// strace on every thread of the district, breaking one call if one is named.
+async fn attached(offices: &Offices, log: &Path, inject: Option<&str>) -> Child {
+    let process = offices.seats[DISTRICT].process();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q", "-s", "0", "-e", "signal=none", "-o"]).arg(log);
+    strace.arg("-e").arg(format!("trace={OUTWARD}"));
+    strace.args(inject.map(|point| format!("--inject={point}")));
+    strace.arg("-p").arg(process.to_string()).stderr(Stdio::null()).kill_on_drop(true);
+    let child = strace.spawn().unwrap();
+    let began = Instant::now();
+    while !is_traced(process) {
+        assert!(began.elapsed() < Duration::from_secs(20), "strace does not attach");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    child
+}
+
+/// Whether every thread of a process is traced, or it is gone already.
+fn is_traced(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    let status = |thread: PathBuf| std::fs::read_to_string(thread.join("status"));
+    let untraced = |text: String| text.contains("TracerPid:\t0\n");
+    threads.flatten().all(|thread| !status(thread.path()).is_ok_and(untraced))
+}
+
+/// How often the busiest thread makes each call.
+fn calls(log: &Path) -> BTreeMap<String, usize> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for line in text.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        if OUTWARD.split(',').any(|known| known == call) {
+            *counts.entry((call, thread)).or_default() += 1;
+        }
+    }
+    let mut most = BTreeMap::new();
+    for ((call, _), count) in counts {
+        let known: &mut usize = most.entry(call.to_owned()).or_default();
+        *known = count.max(*known);
+    }
+    most
+}
+
+/// Reads once; whether any of the content came out, were the answer whole or not.
+async fn let_out(offices: &Offices, finding: &str) -> bool {
+    let ask = format!(
+        "GET /api/findings/{finding} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         authorization: Bearer {}\r\n\r\n",
+        bearer(offices)
+    );
+    let Ok(mut stream) = TcpStream::connect(&offices.seats[DISTRICT].config.listen).await else {
+        return false;
+    };
+    let mut came = Vec::new();
+    let reading = async {
+        stream.write_all(ask.as_bytes()).await?;
+        stream.read_to_end(&mut came).await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    String::from_utf8_lossy(&came).contains("三要素")
 }
 
 fn bearer(offices: &Offices) -> String {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::nemesis::{Fault, Plan, reads, run, term};
+use tests::nemesis::{Fault, Plan, reads, reads_at_every_call, run, term};
 
 async fn holds(seed: u64, faults: &[Fault], postgres: Option<String>) {
     let plan = Plan { seed, faults: faults.to_vec(), time: Duration::ZERO, postgres };
@@ -61,4 +61,13 @@ async fn no_content_left_without_its_reading_on_record_whenever_the_process_died
     // Beyond them only what was on its way when the process died, and what was read after
     // the last kill by the same people.
     assert!(reads.recorded <= reads.answered + reads.kills * 4, "{reads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_content_left_without_its_reading_on_record_at_any_call_of_a_read() {
+    let reads = reads_at_every_call(12).await;
+    eprintln!("{reads:?}");
+    // The calls of a read: the log's pages, their sync, the answer; each was died at.
+    assert!(reads.kills >= 8, "{reads:?}");
+    assert!(reads.recorded > reads.answered, "nobody died between record and answer: {reads:?}");
 }

@@ -18,7 +18,7 @@ use web::{Caller, Governed, Problem, Route, Seat, Who, get};
 
 use crate::{
     envelopes::EnvelopeRow, filings::FilingRow, findings::FindingRow,
-    rectifications::RectificationRow, reviews::ReviewRow, rounds::RoundRow,
+    rectifications::RectificationRow, recusals::RecusalRow, reviews::ReviewRow, rounds::RoundRow,
 };
 
 /// The most that is listed; whoever has more begins with these.
@@ -61,6 +61,7 @@ async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respo
         row.opening.as_ref().map(|opening| opening.due)
     })
     .await?;
+    more |= collect::<RecusalRow>(&seat, &caller, &mut waiting, |_| None).await?;
     more |= collect::<EnvelopeRow>(&seat, &caller, &mut waiting, |row| Some(row.due)).await?;
     // What is due first stands first; what has no day stands last.
     waiting.sort_by_key(|item| (item.due.is_none(), item.due));

@@ -69,6 +69,7 @@ fn item(row: &Value, lang: Lang, today: &str) -> Item {
 /// What kind of matter it is (`model.md` 1).
 fn family(lang: Lang, family: &str) -> &str {
     let (zh, en) = match family {
+        "recusal" => ("回避事项", "Recusal"),
         "envelope" => ("密封件", "Envelope"),
         "filing" => ("报备", "Filing"),
         "filing-review" => ("报备审核", "Filing review"),
@@ -82,6 +83,7 @@ fn family(lang: Lang, family: &str) -> &str {
 
 fn named(lang: Lang, action: &str) -> &str {
     let (zh, en) = match action {
+        "recusal.judge" => ("回避审核", "judge"),
         "envelope.hand-on" => ("密封移送", "hand on, sealed"),
         "filing.items" => ("附材料", "attach papers"),
         "filing.submit" => ("报送", "submit"),
