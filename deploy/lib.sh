@@ -80,13 +80,17 @@ need_strace() {
     fail "strace may not trace here (ptrace is not permitted): allow it (CAP_SYS_PTRACE, kernel.yama.ptrace_scope) and start again."
 }
 
+need_venv() {
+  python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || apt_install python3 python3-venv ||
+    fail "python3 with venv is missing, and no package manager that this script knows could install it."
+}
+
 # schemathesis asks every route what its description promises. Sets LIANDONG_SCHEMATHESIS.
 SCHEMATHESIS=4.32.5
 need_schemathesis() {
   LIANDONG_SCHEMATHESIS="$CACHE/schemathesis-$SCHEMATHESIS/bin/schemathesis"
   if [ ! -x "$LIANDONG_SCHEMATHESIS" ]; then
-    python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || apt_install python3 python3-venv ||
-      fail "python3 with venv is missing, and no package manager that this script knows could install it."
+    need_venv
     say "installing schemathesis $SCHEMATHESIS (PyPI) into $CACHE"
     local place=${LIANDONG_SCHEMATHESIS%/bin/*}
     rm -rf "$place" && python3 -m venv "$place" &&
@@ -94,6 +98,21 @@ need_schemathesis() {
       fail "could not install schemathesis from PyPI."
   fi
   export LIANDONG_SCHEMATHESIS
+}
+
+# A provider of identities in its own process. Sets LIANDONG_OPENID_PROVIDER.
+OPENID_PROVIDER=0.3.4
+need_openid_provider() {
+  LIANDONG_OPENID_PROVIDER="$CACHE/oidc-provider-mock-$OPENID_PROVIDER/bin/oidc-provider-mock"
+  if [ ! -x "$LIANDONG_OPENID_PROVIDER" ]; then
+    need_venv
+    say "installing oidc-provider-mock $OPENID_PROVIDER (PyPI) into $CACHE"
+    local place=${LIANDONG_OPENID_PROVIDER%/bin/*}
+    rm -rf "$place" && python3 -m venv "$place" &&
+      "$place/bin/pip" install --quiet --disable-pip-version-check "oidc-provider-mock==$OPENID_PROVIDER" >&2 ||
+      fail "could not install oidc-provider-mock from PyPI."
+  fi
+  export LIANDONG_OPENID_PROVIDER
 }
 
 # A browser without a window, its driver, certificates for it, and axe-core, which finds

@@ -59,7 +59,8 @@ pub struct Town {
     pub links: BTreeMap<String, Proxy>,
     /// Their ways to the city's own address, by which papers go.
     pub roads: BTreeMap<String, Proxy>,
-    configs: BTreeMap<String, OfficeConfig>,
+    /// What each office is started with.
+    pub configs: BTreeMap<String, OfficeConfig>,
     running: BTreeMap<String, Running>,
     client: Client,
     by_files: &'static [&'static str],
@@ -281,6 +282,7 @@ impl Town {
             people: people(code),
             wire: Wire { tls, ..self.wire.clone() },
             ceiling: Classification::default(),
+            openid: None,
         };
         self.configs.insert(code.to_owned(), config.clone());
         config

@@ -214,6 +214,7 @@ impl City {
             people: people(&office.tier, demo),
             wire: if demo { Wire::unhurried() } else { Wire::default() },
             ceiling: Classification::default(),
+            openid: None,
         }
     }
 

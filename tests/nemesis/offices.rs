@@ -244,6 +244,7 @@ impl Offices {
             people: people(tier),
             wire: Wire::unhurried(),
             ceiling: Classification::default(),
+            openid: None,
         }
     }
 

@@ -23,6 +23,7 @@ mod links;
 mod moved;
 mod moved_lanes;
 mod nemesis;
+mod openid;
 mod operations;
 mod overload;
 mod papers;

@@ -167,6 +167,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/persons/{id}/authorisations", "SECADM"),
     ("POST /api/persons/{id}/authorisations/{authorisation}/end", "SECADM"),
     ("POST /api/persons/{id}/link", "SYS"),
+    ("POST /api/persons/{id}/identity", "SECADM"),
+    ("POST /api/persons/{id}/identity/end", "SECADM"),
     ("GET /api/persons/{id}/certificates", "SYS SECADM AUDADM"),
     ("POST /api/persons/{id}/certificates", "SECADM"),
     ("POST /api/certificates/{fingerprint}/end", "SECADM"),

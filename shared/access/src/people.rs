@@ -18,6 +18,9 @@ pub const PEOPLE: &str = "people";
 /// Account names to person ids.
 pub const ACCOUNTS: &str = "accounts";
 
+/// Identities of the provider to person ids.
+pub const IDENTITIES: &str = "identities";
+
 /// A person.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PersonRow {
@@ -29,6 +32,9 @@ pub struct PersonRow {
     pub authorisations: BTreeMap<String, Authorisation>,
     /// The number of the second factor, once one is set.
     pub second_factor: Option<u64>,
+    /// The identity of the provider that stands for the person.
+    #[serde(default)]
+    pub identity: Option<Hash>,
     /// The hash of the one-time link that is open, and until when.
     pub link: Option<(Hash, Timestamp)>,
     /// The organizations from whose matters the person is kept, by recusal.
@@ -80,6 +86,18 @@ impl View for PeopleView {
         if let Event::Registered { account, .. } = &event {
             rows.put(ACCOUNTS, account, &id)?;
         }
+        match &event {
+            Event::IdentityBound { identity } => {
+                rows.put(IDENTITIES, &identity.to_string(), &id)?;
+            }
+            Event::IdentityUnbound => {
+                let known: Option<PersonRow> = rows.get(PEOPLE, id)?;
+                if let Some(identity) = known.and_then(|row| row.identity) {
+                    rows.delete(IDENTITIES, &identity.to_string());
+                }
+            }
+            _ => {}
+        }
         rows.change(PEOPLE, id, |row: &mut PersonRow| {
             row.version = fact.version.unwrap_or(row.version);
             match event {
@@ -97,6 +115,8 @@ impl View for PeopleView {
                 }
                 Event::SecondFactorSet { number } => row.second_factor = Some(number),
                 Event::SecondFactorCleared => row.second_factor = None,
+                Event::IdentityBound { identity } => row.identity = Some(identity),
+                Event::IdentityUnbound => row.identity = None,
                 Event::LinkIssued { hash, expires } => row.link = Some((hash, expires)),
                 Event::LinkSpent { .. } => row.link = None,
                 Event::PasswordChanged => {}

@@ -118,6 +118,7 @@ pub static TABLE: &[Row] = &[
     // A certificate is a second factor: who binds it makes no links.
     act("certificate.bind", Accounts, &["SECADM"]),
     act("certificate.end", Accounts, &["SECADM"]),
+    act("person.bind-identity", Accounts, &["SECADM"]),
     read(Of(K14), &["AUDADM"]),
     // Recusals: the offices that form teams; the leading group hears of them.
     read(Of(K4), &["SEC", "LG", "PLAN", "ORG"]),

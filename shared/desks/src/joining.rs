@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use web::{
     Classification, Wire,
     client::{Client, Reply},
+    openid::OpenIdConfig,
 };
 
 use crate::{
@@ -74,6 +75,9 @@ pub struct OfficeConfig {
     /// nothing is said.
     #[serde(default)]
     pub ceiling: Classification,
+    /// The house that says who somebody is, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openid: Option<OpenIdConfig>,
 }
 
 impl OfficeConfig {

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod listing;
 mod loops;
 pub mod moves;
+pub mod openid;
 pub mod operations;
 pub mod organizations;
 pub mod organs;

@@ -94,7 +94,8 @@ async fn persons(
 /// A person without what only the door needs.
 fn shown(id: &str, row: &PersonRow) -> Value {
     json!({"id": id, "account": row.account, "display": row.display, "version": row.version,
-        "authorisations": row.authorisations, "second_factor": row.second_factor.is_some()})
+        "authorisations": row.authorisations, "second_factor": row.second_factor.is_some(),
+        "identity": row.identity.is_some()})
 }
 
 async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {

@@ -13,7 +13,8 @@ use messaging::{
 };
 use tokio::{net::TcpListener, sync::watch};
 use web::{
-    LinkState, Route, Seat, client::Client, pace::Pace, room::Room, routes::router, serve::serve,
+    LinkState, Route, Seat, client::Client, openid::OpenId, pace::Pace, room::Room, routes::router,
+    serve::serve,
 };
 
 use crate::{
@@ -217,6 +218,8 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         door.end(&key);
         door.owe(&actor, [key]);
     }
+    let openid = opened.config.openid.as_ref();
+    let openid = openid.map(|config| OpenId::open(config, process.client.clone())).transpose()?;
     Ok(Seat {
         office: opened.office.clone(),
         tokens,
@@ -233,6 +236,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         room: Room::default(),
         ceiling: opened.config.ceiling,
         client: process.client.clone(),
+        openid,
         pace: Pace::of(&opened.config.wire),
         wire: opened.config.wire.clone(),
         stopping: process.stopping.clone(),

@@ -112,13 +112,17 @@ async fn sign_in(
 }
 
 /// Who stands at the door: from where, and with which certificate.
-struct Newcomer {
-    address: IpAddr,
-    certificate: Option<Hash>,
+pub(crate) struct Newcomer {
+    pub(crate) address: IpAddr,
+    pub(crate) certificate: Option<Hash>,
 }
 
 /// Whether the certificate of the connection stands for the person.
-async fn by_certificate(seat: &Seat, person: &str, from: &Newcomer) -> Result<bool, Problem> {
+pub(crate) async fn by_certificate(
+    seat: &Seat,
+    person: &str,
+    from: &Newcomer,
+) -> Result<bool, Problem> {
     let Some(shown) = from.certificate else { return Ok(false) };
     let known: Option<CertificateRow> =
         seat.office.reader().await?.view(CERTIFICATES, &shown.to_string()).await?;
@@ -126,7 +130,7 @@ async fn by_certificate(seat: &Seat, person: &str, from: &Newcomer) -> Result<bo
 }
 
 /// Whether a second factor was shown; one that is set must be.
-async fn second_factor_of(
+pub(crate) async fn second_factor_of(
     seat: &Seat,
     person: &str,
     row: &PersonRow,
@@ -151,7 +155,7 @@ async fn person_row(seat: &Seat, person: &str) -> Result<PersonRow, Problem> {
 
 /// Begins a session. While the office does not record, it is kept in memory: who may read
 /// can sign in all the same.
-async fn begin(
+pub(crate) async fn begin(
     seat: &Seat,
     person: &str,
     row: &PersonRow,

@@ -44,6 +44,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(sign_in::routes());
     routes.extend(own_account::routes());
     routes.extend(people::routes());
+    routes.extend(crate::openid::routes());
     routes.extend(crate::organs::routes());
     routes.extend(certificates::routes());
     routes.extend(reads::routes());

@@ -40,6 +40,8 @@ pub static TABLE: &[Binding] = &[
     row("person", "second-factor-set", Rule::Own, Class::K4, ALL),
     row("person", "second-factor-cleared", Rule::Own, Class::K4, ALL),
     row("person", "password-changed", Rule::Own, Class::K4, ALL),
+    row("person", "identity-bound", Rule::Own, Class::K4, ALL),
+    row("person", "identity-unbound", Rule::Own, Class::K4, ALL),
     row("token-key", "turned", Rule::Own, Class::K14, ALL),
     row("certificate", "bound", Rule::Own, Class::K4, ALL),
     row("certificate", "ended", Rule::Own, Class::K4, ALL),

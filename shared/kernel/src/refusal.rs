@@ -61,6 +61,9 @@ codes! {
     SecondFactorMissing "second-factor-missing" 401 "还需输入动态验证码" "The code of the second factor is missing too" "请同时提交验证器上当前的六位数字(code)。" "Send the six digits that the authenticator shows now as code.";
     SecondFactorUnset "second-factor-unset" 403 "须先设置第二要素" "This post asks for a second factor, and none is set" "请通过 /api/second-factor 设置验证器,然后重新登录。" "Set one at /api/second-factor, then sign in again.";
     CertificateBound "certificate-bound" 409 "该证书已绑定或已停用" "This certificate stands for somebody already, or was ended" "请为该人员签发新证书后再绑定。" "Have a new certificate issued and bind that one.";
+    OpenIdFailed "openid-failed" 401 "统一身份认证未完成" "Signing in by the identity provider did not come out right" "请重新登录;多次不成的,请改用账号口令,并告知运维。" "Sign in once more; if it goes on failing, use account and password and tell the operator.";
+    IdentityUnknown "identity-unknown" 403 "该统一身份尚未绑定本单位账号" "This identity stands for nobody at this office" "请将页面所示标识告知安全管理员,由其绑定。" "Give the subject shown here to the security administrator, who binds it.";
+    IdentityBound "identity-bound" 409 "该统一身份已绑定其他人员" "This identity stands for somebody already" "请先解除原绑定。" "End that binding first.";
     FactorCodeWrong "second-factor-wrong" 409 "验证码与新的第二要素不符" "The code is not that of the offered second factor" "请核对验证器的密钥和时间,输入当前的六位数字。" "Check the secret and the clock of the authenticator and send the six digits that it shows now.";
     LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
     WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位、含至少 6 个不同字符的口令。" "Use at least 12 characters, at least 6 of them different.";

@@ -11,6 +11,7 @@ mod board;
 mod docs;
 mod events;
 mod form;
+mod openid;
 mod policy;
 mod problems;
 mod sign_in;
@@ -43,6 +44,8 @@ pub fn around(interface: Router) -> Router {
         .route("/language", get(view::language))
         .route("/sign-in", get(sign_in::form).post(sign_in::send))
         .route("/first-sign-in", get(sign_in::first_form).post(sign_in::first_send))
+        .route("/openid", get(openid::go))
+        .route("/openid/back", get(openid::back))
         .route("/sign-out", post(sign_in::out))
         .route("/account", get(account::page))
         .route("/account/password", post(account::password))

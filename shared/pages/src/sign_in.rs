@@ -23,8 +23,15 @@ struct Page {
     account: String,
     /// Of a first sign-in: the link.
     link: Option<String>,
+    /// Whether an identity provider can say who it is.
+    openid: bool,
     /// Why it did not work, in the reader's language.
     why: Option<String>,
+}
+
+/// Whether this office has an identity provider.
+async fn openid(office: &Office, parts: &Parts) -> bool {
+    office.get(parts, "/api/sign-in").await.body["openid"] == true
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,17 +42,25 @@ pub(crate) struct Asked {
     link: String,
 }
 
-pub(crate) async fn form(Query(asked): Query<Asked>, request: Request) -> Response {
-    let head = Head::plain(&parts(request));
+pub(crate) async fn form(
+    State(office): State<Office>,
+    Query(asked): Query<Asked>,
+    request: Request,
+) -> Response {
+    let parts = parts(request);
+    let (head, openid) = (Head::plain(&parts), openid(&office, &parts).await);
     let next = path_here(&asked.next).to_owned();
-    let page = Page { head, next, account: String::new(), link: None, why: None };
+    let page = Page { head, next, account: String::new(), link: None, openid, why: None };
     shown(StatusCode::OK, &page)
 }
 
 pub(crate) async fn first_form(Query(asked): Query<Asked>, request: Request) -> Response {
     let head = Head::plain(&parts(request));
     let (next, account) = ("/worklist".to_owned(), String::new());
-    shown(StatusCode::OK, &Page { head, next, account, link: Some(asked.link), why: None })
+    shown(
+        StatusCode::OK,
+        &Page { head, next, account, link: Some(asked.link), openid: false, why: None },
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,7 +126,11 @@ async fn come_in(
         let why = Some(why.join(head.t("。", ". ")));
         let link = first.then(|| sent.link.clone());
         let next = path_here(&sent.next).to_owned();
-        return shown(answer.status, &Page { head, next, account: sent.account, link, why });
+        let openid = !first && openid(office, parts).await;
+        return shown(
+            answer.status,
+            &Page { head, next, account: sent.account, link, openid, why },
+        );
     }
     let to = match answer.body["second_factor"].as_str() {
         Some("must-be-set") => "/account",

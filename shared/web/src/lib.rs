@@ -9,6 +9,7 @@ pub mod command;
 pub mod guard;
 pub mod matter;
 pub mod openapi;
+pub mod openid;
 pub mod pace;
 pub mod problem;
 pub mod reading;

@@ -11,7 +11,9 @@ use kernel::sign::Hash;
 use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
 use tokio::sync::watch;
 
-use crate::{ceiling::Classification, client::Client, pace::Pace, room::Room, wire::Wire};
+use crate::{
+    ceiling::Classification, client::Client, openid::OpenId, pace::Pace, room::Room, wire::Wire,
+};
 
 /// What is known of the link to the hub.
 #[derive(Debug, Default)]
@@ -74,6 +76,8 @@ pub struct Seat {
     pub client: Client,
     /// Certificates, proxies and paces.
     pub wire: Wire,
+    /// The house that says who somebody is, if the office has one.
+    pub openid: Option<OpenId>,
     /// How fast one person may ask.
     pub pace: Pace,
     /// Turns true when the process is told to stop.
