@@ -74,6 +74,15 @@ async fn an_administrator_comes_in_by_keyboard_and_phone() {
         assert_eq!(browser.path().await, page);
         is_fit(&browser, "en").await;
     }
+    // What is no page, is a page that says so; a program gets what it always got.
+    browser.go(&format!("{url}/nowhere")).await;
+    assert!(browser.text().await.contains("Not found"));
+    is_fit(&browser, "en").await;
+    let plain = door.get("/nowhere", "").await;
+    assert_eq!((plain.status, plain.json()["code"].as_str()), (404, Some("not-found")));
+    let long = "x".repeat(20_000);
+    let form = door.post("/sign-in", "", json!({"account": long})).await;
+    assert_eq!(form.status, 413, "a form has a bound");
     // What the post does not open is a refusal that says so.
     browser.go(&format!("{url}/filing-board")).await;
     assert!(browser.text().await.contains("Your post does not allow this"));

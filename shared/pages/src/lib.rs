@@ -9,6 +9,7 @@ mod account;
 mod ask;
 mod board;
 mod docs;
+mod elsewhere;
 mod events;
 mod form;
 mod openid;
@@ -36,7 +37,7 @@ const STYLE: &str = include_str!("../templates/style.css");
 /// The pages before the interface that they ask.
 pub fn around(interface: Router) -> Router {
     let room = Arc::new(Semaphore::new(form::MOST));
-    let office = Office::new(interface.clone());
+    let office = Office::new(interface);
     let css = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
     Router::new()
         .route("/", get(|| std::future::ready(Redirect::to("/worklist"))))
@@ -58,6 +59,6 @@ pub fn around(interface: Router) -> Router {
         .route("/problems/{code}", get(problems::page))
         .route("/api/docs", get(docs::page))
         .route_layer(middleware::from_fn_with_state(room, form::held))
+        .fallback(elsewhere::answer)
         .with_state(office)
-        .fallback_service(interface)
 }
