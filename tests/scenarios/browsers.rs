@@ -80,6 +80,8 @@ async fn an_administrator_comes_in_by_keyboard_and_phone() {
     is_fit(&browser, "en").await;
     let plain = door.get("/nowhere", "").await;
     assert_eq!((plain.status, plain.json()["code"].as_str()), (404, Some("not-found")));
+    let wrong = door.post("/worklist", "", json!({})).await;
+    assert_eq!((wrong.status, wrong.json()["code"].as_str()), (405, Some("method-not-allowed")));
     let long = "x".repeat(20_000);
     let form = door.post("/sign-in", "", json!({"account": long})).await;
     assert_eq!(form.status, 413, "a form has a bound");

@@ -59,6 +59,7 @@ pub fn around(interface: Router) -> Router {
         .route("/problems/{code}", get(problems::page))
         .route("/api/docs", get(docs::page))
         .route_layer(middleware::from_fn_with_state(room, form::held))
+        .method_not_allowed_fallback(elsewhere::other_method)
         .fallback(elsewhere::answer)
         .with_state(office)
 }
