@@ -56,6 +56,15 @@ async fn what_is_above_the_ceiling_leaves_only_an_envelopes_number() {
         let reply = send(&api, &town, ("TM", "/api/findings", level), &said, &draft(SECRET)).await;
         is_problem(&reply, 422, "above-ceiling");
     }
+    // The reason for a reading stays on record like any text.
+    let encode =
+        |text: &str| text.bytes().fold(String::new(), |all, byte| all + &format!("%{byte:02X}"));
+    let marked = encode(&format!("机密★ {SECRET}"));
+    let bearer = format!("Bearer {}", api.token("TM").unwrap());
+    let headers = [("authorization", bearer.as_str()), ("reading-reason", marked.as_str())];
+    let url = format!("{}/api/findings", town.url(DISTRICT));
+    let reply = Client::default().send(Method::GET, &url, &headers, Vec::new()).await.unwrap();
+    is_problem(&reply, 422, "above-ceiling");
     let said = [("security-classification", "very")];
     let reply = send(&api, &town, ("TM", "/api/findings", "v"), &said, &draft(SECRET)).await;
     is_problem(&reply, 422, "bad-field");

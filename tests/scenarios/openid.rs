@@ -58,6 +58,7 @@ impl House {
             issuer,
             client: client_id,
             secret,
+            authority: None,
             address,
             second_factors: Vec::new(),
         });
@@ -105,8 +106,8 @@ impl House {
 async fn the_provider_says_who_it_is_and_the_office_what_he_may() {
     let mut house = House::open().await;
     let door = Door { town: &house.town, client: Client::default() };
-    let (secadm, _) = door.settle("secadm").await;
-    let people = door.get("/api/persons?limit=500", &secadm).await.json();
+    let (sys, _) = door.settle("sys").await;
+    let people = door.get("/api/persons?limit=500", &sys).await.json();
     let person = |account: &str| {
         let all = people["items"].as_array().unwrap();
         all.iter().find(|p| p["account"] == account).unwrap()["id"].as_str().unwrap().to_owned()
@@ -119,12 +120,13 @@ async fn the_provider_says_who_it_is_and_the_office_what_he_may() {
     assert!(stranger.reply.json()["detail"].as_str().unwrap().contains("staff-0017"));
     let path = format!("/api/persons/{}/identity", person("file"));
     let bind = |subject: &str| json!({"subject": subject});
-    is_problem(&door.post(&path, &secadm, bind("  ")).await, 422, "bad-field");
-    assert_eq!(door.post(&path, &secadm, bind("staff-0017")).await.status, 200);
+    is_problem(&door.post(&path, &sys, bind("  ")).await, 422, "bad-field");
+    assert_eq!(door.post(&path, &sys, bind("staff-0017")).await.status, 200);
     let other = format!("/api/persons/{}/identity", person("plan"));
-    is_problem(&door.post(&other, &secadm, bind("staff-0017")).await, 409, "identity-bound");
-    let own = format!("/api/persons/{}/identity", person("secadm"));
-    is_problem(&door.post(&own, &secadm, bind("staff-0001")).await, 409, "same-person");
+    is_problem(&door.post(&other, &sys, bind("staff-0017")).await, 409, "identity-bound");
+    let own = format!("/api/persons/{}/identity", person("sys"));
+    is_problem(&door.post(&path, &sys, bind("staff-0016")).await, 409, "identity-bound");
+    is_problem(&door.post(&own, &sys, bind("staff-0001")).await, 409, "same-person");
 
     let came = house.back(&house.to_the_door("sub=staff-0017").await).await;
     assert_eq!((came.reply.status, came.to.as_str()), (303, "/worklist"), "{}", came.reply.json());
@@ -146,6 +148,7 @@ async fn the_provider_says_who_it_is_and_the_office_what_he_may() {
         (bent("state=", "state=x"), "another state"),
         ((another.0.clone(), way.1.clone()), "another way"),
         ((house.url("/api/openid/back"), way.1.clone()), "nothing"),
+        ((way.0.clone(), format!("{0}; {0}", way.1)), "two of the same name"),
     ] {
         let refused = house.back(&wrong).await;
         is_problem(&refused.reply, 401, "openid-failed");
@@ -168,21 +171,21 @@ async fn the_provider_says_who_it_is_and_the_office_what_he_may() {
 
     // Where a second factor is set here, the provider's word is not enough.
     door.settle("plan").await;
-    assert_eq!(door.post(&other, &secadm, bind("staff-0018")).await.status, 200);
+    assert_eq!(door.post(&other, &sys, bind("staff-0018")).await.status, 200);
     let weak = house.back(&house.to_the_door("sub=staff-0018").await).await;
     is_problem(&weak.reply, 401, "second-factor-missing");
 
     // Unbound, it opens nothing and what was open is shut.
-    assert_eq!(door.post(&format!("{path}/end"), &secadm, json!({})).await.status, 200);
+    assert_eq!(door.post(&format!("{path}/end"), &sys, json!({})).await.status, 200);
     let me = house.ask(Method::GET, &house.url("/api/me"), &session, "").await.reply;
     is_problem(&me, 401, "not-signed-in");
     let gone = house.back(&house.to_the_door("sub=staff-0017").await).await;
     is_problem(&gone.reply, 403, "identity-unknown");
 
     // Without its provider the office says so, and passwords go on.
+    let way = house.to_the_door("sub=staff-0018").await;
     house.provider.kill().await.unwrap();
-    let down = house.ask(Method::GET, &house.url("/api/openid"), "", "").await;
-    is_problem(&down.reply, 401, "openid-failed");
+    is_problem(&house.back(&way).await.reply, 401, "openid-failed");
     let first = json!({"link": door.link("file"), "password": PASSWORD});
     assert_eq!(door.sign_in(first).await.status, 200);
 }
@@ -191,11 +194,11 @@ async fn the_provider_says_who_it_is_and_the_office_what_he_may() {
 async fn a_browser_goes_to_the_provider_and_comes_back() {
     let house = House::open().await;
     let door = Door { town: &house.town, client: Client::default() };
-    let (secadm, _) = door.settle("secadm").await;
-    let people = door.get("/api/persons?limit=500", &secadm).await.json();
+    let (sys, _) = door.settle("sys").await;
+    let people = door.get("/api/persons?limit=500", &sys).await.json();
     let file = people["items"].as_array().unwrap().iter().find(|p| p["account"] == "file").unwrap();
     let path = format!("/api/persons/{}/identity", file["id"].as_str().unwrap());
-    let bound = door.post(&path, &secadm, json!({"subject": "staff-0017"})).await;
+    let bound = door.post(&path, &sys, json!({"subject": "staff-0017"})).await;
     assert_eq!(bound.status, 200, "{}", bound.json());
     let browser = Browser::open(&house.town.folder.join("browser"), None).await;
     for (subject, arrives) in [("staff-0099", "/openid/back"), ("staff-0017", "/filing-board")] {
@@ -225,8 +228,17 @@ async fn a_provider_in_the_clear_is_refused_at_the_start() {
             "address": "https://office.example"});
         serde_json::from_value(value).unwrap()
     };
-    let open = |issuer: &str| web::openid::OpenId::open(&config(issuer), Client::default());
+    let open = |issuer: &str| web::openid::OpenId::open(&config(issuer));
     assert!(open("http://id.example").is_err_and(|why| why.contains("https")));
-    assert!(open("https://id.example").is_ok() && open("http://127.0.0.1:9").is_ok());
+    assert!(open("https://id.example").is_err_and(|why| why.contains("authority")));
+    assert!(open("http://127.0.0.1:9").is_ok());
+    let authority = tests::authority::Authority::at(&folder.join("ca"));
+    let tls = authority.issue("provider", true);
+    let trusting = OpenIdConfig { authority: Some(tls.authority), ..config("https://id.example") };
+    assert!(web::openid::OpenId::open(&trusting).is_ok());
+    // A client without certificates sends nothing to an https address, least of all plainly.
+    let plain = Client::default();
+    let asked = plain.send(Method::POST, "https://127.0.0.1:9/token", &[], Vec::new());
+    assert!(asked.await.unwrap_err().contains("https://127.0.0.1:9/token"));
     std::fs::remove_dir_all(folder).unwrap();
 }

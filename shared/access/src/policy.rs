@@ -118,7 +118,8 @@ pub static TABLE: &[Row] = &[
     // A certificate is a second factor: who binds it makes no links.
     act("certificate.bind", Accounts, &["SECADM"]),
     act("certificate.end", Accounts, &["SECADM"]),
-    act("person.bind-identity", Accounts, &["SECADM"]),
+    // An identity stands for the password: who binds it handles no factors.
+    act("person.bind-identity", Accounts, &["SYS"]),
     read(Of(K14), &["AUDADM"]),
     // Recusals: the offices that form teams; the leading group hears of them.
     read(Of(K4), &["SEC", "LG", "PLAN", "ORG"]),
@@ -223,7 +224,7 @@ impl Subject {
 
     /// Whether it belongs to the office as a whole, so that a post on one round or unit
     /// reaches it too.
-    fn is_common(self) -> bool {
+    pub fn is_common(self) -> bool {
         !matches!(self, Of(class) if !matches!(class, K1 | K4 | K14))
     }
 }

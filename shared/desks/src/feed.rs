@@ -64,27 +64,46 @@ enum Sight {
 fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
     let bound = (seat.office.setting().bindings)(&fact.kind).map_or(Class::K14, |row| row.class);
     // A list is known by its own entries before it is fed back: they stay as secret as it was.
-    let class = if LISTS.contains(&kind_of(fact)) { Class::K8 } else { bound };
+    let class = match kind_of(fact) {
+        kind if LISTS.contains(&kind) => Class::K8,
+        // Exact counts are for those who may read what is counted.
+        "figures.reported" => Class::K9,
+        _ => bound,
+    };
     let (family, id) = fact.stream.split_once('/').unwrap_or_default();
     // What an account was given, is for the administrators; who is recused, is not.
     let subject = match family {
         "person" | "session" | "certificate" => Subject::Accounts,
         _ => Subject::Of(class),
     };
+    // What is secret of single tasks, a post on one of them sees of its own only.
+    let task = (family == "round" && class != Class::K2).then(|| task_of(fact)).flatten();
     let matter = Matter {
         own: fact.at.origin == seat.office.setting().office,
         round: (family == "round").then_some(id),
+        task: task.as_deref(),
         ..Matter::of(subject)
     };
     // Of which unit an entry is, only the views know. Whoever has nothing of some unit's
-    // matters sees no entry of work on units here.
-    let of_units = (Class::K7..=Class::K10).contains(&class);
+    // matters sees no entry here that could be of it: filings are of no unit.
+    let of_units = !matter.subject.is_common() && class != Class::K12;
     if !(of_units && caller.standing.is_set_apart()) && caller.reads(&matter) {
         seen.note(caller, &matter, || fact.stream.clone());
         return Sight::Whole;
     }
     let log = caller.reads(&Matter::of(Subject::Of(Class::K14)));
     if log { Sight::Envelope } else { Sight::Nothing }
+}
+
+/// The one task of a round that an entry is about; of several, none that has a name.
+fn task_of(fact: &Fact) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        task: Option<String>,
+        tasks: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    let named: Named = fact.read().ok()?;
+    named.task.or_else(|| named.tasks.map(|_| String::new()))
 }
 
 /// What is said of a list before its feedback; the entries themselves are bound wider.
@@ -168,6 +187,8 @@ struct Live {
     seat: Arc<Seat>,
     caller: Caller,
     after: Cursor,
+    /// Behind what was sent.
+    sent: Cursor,
     ready: std::collections::VecDeque<(Cursor, Value)>,
     caught_up: bool,
     _place: web::room::Place,
@@ -186,7 +207,7 @@ async fn feed(
     };
     let place = seat.room.feed()?;
     let ready = std::collections::VecDeque::new();
-    let live = Live { seat, caller, after, ready, caught_up: false, _place: place };
+    let live = Live { seat, caller, after, sent: after, ready, caught_up: false, _place: place };
     let events = stream::unfold(live, |mut live| async move {
         let event = live.next().await?;
         Some((Ok::<_, Infallible>(event), live))
@@ -202,15 +223,25 @@ impl Live {
         let mut head = self.seat.office.watch();
         let mut stopping = self.seat.stopping.clone();
         loop {
+            let before = self.caller.standing.clone();
             if !self.caller.still(&self.seat).await {
                 return None;
             }
+            if self.caller.standing != before && !self.ready.is_empty() {
+                // What waits was looked at by other rights: it is looked at again.
+                self.ready.clear();
+                self.after = self.sent;
+            }
             if let Some((at, item)) = self.ready.pop_front() {
+                self.sent = at;
                 return Some(SseEvent::default().id(at.to_string()).data(item.to_string()));
             }
             head.mark_unchanged();
             let (items, last) = page(&self.seat, &self.caller, self.after, 500).await.ok()?;
             let moved = last != self.after;
+            if items.is_empty() && self.ready.is_empty() {
+                self.sent = last;
+            }
             self.after = last;
             self.ready.extend(items);
             if !moved {

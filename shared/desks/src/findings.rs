@@ -306,7 +306,7 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
     let run = act(move |unit: &mut Unit<'_>| {
         let (new, name, caller) = (new.clone(), name.clone(), caller.clone());
         Box::pin(async move {
-            let office = unit.setting().office.clone();
+            let (office, caller) = (unit.setting().office.clone(), caller.anew(unit).await?);
             let key = format!("{}/{}", new.round, new.task);
             let task = unit.row::<TaskRow>(TASKS, &key).await?.ok_or(Code::TaskAbsent)?;
             let round = unit.row::<RoundRow>(ROUNDS, &new.round).await?.ok_or(Code::RoundAbsent)?;

@@ -42,9 +42,14 @@ async fn share(command: Command<Sharing>) -> Result<Response, Problem> {
     };
     let matter = Matter::of(Subject::Of(Class::K12));
     command.caller.permit(action, &matter, Code::NotFound)?;
+    let caller = command.caller.clone();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (to, stream) = (to.clone(), stream.clone());
+        let (to, stream, caller) = (to.clone(), stream.clone(), caller.clone());
         Box::pin(async move {
+            // Whoever is kept from a target of a round gives nobody its entries.
+            if let Some(("round", id)) = stream.split_once('/') {
+                crate::rounds::kept_from_none(unit, &caller, id).await?;
+            }
             let entries = earlier(unit, &to, &stream).await?;
             let own = unit.setting().office.clone();
             let id = format!("{own}-{to}");

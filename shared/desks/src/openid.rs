@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use access::people::IDENTITIES;
+use access::{PEOPLE, PersonRow, people::IDENTITIES};
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use domain::person::{Command as Ask, Person};
 use event_store::{Stop, Unit, act};
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::json;
 use web::{
     Command, Nothing, Peer, Problem, Route, Seat, Who, answer, change, get,
-    openid::{OpenId, way_cookie, way_of},
+    openid::{OpenId, no_way_cookie, way_cookie, way_of},
     session::{cookie, fresh_secret, session_of},
 };
 
@@ -72,7 +72,7 @@ async fn ways(State(seat): State<Arc<Seat>>) -> Response {
 }
 
 fn provider(seat: &Seat) -> Result<&OpenId, Problem> {
-    seat.openid.as_ref().ok_or_else(|| Code::NotFound.into())
+    seat.openid.as_ref().ok_or_else(|| Code::OpenIdAbsent.into())
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -97,7 +97,7 @@ async fn go(
     let provider = provider(&seat)?;
     seat.pace.sign_in(peer.asks_from(&seat.wire, &headers))?;
     let (url, secret) = provider.begin(near(&going.next)).await?;
-    let cookie = way_cookie(&secret, seat.wire.is_secret());
+    let cookie = way_cookie(&seat, &secret);
     let to = [(header::LOCATION, url), (header::SET_COOKIE, cookie)];
     Ok((StatusCode::SEE_OTHER, to).into_response())
 }
@@ -121,14 +121,15 @@ async fn back(
     let provider = provider(&seat)?;
     let address = peer.asks_from(&seat.wire, &headers);
     seat.pace.sign_in(address)?;
-    let browser = way_of(&headers).ok_or(Code::OpenIdFailed)?;
+    let browser = way_of(&seat, &headers).ok_or(Code::OpenIdFailed)?;
     let said = provider.finish(browser, &came.state, &came.code).await?;
     let mut reader = seat.office.reader().await?;
     let person: Option<String> = reader.view(IDENTITIES, &said.identity.to_string()).await?;
     let unknown =
         || Refusal::new(Code::IdentityUnknown).detail(format!("subject: {}", said.subject));
     let person = person.ok_or_else(unknown)?;
-    let row = reader.view(access::PEOPLE, &person).await?.ok_or(Code::NotFound)?;
+    let row: Option<PersonRow> = reader.view(PEOPLE, &person).await?;
+    let row = row.filter(|row| row.identity == Some(said.identity)).ok_or_else(unknown)?;
     drop(reader);
     let from = Newcomer { address, certificate: peer.certificate };
     let second_factor = said.second_factor
@@ -136,9 +137,10 @@ async fn back(
         || second_factor_of(&seat, &person, &row, None, &from).await?;
     let secret = fresh_secret();
     begin(&seat, &person, &row, &session_of(&secret), (second_factor, &from)).await?;
-    let cookie = cookie(&seat, &person, &secret);
-    let to = [(header::LOCATION, near(&said.next).to_owned()), (header::SET_COOKIE, cookie)];
-    Ok((StatusCode::SEE_OTHER, to).into_response())
+    let cookies = [cookie(&seat, &person, &secret), no_way_cookie(&seat)];
+    let to = [(header::LOCATION, near(&said.next).to_owned())];
+    let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((StatusCode::SEE_OTHER, to, cookies).into_response())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

@@ -215,6 +215,9 @@ async fn register(command: Command<Units>) -> Result<Response, Problem> {
 async fn amend(Path(id): Path<String>, command: Command<Change>) -> Result<Response, Problem> {
     let (expected, Change { valid_from, attributes }) = (command.expected()?, command.body.clone());
     let said = Said { valid_from, attributes };
+    if command.caller.standing.is_kept_from(&id) {
+        return Err(Code::NotAllowed.into());
+    }
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, said) = (id.clone(), said.clone());
         Box::pin(async move {

@@ -13,10 +13,10 @@ use event_store::{FoldError, Rows, View};
 use kernel::{Class, Code, Day, Fact, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Caller, Problem, Route, Seat, Who, get};
+use web::{Caller, Governed, Problem, Route, Seat, Who, get};
 
 use crate::{
-    findings::HANDLERS,
+    findings::{FINDINGS, FindingRow, HANDLERS},
     listing::{Page, list},
 };
 
@@ -134,7 +134,11 @@ async fn of_finding(
     let handlers: Option<Vec<String>> = seat.office.reader().await?.view(HANDLERS, &id).await?;
     let handlers = handlers.ok_or(Code::FindingAbsent)?;
     let watches = caller.reads(&access::Matter::of(Subject::Of(Class::K14)));
-    if !watches && !handlers.contains(&caller.actor.person) {
+    // Whoever is kept from the matter since, is kept from this too.
+    let row: Option<FindingRow> = seat.office.reader().await?.view(FINDINGS, &id).await?;
+    let here = &seat.office.setting().office;
+    let reads = row.is_some_and(|row| caller.reads(&row.matter(here)));
+    if !(watches || reads && handlers.contains(&caller.actor.person)) {
         return Err(Code::FindingAbsent.into());
     }
     list::<ReadRow>(&seat, READS_OF, &format!("finding/{id}/"), &page, |_| true).await

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, view};
 
-use crate::listing::{InState, Page, list_governed};
+use crate::{
+    findings::{FINDINGS, FindingRow},
+    listing::{InState, Page, list_governed},
+};
 
 /// Rectifications by id: own ones, and those that others told us of.
 pub const RECTIFICATIONS: &str = "rectifications";
@@ -66,6 +69,8 @@ pub struct RectificationRow {
     pub finding: String,
     /// What was fed back, at the unit's office.
     pub opening: Option<Opening>,
+    /// The finding's round, task and unit, as this office knows them.
+    pub place: Option<(String, String, String)>,
     /// Where it stands.
     pub state: Rectifying,
     /// The measures.
@@ -82,9 +87,13 @@ impl Governed for RectificationRow {
     const ABSENT: Code = Code::RectificationAbsent;
 
     fn matter(&self, here: &OfficeId) -> Matter<'_> {
+        let target = self.opening.as_ref().map(|opening| opening.target.as_str());
+        let place = self.place.as_ref();
         Matter {
             own: self.office.as_ref() == Some(here),
-            unit: self.opening.as_ref().map(|opening| opening.target.as_str()),
+            round: place.map(|(round, ..)| round.as_str()),
+            task: place.map(|(_, task, _)| task.as_str()),
+            unit: target.or_else(|| place.map(|(.., unit)| unit.as_str())),
             ..Matter::of(Subject::Of(Class::K9))
         }
     }
@@ -106,14 +115,26 @@ impl View for RectificationsView {
         RECTIFICATIONS
     }
 
+    fn schema(&self) -> &'static str {
+        "2"
+    }
+
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         if fact.family() != "rectification" {
             return Ok(());
         }
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
         let event: Event = fact.read()?;
+        let finding = match &event {
+            Event::MeasurePlanned { finding, .. } | Event::Completed { finding, .. } => finding,
+            Event::Opened { opening } => &opening.finding,
+            Event::Reopened { .. } => "",
+        };
+        let known: Option<FindingRow> = rows.get(FINDINGS, finding)?;
+        let place = known.map(|row| (row.draft.round, row.draft.task, row.draft.target));
         rows.change(RECTIFICATIONS, id, |row: &mut RectificationRow| {
             id.clone_into(&mut row.id);
+            row.place = row.place.take().or(place);
             row.office = Some(fact.at.origin.clone());
             row.version = fact.version.unwrap_or(row.version);
             match event {

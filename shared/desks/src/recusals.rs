@@ -3,9 +3,9 @@
 //! From the moment it is raised the guard knows it by the person's row: nothing else has
 //! to be told.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use access::{Matter, PEOPLE, PersonRow, Subject};
+use access::{Matter, PEOPLE, PersonRow, Subject, policy};
 use axum::{
     extract::{Path, Query, State},
     response::Response,
@@ -14,13 +14,15 @@ use domain::{
     post::Organ,
     recusal::{Case, Command as Ask, Event, Ground, Recusal, Verdict},
 };
-use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Class, Code, Fact, OfficeId, Timestamp};
+use event_store::{FoldError, Rows, Stop, Unit, View, act};
+use kernel::{Class, Code, Fact, OfficeId, Refusal, Timestamp, sign::Hash};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Problem, Route, Seat, Who, answer, change, get, matter::read, post,
+    Caller, Command, Governed, Problem, Route, Seat, Who, answer, change, get,
+    matter::{permitted, read},
+    post,
 };
 
 use crate::{
@@ -100,8 +102,16 @@ impl Governed for RecusalRow {
         Matter::of(Subject::Of(Class::K4))
     }
 
+    /// Neither the person concerned nor whoever reported it decides.
+    fn possible_for(&self, caller: &Caller) -> &'static [&'static str] {
+        let own = [Some(&self.case.person), self.reported_by.as_ref()];
+        let kept = caller.standing.is_kept_from(&self.case.organization);
+        let raised = own.contains(&Some(&caller.actor.person));
+        if kept || raised { &[] } else { self.possible() }
+    }
+
     fn possible(&self) -> &'static [&'static str] {
-        if self.decided.is_none() { &["recusal.judge"] } else { &[] }
+        if self.decided == Some(Verdict::Dismissed) { &[] } else { &["recusal.judge"] }
     }
 }
 
@@ -160,7 +170,12 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: RecusalRow = read(&seat, &caller, &id).await?;
-    Ok(web::view(&row, row.version))
+    let possible = row.possible_for(&caller);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
+    let version = row.version;
+    let mut body = serde_json::to_value(row).unwrap_or_default();
+    body["actions"] = json!(actions);
+    Ok(web::view(&body, version))
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -185,16 +200,19 @@ async fn raise(command: Command<NewRecusal>) -> Result<Response, Problem> {
     if person != own && !caller.may("recusal.report", &matter) {
         return Err(Code::NotAllowed.into());
     }
-    let name = command.seat().derive("recusal", &[command.scope()]).to_string();
+    // One person, one organization, one recusal.
+    let name = Hash::of(&[person.as_bytes(), &[0], organization.as_bytes()]).to_string();
     let run = act(move |unit: &mut Unit<'_>| {
         let case = Case { person: person.clone(), organization: organization.clone(), ground };
         let name = name.clone();
         Box::pin(async move {
             let office = unit.setting().office.clone();
-            unit.row::<PersonRow>(PEOPLE, &case.person).await?.ok_or(Code::NotFound)?;
+            let absent = |what: &str| Refusal::new(Code::NotFound).detail(what);
+            let known: Option<PersonRow> = unit.row(PEOPLE, &case.person).await?;
+            known.ok_or_else(|| absent("person"))?;
             let known: Option<OrganizationRow> =
                 unit.row(ORGANIZATIONS, &case.organization).await?;
-            known.ok_or(Code::NotFound)?;
+            known.ok_or_else(|| absent("organization"))?;
             let id = format!("{office}-{}", &name[..16]);
             let done = unit.execute::<Recusal>(&id, Ask::Raise(case)).await?;
             Ok(answer(&id, &done, json!({})))
@@ -213,8 +231,37 @@ struct Opinion {
 }
 
 async fn judge(Path(id): Path<String>, command: Command<Opinion>) -> Result<Response, Problem> {
-    let expected = command.expected()?;
+    let (expected, caller) = (command.expected()?, command.caller.clone());
     let Opinion { verdict, reason } = command.body.clone();
-    let ask = Ask::Judge { verdict, reason };
-    command.decide_on::<RecusalRow, Recusal>("recusal.judge", id, expected, ask).await
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, reason, caller) = (id.clone(), reason.clone(), caller.clone());
+        Box::pin(async move {
+            let row: RecusalRow = permitted(unit, &caller, "recusal.judge", &id).await?;
+            let caller = caller.anew(unit).await?;
+            // Whoever has a stake in the organization himself decides nothing of it.
+            if caller.standing.is_kept_from(&row.case.organization) {
+                return Err(Code::NotAllowed.into());
+            }
+            let void = no_longer_counts(unit, &row).await?;
+            let ask = Ask::Judge { verdict, reason, void };
+            let done = unit.execute_at::<Recusal>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
+}
+
+/// Whose opinions count no more: they have lost the post since, or have a stake.
+async fn no_longer_counts(unit: &mut Unit<'_>, row: &RecusalRow) -> Result<BTreeSet<String>, Stop> {
+    let (today, matter) = (unit.context().now.day(), Matter::of(Subject::Of(Class::K4)));
+    let mut void = BTreeSet::new();
+    for opinion in &row.opinions {
+        let person: Option<PersonRow> = unit.row(PEOPLE, &opinion.by).await?;
+        let standing = person.map(|person| person.standing_on(today)).unwrap_or_default();
+        let may = policy::allows(&standing, "recusal.judge", &matter).is_some();
+        if !may || standing.is_kept_from(&row.case.organization) {
+            void.insert(opinion.by.clone());
+        }
+    }
+    Ok(void)
 }

@@ -130,13 +130,15 @@ impl LevelResult {
     /// that it speaks of single ones, nor the rate that would tell it.
     fn shown(&self, caller: &Caller) -> Value {
         let findings = Matter::of(Subject::Of(Class::K9));
-        let known =
-            [self.counts.found, self.counts.rectified].map(|count| caller.count(&findings, count));
+        let Counts { found, rectified, .. } = self.counts;
+        let known = |count| caller.count(&findings, count).is_some();
         let mut shown = json!(self);
-        if known.contains(&None) {
-            shown["found"] = json!(known[0]);
-            shown["rectified"] = json!(known[1]);
-            shown["rate"] = Value::Null;
+        // Those still open are found without those rectified: a count like the others.
+        if !known(rectified) || !known(found.saturating_sub(rectified)) {
+            (shown["rectified"], shown["rate"]) = (Value::Null, Value::Null);
+        }
+        if !known(found) {
+            (shown["found"], shown["rate"]) = (Value::Null, Value::Null);
         }
         shown
     }

@@ -1,10 +1,11 @@
 //! Rounds and their tasks; at the city also the timeline of the districts' rounds.
 
+mod scope;
 mod view;
 
 use std::sync::Arc;
 
-use access::{Matter, Subject};
+use access::Subject;
 use axum::{
     extract::{Path, Query, State},
     response::Response,
@@ -30,6 +31,8 @@ use crate::{
     organizations::{ORGANIZATIONS, OrganizationRow},
 };
 
+pub(crate) use scope::kept_from_none;
+use scope::{decide_on_all, on_all, on_task, on_tasks};
 pub use view::{RoundRow, RoundsView, TaskRow};
 
 /// Rounds by id.
@@ -182,7 +185,11 @@ async fn define(
             permitted::<RoundRow>(unit, &caller, "round.tasks", &id).await?;
             let mut tasks = tasks;
             let today = unit.context().day();
+            let caller = caller.anew(unit).await?;
             for task in &mut tasks {
+                if caller.standing.is_kept_from(&task.target) {
+                    return Err(Code::NotAllowed.into());
+                }
                 // The register says what a target is and where it rectifies, not the caller.
                 let known: Option<OrganizationRow> = unit.row(ORGANIZATIONS, &task.target).await?;
                 let known = known.and_then(|row| row.attributes.on(today).cloned());
@@ -200,8 +207,7 @@ async fn define(
 }
 
 async fn authorise(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
-    let expected = command.expected()?;
-    command.decide_on::<RoundRow, Round>("round.authorise", id, expected, Ask::Authorise).await
+    decide_on_all(command, "round.authorise", id, Ask::Authorise).await
 }
 
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -223,59 +229,8 @@ async fn withdraw(Path(id): Path<String>, command: Command<Named>) -> Result<Res
     on_tasks(command, "round.withdraw", id, expected, tasks, ask).await
 }
 
-/// Decides a command on some tasks of a round, or on all if none is named: a post on one
-/// task does it to that task only.
-async fn on_tasks(
-    command: Command<Named>,
-    action: &'static str,
-    id: String,
-    expected: Option<u64>,
-    tasks: Vec<String>,
-    ask: Ask,
-) -> Result<Response, Problem> {
-    let caller = command.caller.clone();
-    let run = act(move |unit: &mut Unit<'_>| {
-        let (id, tasks, ask, caller) = (id.clone(), tasks.clone(), ask.clone(), caller.clone());
-        Box::pin(async move {
-            let mut tasks = tasks;
-            if tasks.is_empty() {
-                permitted::<RoundRow>(unit, &caller, action, &id).await?;
-            }
-            if tasks.is_empty() && caller.standing.is_set_apart() {
-                // All of them is more than whoever is kept from one may do.
-                let all: Vec<(String, TaskRow)> = unit.rows(TASKS, &format!("{id}/")).await?;
-                tasks.extend(all.into_iter().map(|(_, row)| row.task.id));
-            }
-            for task in &tasks {
-                on_task(unit, &caller, action, &id, task).await?;
-            }
-            let done = unit.execute_at::<Round>(&id, ask, expected).await?;
-            Ok(answer(&id, &done, json!({})))
-        })
-    });
-    command.run(run).await
-}
-
-/// Refuses what the caller may not do with a task of a round.
-async fn on_task(
-    unit: &mut Unit<'_>,
-    caller: &Caller,
-    action: &str,
-    id: &str,
-    named: &str,
-) -> Result<(), Stop> {
-    let here = unit.setting().office.clone();
-    let round: RoundRow = unit.row(ROUNDS, id).await?.ok_or(Code::RoundAbsent)?;
-    let task: Option<TaskRow> = unit.row(TASKS, &format!("{id}/{named}")).await?;
-    // Whoever may read the round hears from the rules that a task is not there.
-    let known = task.as_ref().map(|task| task.matter(&round, &here));
-    let matter = known.unwrap_or_else(|| Matter { task: Some(named), ..round.matter(&here) });
-    Ok(caller.permit(action, &matter, Code::RoundAbsent)?)
-}
-
 async fn hear(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
-    let expected = command.expected()?;
-    command.decide_on::<RoundRow, Round>("round.hear", id, expected, Ask::Hear).await
+    decide_on_all(command, "round.hear", id, Ask::Hear).await
 }
 
 async fn archive(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
@@ -283,7 +238,7 @@ async fn archive(Path(id): Path<String>, command: Command<Nothing>) -> Result<Re
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, caller) = (id.clone(), caller.clone());
         Box::pin(async move {
-            let round: RoundRow = permitted(unit, &caller, "round.archive", &id).await?;
+            let round = on_all(unit, &caller, "round.archive", &id).await?;
             let open = round.open_findings.unwrap_or(0);
             let ask = Ask::Archive { open_findings: open };
             let done = unit.execute_at::<Round>(&id, ask, expected).await?;

@@ -219,7 +219,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         door.owe(&actor, [key]);
     }
     let openid = opened.config.openid.as_ref();
-    let openid = openid.map(|config| OpenId::open(config, process.client.clone())).transpose()?;
+    let openid = openid.map(OpenId::open).transpose()?;
     Ok(Seat {
         office: opened.office.clone(),
         tokens,

@@ -88,7 +88,7 @@ async fn collect<T: Governed>(
         let rows: Vec<(String, T)> = reader.scan(T::VIEW, "", &after, PAGE).await?;
         let last = rows.last().map(|(key, _)| key.clone());
         for (id, row) in rows {
-            let actions = caller.actions(&row.matter(here), row.possible());
+            let actions = caller.actions(&row.matter(here), row.possible_for(caller));
             if actions.is_empty() {
                 continue;
             }

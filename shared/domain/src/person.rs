@@ -196,6 +196,10 @@ impl Aggregate for Person {
             (true, Command::ClearSecondFactor) if self.second_factor.is_none() => Ok(vec![]),
             (true, Command::ClearSecondFactor) => Ok(vec![Event::SecondFactorCleared]),
             (true, Command::BindIdentity(identity)) if self.identity == identity => Ok(vec![]),
+            // The one before is ended first, with the sessions that it began.
+            (true, Command::BindIdentity(Some(_))) if self.identity.is_some() => {
+                Err(Code::IdentityBound.into())
+            }
             (true, Command::BindIdentity(identity)) => Ok(vec![match identity {
                 Some(identity) => Event::IdentityBound { identity },
                 None => Event::IdentityUnbound,

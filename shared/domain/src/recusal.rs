@@ -5,9 +5,9 @@
 //! guard G2). Nothing but a ground of the list is recorded: whose kin somebody is, stays
 //! with the organization department.
 //!
-//! `Declared | Reported ─▶ Upheld ─▶ Dismissed`
+//! `Declared | Reported ─▶ Upheld ─▶ Dismissed`, and raised again
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{Aggregate, Code, Context, Refusal};
 use schemars::JsonSchema;
@@ -79,6 +79,8 @@ pub enum Command {
         verdict: Verdict,
         /// Why.
         reason: String,
+        /// Whose earlier opinions count no more: they have lost the post, or have a stake.
+        void: BTreeSet<String>,
     },
 }
 
@@ -151,7 +153,17 @@ impl Aggregate for Recusal {
 
     fn decide(&self, command: Command, context: &Context) -> Result<Vec<Event>, Refusal> {
         match (&self.case, command) {
-            (Some(_), Command::Raise(_)) => Err(Code::RecusalExists.into()),
+            (Some(known), Command::Raise(case)) => {
+                let by = &context.actor.person;
+                let again =
+                    self.raised_by == *by && *by != case.person && known.ground == case.ground;
+                // What was dismissed is not said once more by the same for the same reason;
+                // whoever says it of himself is believed.
+                if self.decided != Some(Verdict::Dismissed) || again {
+                    return Err(Code::RecusalExists.into());
+                }
+                Self::default().decide(Command::Raise(case), context)
+            }
             (None, Command::Raise(case)) => {
                 filled("person", &case.person)?;
                 filled("organization", &case.organization)?;
@@ -160,9 +172,9 @@ impl Aggregate for Recusal {
                 Ok(vec![if own { Event::Declared { case } } else { Event::Reported { case, by } }])
             }
             (None, Command::Judge { .. }) => Err(Code::NotFound.into()),
-            (Some(case), Command::Judge { verdict, reason }) => {
+            (Some(case), Command::Judge { verdict, reason, void }) => {
                 filled("reason", &reason)?;
-                self.judge(case, verdict, reason, context)
+                self.judge(case, (verdict, reason, &void), context)
             }
         }
     }
@@ -170,10 +182,10 @@ impl Aggregate for Recusal {
     fn evolve(&mut self, event: &Event) {
         match event {
             Event::Declared { case } => {
-                (self.case, self.raised_by) = (Some(case.clone()), case.person.clone());
+                self.raised(case, &case.person);
             }
             Event::Reported { case, by } => {
-                (self.case, self.raised_by) = (Some(case.clone()), by.clone());
+                self.raised(case, by);
             }
             Event::OpinionGiven { by, organ, verdict, .. } => {
                 self.opinions.insert(*organ, (by.clone(), *verdict));
@@ -185,6 +197,10 @@ impl Aggregate for Recusal {
 }
 
 impl Recusal {
+    fn raised(&mut self, case: &Case, by: &str) {
+        *self = Self { case: Some(case.clone()), raised_by: by.to_owned(), ..Self::default() };
+    }
+
     fn decided(&mut self, verdict: Verdict) {
         self.decided = Some(verdict);
         self.opinions.clear();
@@ -195,8 +211,7 @@ impl Recusal {
     fn judge(
         &self,
         case: &Case,
-        verdict: Verdict,
-        reason: String,
+        (verdict, reason, void): (Verdict, String, &BTreeSet<String>),
         context: &Context,
     ) -> Result<Vec<Event>, Refusal> {
         another(&case.person, context)?;
@@ -213,7 +228,7 @@ impl Recusal {
             return Ok(vec![]);
         }
         let agrees = |(of, (who, what)): (&Organ, &(String, Verdict))| {
-            *of != organ && *who != by && *what == verdict
+            *of != organ && *who != by && *what == verdict && !void.contains(who)
         };
         let both = self.opinions.iter().any(agrees);
         let mut events = vec![Event::OpinionGiven { by, organ, verdict, reason }];
@@ -238,7 +253,7 @@ mod tests {
     }
 
     fn judge(verdict: Verdict) -> Command {
-        Command::Judge { verdict, reason: "经核查".into() }
+        Command::Judge { verdict, reason: "经核查".into(), void: BTreeSet::new() }
     }
 
     fn opinion(by: &str, organ: Organ, verdict: Verdict) -> Event {
@@ -278,6 +293,12 @@ mod tests {
             .acting("p3", "D_PLAN")
             .when(judge(Dismissed))
             .then([opinion("p3", Office, Dismissed), Event::Dismissed { case: case() }]);
+        let (verdict, reason) = (Dismissed, "经核查".to_owned());
+        let void = BTreeSet::from(["p2".to_owned()]);
+        open()
+            .acting("p3", "D_PLAN")
+            .when(Command::Judge { verdict, reason, void })
+            .then([opinion("p3", Office, Dismissed)]);
         open().acting("p1", "D_PLAN").when(judge(Dismissed)).then_refused(Code::SamePerson);
     }
 
@@ -290,6 +311,12 @@ mod tests {
             .when(judge(Verdict::Upheld))
             .then_refused(Code::SamePerson);
         let dismissed = Event::Dismissed { case: case() };
+        // Not said again by the same for the same reason; by the person it always can be.
+        let over = || of(&[reported.clone(), dismissed.clone()]);
+        over().by("p2").when(Command::Raise(case())).then_refused(Code::RecusalExists);
+        over().by("p1").when(Command::Raise(case())).then([Event::Declared { case: case() }]);
+        let by = "p4".to_owned();
+        over().by("p4").when(Command::Raise(case())).then([Event::Reported { case: case(), by }]);
         of(&[reported.clone(), dismissed])
             .acting("p3", "D_PLAN")
             .when(judge(Verdict::Upheld))

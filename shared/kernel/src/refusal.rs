@@ -61,19 +61,20 @@ codes! {
     SecondFactorMissing "second-factor-missing" 401 "还需输入动态验证码" "The code of the second factor is missing too" "请同时提交验证器上当前的六位数字(code)。" "Send the six digits that the authenticator shows now as code.";
     SecondFactorUnset "second-factor-unset" 403 "须先设置第二要素" "This post asks for a second factor, and none is set" "请通过 /api/second-factor 设置验证器,然后重新登录。" "Set one at /api/second-factor, then sign in again.";
     CertificateBound "certificate-bound" 409 "该证书已绑定或已停用" "This certificate stands for somebody already, or was ended" "请为该人员签发新证书后再绑定。" "Have a new certificate issued and bind that one.";
+    OpenIdAbsent "openid-absent" 404 "本单位未配置统一身份认证" "This office has no identity provider" "请用账号口令登录;如需接入,由运维在配置中写明 openid。" "Sign in with account and password; the operator names one under openid in the configuration.";
     OpenIdFailed "openid-failed" 401 "统一身份认证未完成" "Signing in by the identity provider did not come out right" "请重新登录;多次不成的,请改用账号口令,并告知运维。" "Sign in once more; if it goes on failing, use account and password and tell the operator.";
-    IdentityUnknown "identity-unknown" 403 "该统一身份尚未绑定本单位账号" "This identity stands for nobody at this office" "请将页面所示标识告知安全管理员,由其绑定。" "Give the subject shown here to the security administrator, who binds it.";
-    IdentityBound "identity-bound" 409 "该统一身份已绑定其他人员" "This identity stands for somebody already" "请先解除原绑定。" "End that binding first.";
+    IdentityUnknown "identity-unknown" 403 "该统一身份尚未绑定本单位账号" "This identity stands for nobody at this office" "请将页面所示标识告知系统管理员,由其绑定。" "Give the subject shown here to the system administrator, who binds it.";
+    IdentityBound "identity-bound" 409 "该统一身份或该人员已有绑定" "This identity, or this person, is bound already" "请先解除原绑定。" "End that binding first.";
     FactorCodeWrong "second-factor-wrong" 409 "验证码与新的第二要素不符" "The code is not that of the offered second factor" "请核对验证器的密钥和时间,输入当前的六位数字。" "Check the secret and the clock of the authenticator and send the six digits that it shows now.";
     LinkSpent "link-spent" 410 "首次登录链接已使用或已过期" "The first sign-in link was used or has run out" "请联系管理员重新生成链接。" "Ask the administrator for a new link.";
     WeakPassword "weak-password" 422 "口令过于简单" "The password is too weak" "请使用至少 12 位、含至少 6 个不同字符的口令。" "Use at least 12 characters, at least 6 of them different.";
     Locked "locked" 429 "登录失败次数过多,账号暂时锁定" "Too many failures: the account waits" "请五分钟后再试。" "Try again in five minutes.";
     PersonExists "person-exists" 409 "账号已存在" "This account exists" "请换用其他账号名。" "Choose another account name.";
-    UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用接口说明中列出的岗位代码。" "Use one of the roles listed in the README.";
+    UnknownRole "unknown-role" 422 "岗位代码不存在" "There is no such role at this tier" "请使用本单位 /policy 页所列的岗位代码。" "Use one of the roles at /policy of this office.";
     SamePerson "same-person" 409 "此事须由两名不同人员办理" "Two different persons must do this" "请由另一名人员办理。" "Let somebody else do the second act.";
     LastAdministrator "last-administrator" 409 "不得结束最后一名安全管理员的授权" "This is the last security administrator" "请先授权另一名安全管理员。" "Authorise another one first.";
     AuthorisationExists "authorisation-exists" 409 "该岗位自该日起的授权已存在" "This post was given from that day on already" "请结束原授权,或填写其他起始日期。" "End the post that exists, or give another first day.";
-    RolesExclusive "roles-exclusive" 409 "系统、安全、审计管理岗位不得由一人兼任" "One person may not hold two of the three administrator posts" "请授权给不同人员。" "Give the posts to different persons.";
+    RolesExclusive "roles-exclusive" 409 "管理员岗位不得兼任其他岗位" "An administrator holds no other post" "请授权给不同人员。" "Give the posts to different persons.";
     // Register and targets.
     ImportRejected "import-rejected" 422 "导入被拒绝,未导入任何数据" "The import was refused; nothing was imported" "请按所列行号更正后重新导入。" "Correct the lines listed and import again.";
     UnknownOrg "unknown-organization" 422 "被巡察党组织未登记" "No such organization in the register" "请先登记该党组织。" "Register the organization first.";

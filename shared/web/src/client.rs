@@ -1,6 +1,6 @@
 //! A small HTTP client for what offices ask of each other.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -14,7 +14,7 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-use crate::wire::Wire;
+use crate::wire::{Wire, trusting};
 
 /// The client; clones share its connections.
 #[derive(Clone, Debug)]
@@ -63,7 +63,10 @@ fn builder() -> Builder {
 
 impl Default for Client {
     fn default() -> Self {
-        Self(Way::Plain(builder().build(connector())))
+        let mut connector = connector();
+        // Nothing that is meant to be secret goes out in the clear.
+        connector.enforce_http(true);
+        Self(Way::Plain(builder().build(connector)))
     }
 }
 
@@ -74,6 +77,16 @@ impl Client {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector());
+        Ok(Self(Way::Secret(builder().build(connector))))
+    }
+
+    /// A client that shows nothing and trusts whom this authority has signed; TLS only.
+    pub fn trusting(authority: &Path) -> Result<Self, String> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusting(authority)?)
+            .https_only()
             .enable_http1()
             .wrap_connector(connector());
         Ok(Self(Way::Secret(builder().build(connector))))

@@ -139,7 +139,7 @@ fn texts(value: &Value, is: &mut impl FnMut(&str) -> bool) -> bool {
 
 /// Where a text holds what no keyboard writes: controls other than line ends and
 /// tabs, direction overrides, non-characters.
-fn unclean(value: &Value, at: &str) -> Option<String> {
+pub(crate) fn unclean(value: &Value, at: &str) -> Option<String> {
     let bad = |c: char| {
         c.is_control() && !matches!(c, '\n' | '\r' | '\t')
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
@@ -217,7 +217,9 @@ impl<T> Command<T> {
     /// Runs the command; for handlers that add to the answer.
     pub async fn outcome(self, act: Act) -> Result<Answer, Problem> {
         let Self { seat, caller, key, act_date, .. } = self;
-        Ok(seat.office.command(caller.actor, act_date, Some(key), act).await?)
+        let actor = caller.actor.clone();
+        let act = while_in_post(caller, act);
+        Ok(seat.office.command(actor, act_date, Some(key), act).await?)
     }
 
     /// Decides one command on one stream: the common case. A new stream answers
@@ -260,6 +262,22 @@ impl<T> Command<T> {
         });
         self.run(run).await
     }
+}
+
+/// A command, if its caller still holds the post that let it through: the guard looked a
+/// moment ago, the transaction looks now.
+fn while_in_post(caller: Caller, command: Act) -> Act {
+    let caller = Arc::new(caller);
+    act(move |unit: &mut Unit<'_>| {
+        let (caller, command) = (caller.clone(), command.clone());
+        Box::pin(async move {
+            let now = caller.anew(unit).await?;
+            if !now.standing.posts.iter().any(|post| post.role == caller.actor.role) {
+                return Err(Code::NotAllowed.into());
+            }
+            command(unit).await
+        })
+    })
 }
 
 /// The answer to a decided command: the id, the version, and what else there is.

@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use event_store::{Stop, Unit};
 use kernel::{Actor, Class, Code, OfficeId, Refusal};
 
 use telemetry::way;
@@ -57,6 +58,15 @@ impl Caller {
     /// A count of what is in the matter, as the caller may know it.
     pub fn count(&self, matter: &Matter<'_>, count: u64) -> Option<u64> {
         policy::count(&self.standing, matter, count)
+    }
+
+    /// The same caller by what the transaction holds: what ended before it, has ended.
+    pub async fn anew(&self, unit: &mut Unit<'_>) -> Result<Self, Stop> {
+        let row: Option<PersonRow> = unit.row(PEOPLE, &self.actor.person).await?;
+        let today = unit.context().now.day();
+        let standing = row.map(|row| row.standing_on(today)).unwrap_or_default();
+        let standing = Standing { gives_reason: self.reason.is_some(), ..standing };
+        Ok(Self { standing, ..self.clone() })
     }
 
     /// Refuses what may not be done. Whoever may not even read the matter hears that it
@@ -180,7 +190,7 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
 async fn caller(seat: &Seat, who: Who, headers: &HeaderMap) -> Result<Caller, Problem> {
     let (shown, second_factor) = session::shown(seat, headers).await?;
     seat.pace.person(&shown.person)?;
-    let reason = reading::reason(headers)?;
+    let reason = reading::reason(headers, seat.ceiling)?;
     let mut standing = standing(seat, &shown.person).await?;
     standing.gives_reason = reason.is_some();
     let lacks = !second_factor && !seat.pin.demo && policy::asks_second_factor(&standing.posts);

@@ -27,6 +27,12 @@ pub trait Governed: DeserializeOwned + Serialize + Send {
         let _ = (caller, here);
     }
 
+    /// Those of the possible commands that are not out of the question for this caller.
+    fn possible_for(&self, caller: &Caller) -> &'static [&'static str] {
+        let _ = caller;
+        self.possible()
+    }
+
     /// The commands that its state allows, whoever gives them.
     fn possible(&self) -> &'static [&'static str];
 }
@@ -55,7 +61,7 @@ pub async fn permitted<T: Governed>(
     action: &str,
     key: &str,
 ) -> Result<T, Stop> {
-    let here = unit.setting().office.clone();
+    let (here, caller) = (unit.setting().office.clone(), caller.anew(unit).await?);
     let row: T = unit.row(T::VIEW, key).await?.ok_or(T::ABSENT)?;
     caller.permit(action, &row.matter(&here), T::ABSENT)?;
     Ok(row)

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use kernel::{Code, Refusal, sign::Hash};
 use messaging::tls::in_the_clear;
 use openidconnect::{
@@ -21,8 +21,13 @@ use openidconnect::{
     http,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-use crate::{client::Client, session::fresh_secret};
+use crate::{
+    Seat,
+    client::Client,
+    session::{self, fresh_secret},
+};
 
 /// The provider, as the office's configuration names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +39,9 @@ pub struct OpenIdConfig {
     pub client: String,
     /// The file of its secret there.
     pub secret: PathBuf,
+    /// PEM: who signs the provider's certificate. An issuer by https needs it.
+    #[serde(default)]
+    pub authority: Option<PathBuf>,
     /// Where browsers find this office: `https://…`, without a path.
     pub address: String,
     /// Which methods of the provider count as a second factor (`amr`, RFC 8176); none if
@@ -46,8 +54,14 @@ pub struct OpenIdConfig {
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How long the provider may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// How many may be on their way at once.
+/// How many may be on their way at once; then the oldest is forgotten.
 const MOST: usize = 2_000;
+/// How many may be asked for at the provider at once.
+const AT_ONCE: usize = 16;
+/// For how long what the provider said of itself counts.
+const FRESH: Duration = Duration::from_mins(5);
+/// The longest way on, in bytes.
+const LONGEST: usize = 512;
 
 /// Somebody who was sent to the provider.
 struct Begun {
@@ -106,6 +120,8 @@ pub struct OpenId {
     secret: String,
     http: Asking,
     begun: Mutex<HashMap<String, Begun>>,
+    known: Mutex<Option<(Instant, CoreProviderMetadata)>>,
+    room: Semaphore,
 }
 
 /// The refusal of whatever does not come out right; the reason stands in the log.
@@ -116,7 +132,7 @@ fn failed(why: &dyn std::fmt::Display) -> Refusal {
 
 impl OpenId {
     /// Reads the secret; refuses a provider beyond this machine that is asked in the clear.
-    pub fn open(config: &OpenIdConfig, http: Client) -> Result<Self, String> {
+    pub fn open(config: &OpenIdConfig) -> Result<Self, String> {
         for address in [&config.issuer, &config.address] {
             if in_the_clear(address, "https") {
                 return Err(format!("openid: {address} must be asked by https"));
@@ -124,8 +140,17 @@ impl OpenId {
         }
         let secret = std::fs::read_to_string(&config.secret)
             .map_err(|error| format!("openid: {}: {error}", config.secret.display()))?;
+        let http = match &config.authority {
+            Some(authority) => Client::trusting(authority)?,
+            None if config.issuer.starts_with("https") => {
+                return Err("openid: an issuer by https needs `authority`, PEM".to_owned());
+            }
+            None => Client::default(),
+        };
         let (config, secret) = (config.clone(), secret.trim().to_owned());
-        Ok(Self { config, secret, http: Asking(http), begun: Mutex::default() })
+        let (begun, known) = (Mutex::default(), Mutex::default());
+        let room = Semaphore::new(AT_ONCE);
+        Ok(Self { config, secret, http: Asking(http), begun, known, room })
     }
 
     /// What this office keeps of a subject of its provider.
@@ -134,9 +159,21 @@ impl OpenId {
         Hash::of(&[b"liandong openid v1", &[0], issuer.as_bytes(), &[0], subject.as_bytes()])
     }
 
+    /// What the provider says of itself, its keys with it.
     async fn provider(&self) -> Result<CoreProviderMetadata, Refusal> {
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, known)| known.clone())
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let issuer = IssuerUrl::new(self.config.issuer.clone()).map_err(|e| failed(&e))?;
-        CoreProviderMetadata::discover_async(issuer, &self.http).await.map_err(|e| failed(&e))
+        let said = CoreProviderMetadata::discover_async(issuer, &self.http).await;
+        let said = said.map_err(|e| failed(&e))?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Instant::now(), said.clone()));
+        Ok(said)
     }
 
     fn back(&self) -> Result<RedirectUrl, Refusal> {
@@ -146,6 +183,10 @@ impl OpenId {
 
     /// Sends a browser to the provider: the address, and the secret of its cookie.
     pub async fn begin(&self, next: &str) -> Result<(String, String), Refusal> {
+        if next.len() > LONGEST {
+            return Err(Refusal::new(Code::BadField).detail(format!("next: 0 … {LONGEST}")));
+        }
+        let _place = self.room.try_acquire().map_err(|_| Code::Busy)?;
         let provider = self.provider().await?;
         let id = ClientId::new(self.config.client.clone());
         let client =
@@ -162,7 +203,9 @@ impl OpenId {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         begun.retain(|_, began| began.at.elapsed() < PATIENCE);
         if begun.len() >= MOST {
-            return Err(Code::Busy.into());
+            let oldest = begun.iter().min_by_key(|(_, began)| began.at);
+            let oldest = oldest.map(|(state, _)| state.clone());
+            oldest.and_then(|state| begun.remove(&state));
         }
         begun.insert(state.secret().clone(), began);
         Ok((url.to_string(), secret))
@@ -178,6 +221,7 @@ impl OpenId {
             if begun.get(state).is_some_and(fits) { begun.remove(state) } else { None }
         };
         let began = began.ok_or_else(|| failed(&"nobody began this way here"))?;
+        let _place = self.room.try_acquire().map_err(|_| Code::Busy)?;
         let provider = self.provider().await?;
         let id = ClientId::new(self.config.client.clone());
         let secret = Some(ClientSecret::new(self.secret.clone()));
@@ -202,19 +246,21 @@ impl OpenId {
     }
 }
 
-/// The cookie that binds a way to its browser, in no other request than the one back.
-const COOKIE: &str = "liandong-openid";
+/// The word in the name of the cookie that binds a way to its browser.
+const COOKIE: &str = "openid";
 
 /// The header that gives a browser the secret of its way.
-pub fn way_cookie(secret: &str, is_secret: bool) -> String {
-    let secure = if is_secret { "; Secure" } else { "" };
+pub fn way_cookie(seat: &Seat, secret: &str) -> String {
     let age = PATIENCE.as_secs();
-    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}")
+    format!("{}; Max-Age={age}", session::named(seat, COOKIE, secret))
+}
+
+/// The header that takes it away.
+pub fn no_way_cookie(seat: &Seat) -> String {
+    format!("{}; Max-Age=0", session::named(seat, COOKIE, ""))
 }
 
 /// The secret of a browser's way.
-pub fn way_of(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+pub fn way_of<'h>(seat: &Seat, headers: &'h HeaderMap) -> Option<&'h str> {
+    session::value(seat, COOKIE, headers)
 }

@@ -10,7 +10,7 @@ use event_store::{Answer, Unit, act};
 use kernel::{Code, Refusal, entropy::Entropy};
 use percent_encoding::percent_decode;
 
-use crate::{Caller, Problem, Seat};
+use crate::{Caller, Classification, Problem, Seat, command::unclean};
 
 /// Why something is read, percent-encoded or as it is; for what only those read who are
 /// consulted on it.
@@ -19,13 +19,23 @@ pub const REASON: &str = "reading-reason";
 const LONGEST: usize = 200;
 
 /// The reason that a request gives, if it gives one.
-pub(crate) fn reason(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(crate) fn reason(
+    headers: &HeaderMap,
+    ceiling: Classification,
+) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(REASON) else { return Ok(None) };
     let bad = || Refusal::new(Code::BadField).detail(format!("Reading-Reason: 1 … {LONGEST}"));
     let text = percent_decode(value.as_bytes()).decode_utf8().map_err(|_| bad())?;
     let text = text.trim();
     let fits = (1..=LONGEST).contains(&text.chars().count()) && !text.contains(char::is_control);
-    if fits { Ok(Some(text.to_owned())) } else { Err(bad()) }
+    if !fits || unclean(&text.into(), "").is_some() {
+        return Err(bad());
+    }
+    // It stays on record: what must not enter does not enter by it either.
+    if !ceiling.admits_text(text) {
+        return Err(Code::AboveCeiling.into());
+    }
+    Ok(Some(text.to_owned()))
 }
 
 /// What somebody is about to see.

@@ -44,26 +44,24 @@ pub fn session_of(secret: &str) -> String {
     Hash::of(&[b"liandong session cookie", &[0], secret.as_bytes()]).to_string()[..32].to_owned()
 }
 
-fn name(seat: &Seat) -> String {
+/// The word in the name of a session's cookie.
+const SESSION: &str = "";
+
+fn name(seat: &Seat, word: &str) -> String {
     let prefix = if seat.wire.is_secret() { "__Host-" } else { "" };
-    format!("{prefix}liandong-{}", seat.office.setting().office)
+    let dash = if word.is_empty() { "" } else { "-" };
+    format!("{prefix}liandong-{}{dash}{word}", seat.office.setting().office)
 }
 
-/// The header that gives a browser its session.
-pub fn cookie(seat: &Seat, person: &str, secret: &str) -> String {
+/// A cookie of this office: for it alone, for no script, and not for other sites' requests.
+pub(crate) fn named(seat: &Seat, word: &str, value: &str) -> String {
     let secure = if seat.wire.is_secret() { "; Secure" } else { "" };
-    format!("{}={person}.{secret}; Path=/; HttpOnly; SameSite=Lax{secure}", name(seat))
+    format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}", name(seat, word))
 }
 
-/// The header that takes it away.
-pub fn no_cookie(seat: &Seat) -> String {
-    let secure = if seat.wire.is_secret() { "; Secure" } else { "" };
-    format!("{}=; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age=0", name(seat))
-}
-
-/// The person and the secret of the cookie; of two of the same name neither counts.
-fn in_cookie(seat: &Seat, headers: &HeaderMap) -> Option<(String, String)> {
-    let name = name(seat);
+/// The value of one of this office's cookies; of two of the same name neither counts.
+pub(crate) fn value<'h>(seat: &Seat, word: &str, headers: &'h HeaderMap) -> Option<&'h str> {
+    let name = name(seat, word);
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     let mut ours = pairs.filter_map(|pair| {
@@ -71,12 +69,28 @@ fn in_cookie(seat: &Seat, headers: &HeaderMap) -> Option<(String, String)> {
         (of == name).then_some(value)
     });
     let (value, more) = (ours.next()?, ours.next());
+    more.is_none().then_some(value)
+}
+
+/// The header that gives a browser its session.
+pub fn cookie(seat: &Seat, person: &str, secret: &str) -> String {
+    named(seat, SESSION, &format!("{person}.{secret}"))
+}
+
+/// The header that takes it away.
+pub fn no_cookie(seat: &Seat) -> String {
+    format!("{}; Max-Age=0", named(seat, SESSION, ""))
+}
+
+/// The person and the secret of the cookie.
+fn in_cookie(seat: &Seat, headers: &HeaderMap) -> Option<(String, String)> {
+    let value = value(seat, SESSION, headers)?;
     let (person, secret) = value.rsplit_once('.')?;
     let word = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
     if secret.len() != SECRET || person.len() > 64 || !word(person) || !word(secret) {
         return None;
     }
-    more.is_none().then(|| (person.to_owned(), secret.to_owned()))
+    Some((person.to_owned(), secret.to_owned()))
 }
 
 /// Who shows what. A token, if there is one, decides alone.

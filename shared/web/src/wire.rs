@@ -135,6 +135,16 @@ impl Wire {
     }
 }
 
+/// Asks whom this authority has signed, and shows no certificate of its own.
+pub(crate) fn trusting(authority: &Path) -> Result<ClientConfig, String> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(authorities(authority)?)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// The fingerprint of a certificate: SHA-256 of its DER bytes.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> Hash {
     Hash::of(&[certificate.as_ref()])

@@ -21,7 +21,7 @@ pub struct Post {
 }
 
 /// What somebody stands on when something is asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The posts that are held today.
     pub posts: Vec<Post>,
@@ -85,6 +85,11 @@ impl Standing {
     #[must_use]
     pub fn with_reason(&self) -> Self {
         Self { gives_reason: true, ..self.clone() }
+    }
+
+    /// Whether the person has a stake in a unit: is recused from it, or of its side.
+    pub fn is_kept_from(&self, unit: &str) -> bool {
+        self.recused.contains(unit) || self.posts.iter().any(|post| post.is_inspected(unit))
     }
 
     /// Whether the post counts for a matter: no post does where the person is recused, and

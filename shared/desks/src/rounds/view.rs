@@ -27,7 +27,8 @@ pub struct RoundRow {
     pub history: Vec<(RoundState, Day)>,
     /// The version, of an own round.
     pub version: u64,
-    /// Findings still open, of an own round; small numbers for those who may read findings.
+    /// Findings still open, of an own round; for those who may read them. From sums of
+    /// single rounds anybody could reckon a small one.
     pub open_findings: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ impl Governed for RoundRow {
 
     fn withhold(&mut self, caller: &Caller, here: &OfficeId) {
         let findings = Matter { subject: Subject::Of(Class::K9), ..self.matter(here) };
-        self.open_findings = self.open_findings.and_then(|count| caller.count(&findings, count));
+        self.open_findings = self.open_findings.filter(|_| caller.reads(&findings));
     }
 
     fn possible(&self) -> &'static [&'static str] {
@@ -90,15 +91,14 @@ impl TaskRow {
         Matter { subject: Subject::Of(class), task, unit, ..round.matter(here) }
     }
 
-    /// How many findings a list has, is as secret as the list until it is fed back; and
-    /// then, if they are few, for those who may read them.
+    /// How many findings a list has, is for those who may read it, and once it is fed back
+    /// for those who may read findings.
     pub(super) fn shown(mut self, caller: &Caller, round: &RoundRow, here: &OfficeId) -> Self {
         let list = Matter { subject: Subject::Of(Class::K8), ..self.matter(round, here) };
-        let knows = self.fed_back.is_some() || caller.reads(&list);
-        let count = self.listed.filter(|_| knows);
         let findings = Matter { subject: Subject::Of(Class::K9), ..list };
-        self.listed =
-            count.filter(|count| caller.reads(&list) || caller.count(&findings, *count).is_some());
+        let fed_back = self.fed_back.is_some() && caller.reads(&findings);
+        let knows = fed_back || caller.reads(&list);
+        self.listed = self.listed.filter(|_| knows);
         self
     }
 }

@@ -127,5 +127,9 @@ fn an_identity_stands_for_a_person_until_it_does_not() {
     given::<Person>([registered()]).when(bind(Some(identity))).then([bound.clone()]);
     given::<Person>([registered()]).when(bind(None)).then([]);
     given::<Person>([registered(), bound.clone()]).when(bind(Some(identity))).then([]);
+    let other = Some(Hash::of(&[b"issuer", b"another"]));
+    given::<Person>([registered(), bound.clone()])
+        .when(bind(other))
+        .then_refused(Code::IdentityBound);
     given::<Person>([registered(), bound]).when(bind(None)).then([Event::IdentityUnbound]);
 }
