@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("telemetry", &["kernel"]),
     ("policy", &["kernel"]),
+    ("vault", &["kernel"]),
     ("domain", &["kernel"]),
     ("event-store", &["kernel", "telemetry"]),
     ("messaging", &["kernel", "domain", "event-store", "telemetry"]),

@@ -1,5 +1,7 @@
 //! Brings a city up: hub, services, enrolments, what is loaded, and down again.
 
+mod greeting;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -21,7 +23,7 @@ use crate::{
     people::people,
     plan::{Mode, Plan, Planned},
     ports::Ports,
-    story, term, token,
+    story, term,
 };
 
 /// When a demo's clock starts.
@@ -336,51 +338,6 @@ impl City {
                 &json!({"offices": offices, "nats": {"url": nats, "pid": children.pid("nats")}}),
             )
         }
-    }
-
-    /// The links of the first start, while nobody can have used them.
-    fn show_links(&self) {
-        say("\n首次登录链接 first sign-in links (POST /api/sign-in {\"link\":…,\"password\":…}):");
-        for office in self.plan.offices.iter().take(5) {
-            for person in token::people(&self.keys(&office.code)).unwrap_or_default() {
-                let (account, roles) = (&person.account, person.roles.join(","));
-                say(&format!("  {:<10} {account:<8} {roles:<10} {}", office.code, person.link));
-            }
-        }
-    }
-
-    fn greet(&self) {
-        say("");
-        for office in &self.plan.offices {
-            say(&format!(
-                "  {:<9} {:<10} {:<22} {}",
-                office.tier,
-                office.code,
-                self.url(&office.code),
-                office.name
-            ));
-        }
-        if self.first {
-            self.show_links();
-        } else {
-            let links = self.keys("<code>").join("first-sign-in.json");
-            say(&format!(
-                "\n首次登录链接(每个只能用一次)first sign-in links, each works once: {}",
-                links.display()
-            ));
-        }
-        if self.plan.is_demo() {
-            say(&format!(
-                "\n演示 DEMO city. A token: deploy/up token --data {} {} C_FILE",
-                self.data.display(),
-                self.plan.city()
-            ));
-        }
-        say(&format!(
-            "接口 API: {}/api/docs   addresses: {}/run/up.json   Ctrl-C stops.",
-            self.url(self.plan.city()),
-            self.data.display()
-        ));
     }
 }
 

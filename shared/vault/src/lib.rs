@@ -1,0 +1,57 @@
+//! Sealing: content that stands in a history which many hold, and opens for few.
+//!
+//! A **part** is sealed under a key of its own; that key is wrapped under a **scope key**
+//! (a case's or a subject's, of one epoch); the scope key goes to an organ by a **grant**.
+//! The entry holds the part's header, the ciphertext lies beside it by its hash, the grants
+//! lie in a store that can forget. Whoever loses the scope key and its grants loses the
+//! content, and the history still verifies.
+//!
+//! What a reader would get wrong: that a part opens at all does not say that it is the one
+//! that was meant. The place it was sealed for is checked with it, and an AEAD alone does
+//! not bind the key; the commitment does.
+
+pub mod grant;
+pub mod part;
+pub mod scope;
+
+pub use grant::{Grant, OrganKey, OrganPublic};
+pub use part::{Broken, Place, SealedPart};
+pub use scope::{Scope, ScopeKey};
+
+use serde::{Deserialize, Serialize};
+
+/// Which algorithms; one that is not known is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suite {
+    /// SHA-256, HKDF-SHA256, AES-256-GCM; HPKE with X25519, HKDF-SHA256, ChaCha20-Poly1305.
+    #[serde(rename = "intl-1")]
+    Intl1,
+}
+
+impl Suite {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intl1 => "intl-1",
+        }
+    }
+}
+
+/// 32 fresh bytes.
+fn fresh(entropy: &kernel::Entropy) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&entropy.bytes16());
+    bytes[16..].copy_from_slice(&entropy.bytes16());
+    bytes
+}
+
+/// Words with their lengths before them, so that no two lists read alike.
+fn joined(words: &[&[u8]]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(words.iter().map(|word| word.len() + 8).sum());
+    for word in words {
+        all.extend_from_slice(&(word.len() as u64).to_be_bytes());
+        all.extend_from_slice(word);
+    }
+    all
+}
