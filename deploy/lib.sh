@@ -98,8 +98,8 @@ need_pypi() {
 # schemathesis asks every route what its description promises; oidc-provider-mock is a
 # provider of identities. Sets LIANDONG_SCHEMATHESIS, LIANDONG_OPENID_PROVIDER.
 need_python_programs() {
-  LIANDONG_SCHEMATHESIS=$(need_pypi schemathesis 4.32.5 schemathesis)
-  LIANDONG_OPENID_PROVIDER=$(need_pypi oidc-provider-mock 0.3.4 oidc-provider-mock)
+  LIANDONG_SCHEMATHESIS=$(need_pypi schemathesis 4.32.5 schemathesis) || exit 1
+  LIANDONG_OPENID_PROVIDER=$(need_pypi oidc-provider-mock 0.3.4 oidc-provider-mock) || exit 1
   export LIANDONG_SCHEMATHESIS LIANDONG_OPENID_PROVIDER
 }
 
