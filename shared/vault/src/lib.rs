@@ -13,10 +13,12 @@
 pub mod grant;
 pub mod part;
 pub mod scope;
+pub mod store;
 
 pub use grant::{Grant, OrganKey, OrganPublic};
 pub use part::{Broken, Place, SealedPart};
 pub use scope::{Scope, ScopeKey};
+pub use store::{Unkept, Vault};
 
 use serde::{Deserialize, Serialize};
 

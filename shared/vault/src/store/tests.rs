@@ -1,0 +1,175 @@
+//! The store: what is kept is there again, what was forgotten is nowhere.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::{OrganKey, grant::Purpose};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("liandong-vault-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Self(path)
+    }
+
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let named = |file: fs::DirEntry| {
+            (file.file_name().to_string_lossy().into_owned(), fs::read(file.path()).unwrap())
+        };
+        fs::read_dir(&self.0).unwrap().map(|file| named(file.unwrap())).collect()
+    }
+
+    fn put_back(&self, files: &BTreeMap<String, Vec<u8>>) {
+        for (name, bytes) in files {
+            put(&self.0, name, bytes).unwrap();
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn scope(text: &str) -> Scope {
+    Scope::parse(text).unwrap()
+}
+
+fn key(text: &str, byte: u8) -> ScopeKey {
+    ScopeKey::of(scope(text), [byte; 32])
+}
+
+#[test]
+fn what_is_kept_is_there_after_a_start() {
+    for passphrase in [None, Some(&b"wu kou xiang chuan"[..])] {
+        let folder = Folder::new(if passphrase.is_some() { "locked" } else { "open" });
+        let vault = Vault::open(&folder.0, passphrase).unwrap();
+        let organ = OrganKey::of_seed(&[3; 32]);
+        let purpose = Purpose { id: "g1", what: "receipt" };
+        let grant = Grant::to(&key("case:x#1", 7), &organ.public(), &purpose).unwrap();
+        vault.keep(&key("case:x#1", 7)).unwrap();
+        vault.keep_grant("g1", &scope("case:x#1"), &grant).unwrap();
+        drop(vault);
+        let vault = Vault::open(&folder.0, passphrase).unwrap();
+        assert_eq!(vault.key(&scope("case:x#1")).unwrap().secret(), &[7; 32]);
+        assert_eq!(vault.grant("g1"), Some(grant));
+        assert!(vault.key(&scope("case:x#2")).is_none() && vault.grant("g2").is_none());
+        // One key and one file, whatever was written before.
+        assert_eq!(folder.files().len(), 2);
+    }
+}
+
+#[test]
+fn what_was_forgotten_opens_from_no_copy_taken_afterwards() {
+    let folder = Folder::new("forget");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    vault.keep(&key("subject:s1#1", 7)).unwrap();
+    vault.keep(&key("subject:s2#1", 8)).unwrap();
+    let organ = OrganKey::of_seed(&[3; 32]);
+    let purpose = Purpose { id: "g1", what: "opening" };
+    let grant = Grant::to(&key("subject:s1#1", 7), &organ.public(), &purpose).unwrap();
+    vault.keep_grant("g1", &scope("subject:s1#1"), &grant).unwrap();
+    let before = folder.files();
+    assert!(vault.forget(&scope("subject:s1#1")).unwrap());
+    assert!(!vault.forget(&scope("subject:s1#1")).unwrap());
+    assert!(vault.key(&scope("subject:s1#1")).is_none() && vault.grant("g1").is_none());
+    assert_eq!(vault.key(&scope("subject:s2#1")).unwrap().secret(), &[8; 32]);
+    // The sealed file of before, in some backup, under the keys that there are now: noise.
+    drop(vault);
+    let sealed: BTreeMap<_, _> =
+        before.into_iter().filter(|(name, _)| name.ends_with("sealed")).collect();
+    folder.put_back(&sealed);
+    let vault = Vault::open(&folder.0, None).unwrap();
+    assert!(vault.key(&scope("subject:s1#1")).is_none());
+    assert_eq!(vault.key(&scope("subject:s2#1")).unwrap().secret(), &[8; 32]);
+    assert_eq!(folder.files().len(), 2, "the file of before is gone");
+}
+
+#[test]
+fn a_stop_between_two_steps_loses_nothing() {
+    let folder = Folder::new("steps");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    vault.keep(&key("case:x#1", 7)).unwrap();
+    let old = folder.files();
+    vault.keep(&key("case:x#2", 8)).unwrap();
+    let new = folder.files();
+    drop(vault);
+    let part = |files: &BTreeMap<String, Vec<u8>>, half: &str| -> BTreeMap<String, Vec<u8>> {
+        files
+            .iter()
+            .filter(|(n, _)| n.ends_with(half))
+            .map(|(n, b)| (n.clone(), b.clone()))
+            .collect()
+    };
+    // Key written; key and file written; the old key gone, the old file not yet.
+    let steps = [
+        (old.clone(), part(&new, "key"), 1),
+        (old.clone(), new.clone(), 2),
+        (part(&old, "sealed"), new.clone(), 2),
+        (old, BTreeMap::from([("vault-9.key.next".to_owned(), vec![1; 5])]), 1),
+    ];
+    for (n, (one, two, keys)) in steps.into_iter().enumerate() {
+        for file in fs::read_dir(&folder.0).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        folder.put_back(&one);
+        folder.put_back(&two);
+        let vault = Vault::open(&folder.0, None).unwrap();
+        assert!(vault.key(&scope("case:x#1")).is_some(), "step {n}");
+        assert_eq!(vault.key(&scope("case:x#2")).is_some(), keys == 2, "step {n}");
+        vault.keep(&key("case:x#3", 9)).unwrap();
+        assert!(Vault::open(&folder.0, None).unwrap().key(&scope("case:x#3")).is_some());
+    }
+}
+
+#[test]
+fn a_store_that_others_can_read_or_that_was_changed_does_not_open() {
+    let folder = Folder::new("lax");
+    let vault = Vault::open(&folder.0, Some(b"one")).unwrap();
+    vault.keep(&key("case:x#1", 7)).unwrap();
+    drop(vault);
+    let refused = |passphrase: Option<&[u8]>| Vault::open(&folder.0, passphrase).err().unwrap();
+    assert!(matches!(refused(Some(b"two")), Unkept::Shut(_)));
+    assert!(matches!(refused(None), Unkept::Shut(_)));
+    let file = folder.0.join("vault-1.sealed");
+    let good = fs::read(&file).unwrap();
+    let mut bent = good.clone();
+    bent[5] ^= 1;
+    put(&folder.0, "vault-1.sealed", &bent).unwrap();
+    assert!(matches!(refused(Some(b"one")), Unkept::Shut(_)));
+    put(&folder.0, "vault-1.sealed", &good).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    mode(&file, 0o640).unwrap();
+    assert!(matches!(refused(Some(b"one")), Unkept::Lax(_)));
+    mode(&file, 0o600).unwrap();
+    mode(&folder.0, 0o750).unwrap();
+    assert!(matches!(refused(Some(b"one")), Unkept::Lax(_)));
+    mode(&folder.0, 0o700).unwrap();
+    let elsewhere = folder.0.join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+    assert!(matches!(refused(Some(b"one")), Unkept::Lax(_)));
+    fs::rename(&elsewhere, &file).unwrap();
+    assert!(Vault::open(&folder.0, Some(b"one")).unwrap().key(&scope("case:x#1")).is_some());
+}
+
+#[test]
+fn what_does_not_come_to_the_disk_is_not_kept_and_not_forgotten() {
+    let folder = Folder::new("disk");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    vault.keep(&key("case:x#1", 7)).unwrap();
+    let away = folder.0.with_extension("away");
+    fs::rename(&folder.0, &away).unwrap();
+    assert!(matches!(vault.keep(&key("case:x#2", 8)), Err(Unkept::Disk(_))));
+    assert!(matches!(vault.forget(&scope("case:x#1")), Err(Unkept::Disk(_))));
+    assert!(vault.key(&scope("case:x#2")).is_none() && vault.key(&scope("case:x#1")).is_some());
+    fs::rename(&away, &folder.0).unwrap();
+    vault.keep(&key("case:x#2", 8)).unwrap();
+    assert!(Vault::open(&folder.0, None).unwrap().key(&scope("case:x#2")).is_some());
+}
