@@ -77,6 +77,8 @@ fn what_was_forgotten_opens_from_no_copy_taken_afterwards() {
     vault.keep_grant("g1", &scope("subject:s1#1"), &grant).unwrap();
     let before = folder.files();
     assert!(vault.forget(&scope("subject:s1#1")).unwrap());
+    let after = folder.files();
+    assert!(after.len() == 2 && before.keys().all(|name| !after.contains_key(name)));
     assert!(!vault.forget(&scope("subject:s1#1")).unwrap());
     assert!(vault.key(&scope("subject:s1#1")).is_none() && vault.grant("g1").is_none());
     assert_eq!(vault.key(&scope("subject:s2#1")).unwrap().secret(), &[8; 32]);
