@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use web::{
-    Command, Nothing, Peer, Problem, Route, Seat, Who, answer, change, get,
+    Command, Nothing, Peer, Problem, Route, Seat, Who, answer, change, get, leads_here,
     openid::{OpenId, no_way_cookie, way_cookie, way_of},
     session::{cookie, fresh_secret, session_of},
 };
@@ -84,8 +84,7 @@ struct Going {
 
 /// A path of this office: whoever links here may send nobody elsewhere.
 fn near(path: &str) -> &str {
-    let here = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-    if here && !path.chars().any(char::is_control) { path } else { "/" }
+    if leads_here(path) { path } else { "/" }
 }
 
 async fn go(

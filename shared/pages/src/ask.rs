@@ -9,7 +9,7 @@ use axum::{
 use kernel::{Code, Entropy};
 use serde_json::Value;
 use tower::ServiceExt;
-use web::{Peer, problem};
+use web::{Peer, leads_here, problem};
 
 use crate::problems;
 
@@ -128,8 +128,7 @@ pub(crate) fn encoded(text: &str) -> String {
 
 /// A path of this office: what a form brings along may lead nowhere else.
 pub(crate) fn path_here(path: &str) -> &str {
-    let here = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
-    if here && !path.chars().any(char::is_control) { path } else { "/worklist" }
+    if leads_here(path) { path } else { "/worklist" }
 }
 
 #[cfg(test)]

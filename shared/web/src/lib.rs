@@ -26,6 +26,7 @@ pub use command::{Command, Nothing, answer, view};
 pub use guard::Caller;
 pub use matter::Governed;
 pub use problem::Problem;
+pub use request::leads_here;
 pub use routes::{Route, Who, change, get, head, post, post_empty, put};
 pub use seat::{LinkState, Seat};
 pub use wire::{Peer, Wire};

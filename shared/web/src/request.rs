@@ -1,4 +1,5 @@
-//! The name of a request: every answer bears it, and so does what the log says of it.
+//! What requests have in common: a name, which every answer and the log bear, and where
+//! a path that one brings along may lead.
 
 use axum::{
     extract::Request,
@@ -23,6 +24,12 @@ pub(crate) async fn named(request: Request, next: Next) -> Response {
         response.headers_mut().insert(HEADER, header);
     }
     response
+}
+
+/// Whether a path that somebody brought along leads to this office and nowhere else.
+pub fn leads_here(path: &str) -> bool {
+    let here = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\');
+    here && !path.chars().any(char::is_control)
 }
 
 /// The name of the request that is being answered.
