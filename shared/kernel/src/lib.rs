@@ -16,6 +16,7 @@ pub mod id;
 pub mod note;
 pub mod refusal;
 mod schema;
+pub mod sealed;
 pub mod sign;
 
 pub use audience::{Audience, Lane, Root};

@@ -16,29 +16,10 @@ pub mod scope;
 pub mod store;
 
 pub use grant::{Grant, OrganKey, OrganPublic};
-pub use part::{Broken, Place, SealedPart};
-pub use scope::{Scope, ScopeKey};
+pub use kernel::sealed::{Scope, SealedPart, Suite};
+pub use part::{Broken, Place};
+pub use scope::ScopeKey;
 pub use store::{Unkept, Vault};
-
-use serde::{Deserialize, Serialize};
-
-/// Which algorithms; one that is not known is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Suite {
-    /// SHA-256, HKDF-SHA256, AES-256-GCM; HPKE with X25519, HKDF-SHA256, ChaCha20-Poly1305.
-    #[serde(rename = "intl-1")]
-    Intl1,
-}
-
-impl Suite {
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intl1 => "intl-1",
-        }
-    }
-}
 
 /// 32 fresh bytes.
 fn fresh(entropy: &kernel::Entropy) -> [u8; 32] {

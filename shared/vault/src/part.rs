@@ -15,20 +15,21 @@ use aws_lc_rs::{
     constant_time::verify_slices_are_equal,
     hkdf::{HKDF_SHA256, KeyType, Salt},
 };
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use kernel::{Entropy, EntryRef, sign::Hash};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use kernel::{
+    Entropy, EntryRef,
+    sealed::{SealedPart, Suite, WRAPPED, Wrap},
+    sign::Hash,
+};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Scope, ScopeKey, Suite, fresh, joined};
+use crate::{Scope, ScopeKey, fresh, joined};
 
 /// The largest content of one part, in bytes.
 pub const LARGEST: usize = 20 * 1024 * 1024;
 /// The length before the content, and the tag behind it.
 const FRAME: usize = 4;
 const TAG: usize = 16;
-const WRAPPED: usize = 12 + 32 + TAG;
 
 /// Where a part belongs; it opens nowhere else.
 #[derive(Clone, Debug)]
@@ -44,42 +45,6 @@ impl Place<'_> {
         let entry = self.entry.to_string();
         let words = ["liandong part v1", suite.as_str(), &entry, self.part];
         joined(&words.map(str::as_bytes))
-    }
-}
-
-/// What the entry says of a part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SealedPart {
-    /// With what.
-    pub suite: Suite,
-    /// Under which scope key.
-    pub scope: Scope,
-    /// The size of the ciphertext, in bytes.
-    pub size: u64,
-    /// Its SHA-256; its name beside the entry.
-    pub hash: Hash,
-    /// Of which part key, so that one ciphertext never opens in two ways.
-    pub commitment: Hash,
-    /// The part key under the scope key.
-    pub wrap: Wrap,
-}
-
-/// A wrapped part key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrap([u8; WRAPPED]);
-
-impl Serialize for Wrap {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Wrap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let bytes = BASE64.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| D::Error::custom("a wrapped key is 60 bytes in base64"))
     }
 }
 
