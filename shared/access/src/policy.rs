@@ -10,8 +10,9 @@
 //! leaves nothing behind. Nobody has a row for being the object or the former holder.
 
 mod standing;
+mod table;
 
-use domain::post::Role;
+use domain::post::{Organ, Role};
 use kernel::Class::{self, K1, K2, K3, K4, K7, K8, K9, K10, K12, K14};
 
 /// What a matter is: a data class (`model.md` 2.2), or the running of the office.
@@ -27,11 +28,14 @@ pub enum Subject {
     Accounts,
 }
 
+pub use table::TABLE;
+
 pub use standing::{
     FLOOR, Post, Standing, acts_on, allows, asks_second_factor, count, some, whole,
 };
 
 use Subject::{Accounts, Of, Offices, Operations};
+use table::EVERYBODY;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +50,10 @@ pub struct Row {
     pub narrow: bool,
     /// Whether the reader says why: the matter is not his own work, he is consulted on it.
     pub with_reason: bool,
+    /// Whether the matter must be of a round now: what has gone from the team, has not.
+    pub on_work: bool,
+    /// Whether the matter must be of an organ: what is the whole office's, is not.
+    pub of_organ: bool,
 }
 
 /// What is asked about: a matter and where it belongs.
@@ -61,133 +69,23 @@ pub struct Matter<'a> {
     pub task: Option<&'a str>,
     /// The organization whose it is.
     pub unit: Option<&'a str>,
+    /// The clue case that it is.
+    pub case: Option<&'a str>,
+    /// The organ whose it is, if it is not the whole office's: only those who act for the
+    /// organ have anything of it.
+    pub organ: Option<Organ>,
 }
 
 impl Matter<'_> {
     /// Something of this office that belongs to no round and no unit.
     pub const fn of(subject: Subject) -> Self {
-        Self { subject, own: true, round: None, task: None, unit: None }
+        let (round, task, unit, case, organ) = (None, None, None, None, None);
+        Self { subject, own: true, round, task, unit, case, organ }
     }
 }
 
 /// Reading.
 pub const READ: &str = "read";
-/// Whoever holds a post.
-const EVERYBODY: &[&str] = &["*"];
-const TEAM: &[&str] = &["TL", "TD", "TM"];
-const LEADERS: &[&str] = &["TL", "TD"];
-
-const fn read(subject: Subject, roles: &'static [&'static str]) -> Row {
-    act(READ, subject, roles)
-}
-
-const fn own_work(subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { narrow: true, ..read(subject, roles) }
-}
-
-const fn consulted(subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { with_reason: true, ..read(subject, roles) }
-}
-
-const fn act(action: &'static str, subject: Subject, roles: &'static [&'static str]) -> Row {
-    Row { action, subject, roles, narrow: false, with_reason: false }
-}
-
-/// Every row (`model.md` 2.3; the three administrators: `model.md` 2.1).
-pub static TABLE: &[Row] = &[
-    // The running of the office: administrators, and what everybody must know of the link.
-    read(Offices, EVERYBODY),
-    act("office.invite", Offices, &["SYS"]),
-    act("office.renew", Offices, &["SYS"]),
-    act("office.move", Offices, &["SYS"]),
-    act("office.change-key", Offices, &["SYS"]),
-    act("office.confirm-key", Offices, &["SYS"]),
-    act("office.consent", Offices, &["SYS"]),
-    act("token-key.turn", Offices, &["SYS"]),
-    read(Operations, &["SYS", "AUDADM"]),
-    act("views.refold", Operations, &["SYS"]),
-    act("demo-clock.move", Operations, &["SYS"]),
-    read(Accounts, &["SYS", "SECADM", "AUDADM"]),
-    act("person.register", Accounts, &["SYS"]),
-    act("person.authorise", Accounts, &["SECADM"]),
-    act("person.end-authorisation", Accounts, &["SECADM"]),
-    // A lost password and a lost second factor are given back by two persons.
-    act("person.link", Accounts, &["SYS"]),
-    act("person.clear-second-factor", Accounts, &["SECADM"]),
-    act("person.end-sessions", Accounts, &["SECADM"]),
-    // A certificate is a second factor: who binds it makes no links.
-    act("certificate.bind", Accounts, &["SECADM"]),
-    act("certificate.end", Accounts, &["SECADM"]),
-    // An identity stands for the password: who binds it handles no factors.
-    act("person.bind-identity", Accounts, &["SYS"]),
-    read(Of(K14), &["AUDADM"]),
-    // Recusals: the offices that form teams; the leading group hears of them.
-    read(Of(K4), &["SEC", "LG", "PLAN", "ORG"]),
-    act("recusal.report", Of(K4), &["PLAN", "ORG"]),
-    act("recusal.judge", Of(K4), &["LG", "PLAN", "ORG"]),
-    // The register is public.
-    read(Of(K1), EVERYBODY),
-    act("division.import", Of(K1), &["PLAN", "SYS"]),
-    // Plans, targets, dates and counts.
-    read(Of(K2), &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "LO", "NDI_SUP", "ORG", "AUD"]),
-    // The matrix gives members the next round (K3); what it was, they know once it is plan.
-    own_work(Of(K2), &["TM", "NRD", "PL", "UNIT"]),
-    act("organization.register", Of(K2), &["PLAN"]),
-    act("organization.change", Of(K2), &["PLAN"]),
-    act("target-list.issue", Of(K2), &["PLAN"]),
-    act("round.withdraw", Of(K2), LEADERS),
-    act("round.hear", Of(K2), &["SEC", "LG"]),
-    act("round.archive", Of(K2), &["PLAN"]),
-    // The next round, until it is announced.
-    read(Of(K3), &["SEC", "LG", "PLAN", "TL", "TD"]),
-    own_work(Of(K3), &["TM", "LO", "NRD"]),
-    act("round.plan", Of(K3), &["PLAN"]),
-    act("round.tasks", Of(K3), &["PLAN"]),
-    act("round.authorise", Of(K3), &["SEC"]),
-    act("round.enter", Of(K3), LEADERS),
-    // Drafts: the team's; who is consulted on them says on what.
-    read(Of(K7), TEAM),
-    read(Of(K7), &["LO"]),
-    consulted(Of(K7), &["NRD", "AUD"]),
-    act("finding.draft", Of(K7), TEAM),
-    act("finding.co-sign", Of(K7), TEAM),
-    act("finding.drop", Of(K7), LEADERS),
-    // The list until it is fed back: inspected people know nothing of it.
-    read(Of(K8), &["SEC", "LG", "PLAN", "RECT", "TL", "TD", "LO"]),
-    act("round.list", Of(K8), LEADERS),
-    act("round.no-finding", Of(K8), LEADERS),
-    // Feedback and rectification: internal to the parties.
-    read(
-        Of(K9),
-        &[
-            "SEC", "LG", "PLAN", "RECT", "TL", "TD", "LO", "NDI_REG", "NDI_OFF", "NDI_SUP", "ORG",
-            "AUD", "PL", "UNIT", "COM", "DISC", "BR",
-        ],
-    ),
-    act("round.feedback", Of(K9), &["PLAN", "TL"]),
-    act("finding.close-out", Of(K9), &["RECT"]),
-    act("finding.reopen", Of(K9), &["RECT"]),
-    act("rectification.measures", Of(K9), &["UNIT", "COM", "BR"]),
-    act("rectification.complete", Of(K9), &["UNIT", "COM", "BR"]),
-    // What must not enter: only that an envelope came and went, in the smallest circle.
-    read(Of(K10), &["CLUE", "NDI_REG", "DISC"]),
-    act("envelope.receive", Of(K10), &["CLUE", "NDI_REG", "DISC"]),
-    act("envelope.hand-on", Of(K10), &["CLUE", "NDI_REG", "DISC"]),
-    // Filings: what is filed upward is read by whoever files it and by the desk that
-    // receives it, as a copy, whatever it was made of.
-    read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "RECT", "COM"]),
-    act("filing.expect", Of(K12), &["FILE", "COM"]),
-    act("filing.items", Of(K12), &["FILE", "COM"]),
-    act("filing.submit", Of(K12), &["FILE", "COM"]),
-    act("filing-review.expect", Of(K12), &["FILE", "PLAN"]),
-    act("filing-review.items", Of(K12), &["FILE"]),
-    act("filing-review.return", Of(K12), &["FILE"]),
-    act("filing-review.accept", Of(K12), &["FILE"]),
-    act("history.share-round", Of(K12), &["PLAN"]),
-    act("history.share-filing", Of(K12), &["FILE", "COM"]),
-    act("paper.bring", Of(K12), &["FILE", "LO", "COM", "UNIT", "TL", "PLAN"]),
-];
-
 impl Subject {
     /// `K9`, or the name of a part of the running of the office.
     pub fn code(self) -> String {

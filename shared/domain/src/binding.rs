@@ -24,6 +24,16 @@ const fn row(
     Binding { family, name, root: Root::Ev, rule, class, tiers }
 }
 
+/// Of a confidential family: its subjects stand apart, so that no broad filter finds them.
+const fn confidential(
+    family: &'static str,
+    name: &'static str,
+    rule: Rule,
+    class: Class,
+) -> Binding {
+    Binding { root: Root::Cf, ..row(family, name, rule, class, TEAMS) }
+}
+
 /// Every event type.
 pub static TABLE: &[Binding] = &[
     // The office's own record.
@@ -104,6 +114,58 @@ pub static TABLE: &[Binding] = &[
     row("rectification", "reopened", Rule::Own, Class::K9, ALL),
     row("envelope", "received", Rule::Own, Class::K10, ALL),
     row("envelope", "handed-on", Rule::Own, Class::K10, ALL),
+    // Keys: public halves for all who may offer; grants and secrets stand in no log.
+    row("organ-key", "published", Rule::All, Class::K1, CITY),
+    row("organ-key", "told", Rule::Up, Class::K1, DISTRICTS),
+    row("scope-key", "granted", Rule::Own, Class::K14, ALL),
+    row("scope-key", "destroyed", Rule::Own, Class::K14, ALL),
+    row("signing-key", "made", Rule::Own, Class::K4, ALL),
+    row("signing-key", "certified", Rule::Own, Class::K4, ALL),
+    row("signing-key", "destroyed", Rule::Own, Class::K4, ALL),
+    // Who sent a petition: sealed under a key that never leaves the office.
+    row("identity", "sealed", Rule::Own, Class::K6, TEAMS),
+    row("identity", "opening-asked", Rule::Own, Class::K6, TEAMS),
+    row("identity", "opened", Rule::Own, Class::K6, TEAMS),
+    row("identity", "destruction-asked", Rule::Own, Class::K6, TEAMS),
+    row("identity", "destruction-approved", Rule::Own, Class::K6, TEAMS),
+    row("identity", "destroyed", Rule::Own, Class::K6, TEAMS),
+    // Clues: what they say stands in sealed parts; between holders go offers and answers.
+    confidential("clue", "drafted", Rule::Own, Class::K10),
+    confidential("clue", "revised", Rule::Own, Class::K10),
+    confidential("clue", "discussed", Rule::Own, Class::K10),
+    confidential("clue", "first-signed", Rule::Own, Class::K10),
+    confidential("clue", "dual-signed", Rule::Own, Class::K10),
+    confidential("clue", "dropped", Rule::Own, Class::K10),
+    confidential("clue", "sealed", Rule::Own, Class::K10),
+    confidential("clue", "rerouted", Rule::Own, Class::K10),
+    confidential("clue", "handed-on-paper", Rule::Own, Class::K10),
+    confidential("clue", "result-noted", Rule::Own, Class::K10),
+    confidential("clue", "closed", Rule::Own, Class::K10),
+    confidential("clue", "reopening-asked", Rule::Own, Class::K10),
+    confidential("clue", "reopened", Rule::To, Class::K10),
+    confidential("clue", "offered", Rule::To, Class::K10),
+    confidential("clue", "offer-withdrawn", Rule::To, Class::K10),
+    confidential("clue", "offer-returned", Rule::Own, Class::K10),
+    confidential("clue", "released", Rule::To, Class::K10),
+    confidential("clue-case", "delivered", Rule::To, Class::K10),
+    confidential("clue-case", "accepted", Rule::To, Class::K10),
+    confidential("clue-case", "registered", Rule::Own, Class::K10),
+    confidential("clue-case", "returned", Rule::To, Class::K10),
+    confidential("clue-case", "voided", Rule::Own, Class::K10),
+    confidential("clue-case", "custody-taken", Rule::Own, Class::K10),
+    confidential("clue-case", "assigned", Rule::Own, Class::K10),
+    confidential("clue-case", "disposition-proposed", Rule::Own, Class::K10),
+    confidential("clue-case", "disposition-approved", Rule::Own, Class::K10),
+    confidential("clue-case", "progress-recorded", Rule::Own, Class::K10),
+    confidential("clue-case", "held-clue-reviewed", Rule::Own, Class::K10),
+    confidential("clue-case", "result-recorded", Rule::Own, Class::K10),
+    confidential("clue-case", "result-fed-back", Rule::To, Class::K10),
+    confidential("clue-case", "reopened", Rule::Own, Class::K10),
+    confidential("clue-case", "offered", Rule::To, Class::K10),
+    confidential("clue-case", "offer-withdrawn", Rule::To, Class::K10),
+    confidential("clue-case", "offer-returned", Rule::Own, Class::K10),
+    confidential("clue-case", "released", Rule::To, Class::K10),
+    row("clue-figures", "reported", Rule::Up, Class::K11, TEAMS),
     row("figures", "reported", Rule::Up, Class::K2, TEAMS),
     // Filings: vertical, to whoever asked.
     row("filing", "expected", Rule::To, Class::K12, BELOW),
@@ -140,10 +202,17 @@ mod tests {
         assert!(bindings("finding.drafted").is_none());
     }
 
+    /// Secret classes stay; of clues go words about custody, to the one they concern, and
+    /// what the clue says goes with them in sealed parts only.
     #[test]
-    fn secret_classes_never_travel() {
+    fn secret_classes_never_travel_in_the_clear() {
         for row in TABLE.iter().filter(|row| !row.class.may_travel()) {
-            assert_eq!(row.rule, Rule::Own, "{}.{}", row.family, row.name);
+            let name = format!("{}.{}", row.family, row.name);
+            let custody = row.root == Root::Cf && row.rule == Rule::To;
+            assert!(row.rule == Rule::Own || custody, "{name}");
+        }
+        for row in TABLE.iter().filter(|row| row.root == Root::Cf) {
+            assert!(matches!(row.rule, Rule::Own | Rule::To), "{}.{}", row.family, row.name);
         }
     }
 

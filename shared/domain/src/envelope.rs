@@ -91,7 +91,7 @@ fn is_number(text: &str) -> bool {
         && letters <= 4
 }
 
-fn number(field: &str, text: &str) -> Result<(), Refusal> {
+pub(crate) fn number(field: &str, text: &str) -> Result<(), Refusal> {
     if is_number(text) {
         return Ok(());
     }

@@ -6,6 +6,10 @@
 
 pub mod binding;
 pub mod certificate;
+pub mod clue;
+pub mod clue_case;
+pub mod clue_figures;
+pub mod custody;
 pub mod dated;
 pub mod demo_clock;
 pub mod directory;
@@ -15,8 +19,10 @@ pub mod filing;
 pub mod filing_review;
 pub mod finding;
 pub mod history;
+pub mod identity;
 pub mod material;
 pub mod office;
+pub mod organ_key;
 pub mod organization;
 pub mod person;
 pub mod post;
@@ -26,7 +32,9 @@ pub mod rectification;
 pub mod recusal;
 pub mod register;
 pub mod round;
+pub mod scope_key;
 pub mod session;
+pub mod signing_key;
 pub mod target_list;
 pub mod token_key;
 

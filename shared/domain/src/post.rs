@@ -7,7 +7,19 @@ use kernel::id::Tier;
 use serde::{Deserialize, Serialize};
 
 /// For whom somebody acts: the party of an office that a post belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Organ {
     /// 领导小组与书记.
@@ -65,6 +77,8 @@ pub enum Width {
     UnitOnly,
     /// One organization or several, 分管, never the whole office.
     Portfolio,
+    /// A round, a task of it, or one clue case, never the whole office.
+    CaseOnly,
 }
 
 /// One role.
@@ -104,7 +118,7 @@ pub static ROLES: &[Role] = &[
     above("LO", Organ::Team, Width::Work, ["联络员", "liaison of a team"]),
     above("NRD", Organ::Team, Width::WorkOnly, ["不驻点副组长", "non-resident deputy"]),
     above("NDI_REG", Organ::DisciplineOrgan, Width::Office, ["线索登记", "clue registry"]),
-    above("NDI_OFF", Organ::DisciplineOrgan, Width::WorkOnly, ["承办室", "handling office"]),
+    above("NDI_OFF", Organ::DisciplineOrgan, Width::CaseOnly, ["承办室", "handling office"]),
     above("NDI_SUP", Organ::DisciplineOrgan, Width::Office, ["监督检查室", "supervision desk"]),
     above("ORG", Organ::OrganizationDepartment, Width::Office, ["组织部", "organization dept"]),
     above("AUD", Organ::AuditOrgan, Width::WorkOnly, ["审计", "audit"]),
@@ -175,6 +189,8 @@ pub enum Scope {
     Unit(String),
     /// What concerns any of these organizations: `portfolio:ID,ID`.
     Portfolio(Vec<String>),
+    /// One clue case, by its registry's assignment: `case:ID`.
+    Case(String),
 }
 
 /// The most organizations of one portfolio.
@@ -195,6 +211,7 @@ impl Scope {
                 Some(Self::Task(named(round)?, named(task)?))
             }
             "organ" => Some(Self::Unit(named(id)?)),
+            "case" => Some(Self::Case(named(id)?)),
             "portfolio" => {
                 let ids: Vec<String> = id.split(',').map(named).collect::<Option<_>>()?;
                 (ids.len() <= MOST).then_some(Self::Portfolio(ids))
@@ -207,9 +224,12 @@ impl Scope {
     pub fn fits(&self, width: Width) -> bool {
         match self {
             Self::Office => matches!(width, Width::Office | Width::Work | Width::Unit),
-            Self::Round(_) | Self::Task(..) => matches!(width, Width::Work | Width::WorkOnly),
+            Self::Round(_) | Self::Task(..) => {
+                matches!(width, Width::Work | Width::WorkOnly | Width::CaseOnly)
+            }
             Self::Unit(_) => matches!(width, Width::Unit | Width::UnitOnly | Width::Portfolio),
             Self::Portfolio(_) => width == Width::Portfolio,
+            Self::Case(_) => width == Width::CaseOnly,
         }
     }
 }
@@ -223,6 +243,7 @@ pub fn scopes(width: Width) -> &'static str {
         Width::Unit => "office, organ:ID",
         Width::UnitOnly => "organ:ID",
         Width::Portfolio => "organ:ID, portfolio:ID,ID",
+        Width::CaseOnly => "round:ID, task:ROUND/TASK, case:ID",
     }
 }
 

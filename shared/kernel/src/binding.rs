@@ -82,6 +82,12 @@ pub struct Binding {
 pub type Bindings = fn(kind: &str) -> Option<&'static Binding>;
 
 impl Binding {
+    /// Whether it may leave its office: in the clear, or as a word of a confidential
+    /// family, whose content is sealed.
+    pub fn may_travel(&self) -> bool {
+        self.class.may_travel() || self.root == Root::Cf
+    }
+
     /// The audiences of one event; the first is the fact's, the others get copies.
     pub fn audiences(
         &self,

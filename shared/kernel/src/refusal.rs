@@ -101,6 +101,23 @@ codes! {
     ReasonRequired "reason-required" 422 "须填写理由" "A reason is required" "请填写理由。" "Give the reason.";
     RectificationAbsent "rectification-absent" 404 "整改事项不存在" "No such rectification" "请核对编号。" "Check the id.";
     NoMeasure "no-measure" 409 "尚无整改措施" "There is no measure yet" "请先制定整改措施。" "Plan a measure first.";
+    // Clues, keys and what is sealed.
+    ClueAbsent "clue-absent" 404 "线索不存在" "No such clue" "请核对线索编号;无权知悉的线索同样显示为不存在。" "Check the clue's id. What you may not know of also answers so.";
+    NotTheHolder "not-the-holder" 409 "线索现不由本机关保管,不能办理" "Custody of the clue is not here: nothing can be done with it here" "移送未撤回、对方未退回之前,本机关不能办理;已移交的请与现保管机关联系。" "While it is offered, withdraw the offer or wait for its return; once it is handed over, ask the organ that holds it.";
+    OfferWithdrawn "offer-withdrawn" 409 "移送已由移送方撤回" "The offer was withdrawn by who made it" "无需办理;线索仍由移送方保管。" "Nothing is left to do: who offered it still holds the clue.";
+    ContentDiffers "content-differs" 409 "内容与签字或移交单不符" "The content is not the one that was signed or offered" "请退回移送方(理由:内容与签字不符)。" "Return it to who offered it, with the reason content-differs.";
+    SignatureWrong "signature-wrong" 409 "签名与内容或签名人不符" "The signature is not this person's over this content" "请读取最新内容后由本人重新签字。" "Read the content that stands now and sign that one, by your own key.";
+    SigningKeyAbsent "signing-key-absent" 409 "尚无有效的个人签名密钥" "There is no personal signing key that counts" "请本人在 /api/signing-key 生成密钥,并由两个机构的两名人员证明(/api/signing-keys/{person}/certify)。" "Make one at /api/signing-key; two persons of two organs then vouch for it at /api/signing-keys/{person}/certify.";
+    SigningPassword "signing-password" 409 "签名口令缺失或不正确" "The password that unlocks the signing key is missing or wrong" "请在 Signing-Password 头中(百分号编码)提交本人登录口令。" "Send your own sign-in password, percent-encoded, in the header Signing-Password.";
+    SameOrgan "same-organ" 409 "此事须由两个机构的人员办理" "Persons of two organs must do this" "请由另一机构的人员办理。" "Let somebody of another organ do the second act.";
+    NotDiscussed "clue-not-discussed" 409 "线索尚未会商" "The clue has not been discussed yet" "请先完成室组办会商。" "Record the discussion first.";
+    ObjectReads "object-reads" 409 "反映对象在接收机关可知悉此件,不能移送" "The clue's object could read it at the receiving organ" "请改由上级管理(of_the_chain)重新起草移送。" "Draft it with of_the_chain, so that it goes to the upper tier.";
+    ReceiverUnknown "receiver-unknown" 409 "接收机关的密钥尚未公布或尚未收到" "The receiving organ's key is not known here yet" "请稍后再试;长时间未到的,请接收单位检查服务是否启动。" "Try again in a moment; if it lasts, the receiving office should see whether it runs and is linked.";
+    KeyGone "sealed-key-gone" 410 "密钥已销毁或不在本机关,内容无法打开" "The key is destroyed, or not with this organ: the content does not open" "已移交的请向现保管机关了解;已销毁的任何人都无法恢复。" "What was handed over opens at its holder; what was destroyed opens for nobody.";
+    SealBroken "sealed-part-refused" 409 "封存内容与其登记不符,已拒绝打开" "The sealed part is not what its entry says: it was not opened" "请联系审计管理员和运维,保留现场;详情给出不符的种类。" "Tell the audit administrator and the operator, and leave everything as it is; the detail names what does not fit.";
+    PartAway "sealed-part-away" 409 "封存内容尚未到达本机" "The sealed part has not arrived here" "请稍后再试。" "Try again in a moment.";
+    IdentityDestroyed "identity-destroyed" 410 "该身份已批准销毁" "This identity is destroyed, or approved for it" "任何人都无法再打开。" "Nobody can open it any more.";
+    NotOpened "identity-not-opened" 403 "须经两人批准启封,且仅限批准的两人在限时内查看" "Two persons open it, and only these two read it, for a short while" "请申请启封并由另一机构的人员批准。" "Ask for the opening and let somebody of the other organ agree.";
     // Filings.
     FilingAbsent "filing-absent" 404 "报备事项不存在" "No such filing" "请核对报备编号。" "Check the filing's id.";
     FilingExists "filing-exists" 409 "该报备事项已登记" "This filing is expected already" "请使用已有的报备编号。" "Use the one that exists.";

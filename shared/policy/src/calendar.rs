@@ -88,6 +88,11 @@ pub fn workdays_after(from: Day, count: u32) -> Day {
     day
 }
 
+/// The day that comes `count` days after.
+pub fn days_after(from: Day, count: u32) -> Day {
+    Day(from.0.saturating_add(Duration::days(i64::from(count))))
+}
+
 /// `count` calendar months after `from`, clamped to the month's end.
 pub fn months_after(from: Day, count: u32) -> Day {
     let months =

@@ -23,6 +23,7 @@ pub enum Mark {
 enum Span {
     Workdays(u32),
     Months(u32),
+    Days(u32),
 }
 
 /// One row.
@@ -43,6 +44,11 @@ const ROWS: &[Deadline] = &[
     Deadline { key: "filing.correct", span: Span::Workdays(5), mark: Mark::Proposal },
     // What belongs to the upper organ goes up sealed (W22 art. 15).
     Deadline { key: "envelope.up", span: Span::Workdays(5), mark: Mark::Source },
+    // Clues: receipt (by analogy to W22 art. 16), 永寿's 24 days, 兴平's 6 months, W24.
+    Deadline { key: "clue.ack", span: Span::Workdays(5), mark: Mark::Proposal },
+    Deadline { key: "clue.stall.unhandled", span: Span::Days(24), mark: Mark::Source },
+    Deadline { key: "clue.stall.no_progress", span: Span::Months(6), mark: Mark::Source },
+    Deadline { key: "clue.result_feedback", span: Span::Months(3), mark: Mark::Source },
     // 定远县 请示报告制度.
     Deadline { key: "rect.concentrated", span: Span::Months(3), mark: Mark::Source },
 ];
@@ -57,6 +63,7 @@ pub fn row(key: &str) -> Option<&'static Deadline> {
 pub fn due(key: &str, from: Day) -> Day {
     match row(key).map(|row| row.span) {
         Some(Span::Workdays(count)) => calendar::workdays_after(from, count),
+        Some(Span::Days(count)) => calendar::days_after(from, count),
         Some(Span::Months(count)) => calendar::months_after(from, count),
         None => from,
     }

@@ -12,12 +12,14 @@
 
 pub mod grant;
 pub mod part;
+pub mod person;
 pub mod scope;
 pub mod store;
 
 pub use grant::{Grant, OrganKey, OrganPublic};
 pub use kernel::sealed::{Scope, SealedPart, Suite};
 pub use part::{Broken, Place};
+pub use person::{PersonalKey, Signer};
 pub use scope::ScopeKey;
 pub use store::{Unkept, Vault};
 

@@ -23,12 +23,15 @@ use std::{
 
 use argon2::Argon2;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use kernel::Entropy;
+use kernel::{
+    Entropy,
+    sign::{EventKey, PublicKey},
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Grant, Scope, ScopeKey, fresh, joined};
+use crate::{Grant, OrganKey, PersonalKey, Scope, ScopeKey, Signer, fresh, joined};
 
 /// Why the store does not open, or does not keep.
 #[derive(Debug, Error)]
@@ -53,10 +56,21 @@ struct Kept {
     bytes: Vec<u8>,
 }
 
+/// A person's key, sealed under what only the person knows.
+#[derive(Clone, Serialize, Deserialize)]
+struct Personal {
+    key: PublicKey,
+    sealed: Vec<u8>,
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Inside {
     keys: BTreeMap<String, Zeroizing<[u8; 32]>>,
     grants: BTreeMap<String, Kept>,
+    #[serde(default)]
+    organs: BTreeMap<String, Zeroizing<[u8; 32]>>,
+    #[serde(default)]
+    persons: BTreeMap<String, Personal>,
 }
 
 #[derive(Default)]
@@ -81,7 +95,13 @@ impl Vault {
         let passphrase = passphrase.map(|text| Zeroizing::new(text.to_vec()));
         let mut whole = numbers(folder, "sealed")?;
         let keys = numbers(folder, "key")?;
+        let sealed = whole.last().copied();
         whole.retain(|number| keys.contains(number));
+        // The key is written first and destroyed first, with a later pair in place: a
+        // newest file without its key was not left by any stop, and nothing begins anew.
+        if let Some(number) = sealed.filter(|newest| whole.last().is_none_or(|n| n < newest)) {
+            return Err(Unkept::Shut(folder.join(format!("vault-{number}.sealed"))));
+        }
         let entropy = Entropy::System;
         let state = match whole.last() {
             Some(&number) => read(folder, number, passphrase.as_deref().map(Vec::as_slice))?,
@@ -124,6 +144,48 @@ impl Vault {
         Grant::of(&kept.bytes)
     }
 
+    /// An organ's sealing key, made at the first call.
+    pub fn organ(&self, organ: &str) -> Result<OrganKey, Unkept> {
+        if let Some(seed) = self.state().inside.organs.get(organ) {
+            return Ok(OrganKey::of_seed(seed));
+        }
+        let seed = Zeroizing::new(fresh(&self.entropy));
+        self.change(|inside| {
+            inside.organs.entry(organ.to_owned()).or_insert(seed);
+        })?;
+        self.organ(organ)
+    }
+
+    /// Makes a person's signing key in place of the one before, sealed under a password
+    /// that is kept nowhere.
+    pub fn make_person(&self, person: &str, password: &str) -> Result<PublicKey, Unkept> {
+        let seed = Zeroizing::new(fresh(&self.entropy));
+        let key = EventKey::from_seed(&*seed).ok_or_else(|| io::Error::other("seed"))?.public();
+        let sealed = locked(&seed, Some(password.as_bytes()), &self.entropy)?.to_vec();
+        let personal = Personal { key, sealed };
+        self.change(|inside| drop(inside.persons.insert(person.to_owned(), personal)))?;
+        Ok(key)
+    }
+
+    /// A person's signing key, opened by the password; nothing if there is none, or it is
+    /// another password.
+    pub fn person(&self, person: &str, password: &str) -> Option<PersonalKey> {
+        let personal = self.state().inside.persons.get(person)?.clone();
+        let seed = unlocked(&personal.sealed, Some(password.as_bytes()))?;
+        PersonalKey::of_seed(&seed).filter(|key| key.public() == personal.key)
+    }
+
+    /// The persons whose keys lie here, with the public halves.
+    pub fn persons(&self) -> Vec<(String, PublicKey)> {
+        let state = self.state();
+        state.inside.persons.iter().map(|(who, own)| (who.clone(), own.key)).collect()
+    }
+
+    /// Forgets a person's key, for ever.
+    pub fn forget_person(&self, person: &str) -> Result<(), Unkept> {
+        self.change(|inside| drop(inside.persons.remove(person)))
+    }
+
     /// Forgets a scope key and every grant of it, for ever: what is left is written under
     /// another master key, and the one before it is destroyed. Whether there was anything.
     pub fn forget(&self, scope: &Scope) -> Result<bool, Unkept> {
@@ -132,6 +194,8 @@ impl Vault {
         let had_key = inside.keys.remove(&scope.to_string()).is_some();
         inside.grants.retain(|_, kept| kept.scope != *scope);
         if !had_key && inside.grants.len() == state.inside.grants.len() {
+            // It may be that an earlier forgetting did not come to its end.
+            remove_before(&self.folder, state.number)?;
             return Ok(false);
         }
         self.write(&mut state, inside)?;

@@ -35,11 +35,22 @@ impl Row {
     /// Whether a post has this row for a matter.
     fn allows(&self, post: &Post, matter: &Matter<'_>) -> bool {
         self.names(&post.role)
+            && (!self.on_work || matter.round.is_some())
+            && (!self.of_organ || matter.organ.is_some())
+            && matter.organ.is_none_or(|organ| acts_for(&post.role) == Some(organ))
             && (!self.narrow || post.scope != Scope::Office)
             && (matter.subject.is_common() || covers(&post.scope, self.action, matter))
             // A command changes what is this office's own, never what it was given.
             && (self.action == READ || matter.own)
     }
+}
+
+/// The organ whose matters a role has: a team works within the inspection office.
+fn acts_for(role: &str) -> Option<Organ> {
+    Some(match Role::of(role)?.organ {
+        Organ::Team => Organ::InspectionOffice,
+        organ => organ,
+    })
 }
 
 /// Whether a post of this scope reaches a matter. A post on one task reads the round
@@ -52,6 +63,7 @@ fn covers(scope: &Scope, action: &str, matter: &Matter<'_>) -> bool {
             matter.round == Some(round) && matter.task.map_or(action == READ, |of| of == task)
         }
         Scope::Unit(unit) => matter.unit == Some(unit),
+        Scope::Case(case) => matter.case == Some(case),
         Scope::Portfolio(units) => {
             matter.unit.is_some_and(|of| units.iter().any(|unit| unit == of))
         }

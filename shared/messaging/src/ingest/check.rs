@@ -136,7 +136,7 @@ pub(crate) fn allowed(
     if !binding.tiers.contains(&seat.tier) {
         return Err("tier");
     }
-    let travels = fact.audience == kernel::Audience::Own || binding.class.may_travel();
+    let travels = fact.audience == kernel::Audience::Own || binding.may_travel();
     let allows = binding.allows(&seat.office, seat.parent.as_ref(), &fact.audience);
     if fact.root != binding.root || !allows || !travels || fact.audience == kernel::Audience::Own {
         return Err("audience");

@@ -107,6 +107,14 @@ impl Papers {
         }
     }
 
+    /// Removes a paper; one that is not here is gone already.
+    pub fn forget(&self, hash: &Hash) -> io::Result<()> {
+        match fs::remove_file(self.path(hash)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Sets aside a file that is not its paper any more: from now on the paper is not
     /// here, and may come again.
     fn spoiled<T>(&self, hash: &Hash) -> io::Result<Option<T>> {

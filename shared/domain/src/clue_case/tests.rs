@@ -1,0 +1,94 @@
+use kernel::sign::Hash;
+use testkit::given;
+
+use super::*;
+use crate::{
+    custody::{OfferRef, Party, ReturnReason},
+    post::Organ,
+};
+
+fn coming() -> Box<Coming> {
+    let party = |office: &str, organ| Party { office: OfficeId::parse(office).unwrap(), organ };
+    Box::new(Coming {
+        offer: OfferRef { stream: "clue/cccccccc-c1".into(), turn: 1, entry: Hash([1; 32]) },
+        clue: "cccccccc-c1".into(),
+        number: 1,
+        from: party("cccccccc", Organ::InspectionOffice),
+        to: party("dddddddd", Organ::DisciplineOrgan),
+        content: Hash([2; 32]),
+        signatures: Vec::new(),
+    })
+}
+
+fn held() -> Vec<Event> {
+    vec![Event::Delivered { coming: coming() }, Event::CustodyTaken]
+}
+
+fn proposed(disposition: Disposition) -> Vec<Event> {
+    let mut facts = held();
+    facts.push(Event::DispositionProposed { disposition, by: "p1".into() });
+    facts
+}
+
+#[test]
+fn an_offer_is_answered_once() {
+    let delivered = || given::<ClueCase>([Event::Delivered { coming: coming() }]);
+    delivered().when(Command::NoteDelivery(coming())).then([]);
+    let (offer, from) = (coming().offer, coming().from.office);
+    let reason = ReturnReason::Incomplete;
+    let returned = Event::Returned { offer, reason, from };
+    delivered().when(Command::Return(reason)).then([returned.clone()]);
+    let over = || given::<ClueCase>([Event::Delivered { coming: coming() }, returned.clone()]);
+    over().when(Command::Return(reason)).then([]);
+    over().when(Command::NoteRelease).then_refused(Code::NotTheHolder);
+}
+
+#[test]
+fn what_was_withdrawn_before_it_came_is_over_when_it_comes() {
+    given::<ClueCase>([]).when(Command::NoteWithdrawal).then([Event::Voided]);
+    let void = || given::<ClueCase>([Event::Voided]);
+    void().when(Command::NoteDelivery(coming())).then([]);
+    void().when(Command::Return(ReturnReason::Duplicate)).then_refused(Code::OfferWithdrawn);
+}
+
+#[test]
+fn nobody_acts_before_custody_is_here() {
+    let propose = Command::Propose(Disposition::TalkOrInquiry);
+    given::<ClueCase>([Event::Delivered { coming: coming() }])
+        .when(propose.clone())
+        .then_refused(Code::NotTheHolder);
+    given::<ClueCase>(held()).by("p1").when(propose).then([Event::DispositionProposed {
+        disposition: Disposition::TalkOrInquiry,
+        by: "p1".into(),
+    }]);
+}
+
+#[test]
+fn who_proposes_does_not_approve_and_what_is_held_has_a_day() {
+    let open = |disposition| given::<ClueCase>(proposed(disposition));
+    let approve = |review| Command::Approve { review };
+    open(Disposition::TalkOrInquiry).by("p1").when(approve(None)).then_refused(Code::SamePerson);
+    let (later, past) = (Day::parse("2024-09-01"), Day::parse("2024-02-01"));
+    let held = Disposition::HeldForReview;
+    open(held).by("p2").when(approve(None)).then_refused(Code::BadField);
+    open(held).by("p2").when(approve(past)).then_refused(Code::BadField);
+    open(Disposition::Concluded).by("p2").when(approve(later)).then_refused(Code::BadField);
+    open(held).by("p2").when(approve(later)).then([Event::DispositionApproved {
+        disposition: held,
+        by: "p2".into(),
+        review: later,
+    }]);
+}
+
+#[test]
+fn a_result_goes_to_the_first_holder() {
+    let mut facts = proposed(Disposition::PreliminaryVerification);
+    let (disposition, by) = (Disposition::PreliminaryVerification, "p2".to_owned());
+    facts.push(Event::DispositionApproved { disposition, by, review: None });
+    given::<ClueCase>(facts.clone()).when(Command::FeedBack).then_refused(Code::WrongState);
+    let outcome = crate::clue::Outcome { cases: 1, disciplined: 2, ..Default::default() };
+    facts.push(Event::ResultRecorded { outcome });
+    let to = OfficeId::parse("cccccccc").unwrap();
+    let fed = Event::ResultFedBack { clue: "cccccccc-c1".into(), outcome, to };
+    given::<ClueCase>(facts).when(Command::FeedBack).then([fed]);
+}
