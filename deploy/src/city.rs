@@ -217,6 +217,7 @@ impl City {
             wire: if demo { Wire::unhurried() } else { Wire::default() },
             ceiling: Classification::default(),
             openid: None,
+            vault_passphrase: None,
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn people(tier: &str, demo: bool) -> Vec<FirstPerson> {
         ("file", "报备岗", "FILE"),
         ("rect", "整改岗", "RECT"),
         ("clue", "线索岗", "CLUE"),
+        ("reg", "线索登记", "NDI_REG"),
         ("org", "组织部", "ORG"),
         ("tl", "组长", "TL"),
         ("td", "副组长", "TD"),

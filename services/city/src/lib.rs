@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use desks::{
-    divisions, enrolment::EnrolledView, keys, results::ReportedView, running::Service, tiers,
+    clues::counts::CluesReportedView, divisions, enrolment::EnrolledView, keys,
+    results::ReportedView, running::Service, tiers,
 };
 use event_store::View;
 use kernel::{OfficeId, id::Tier};
@@ -19,6 +20,7 @@ fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {
     let mut views = tiers::common_views(office);
     views.push(Arc::new(ReportedView { office: office.clone() }));
     views.push(Arc::new(EnrolledView));
+    views.push(Arc::new(CluesReportedView { office: office.clone() }));
     views
 }
 

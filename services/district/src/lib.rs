@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use desks::{keys, results::ReportedView, running::Service, tiers};
+use desks::{
+    clues::counts::CluesReportedView, keys, results::ReportedView, running::Service, tiers,
+};
 use event_store::View;
 use kernel::{OfficeId, id::Tier};
 use web::Route;
@@ -16,6 +18,7 @@ pub fn service() -> Service {
 fn views(office: &OfficeId) -> Vec<Arc<dyn View>> {
     let mut views = tiers::common_views(office);
     views.push(Arc::new(ReportedView { office: office.clone() }));
+    views.push(Arc::new(CluesReportedView { office: office.clone() }));
     views
 }
 

@@ -13,6 +13,7 @@ use axum::{
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use domain::post::Organ;
 use event_store::log::{self, Cursor};
 use futures_util::stream;
 use kernel::{Class, Code, Fact, Refusal, sign::Hash};
@@ -68,6 +69,7 @@ fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
         kind if LISTS.contains(&kind) => Class::K8,
         // Exact counts are for those who may read what is counted.
         "figures.reported" => Class::K9,
+        "clue-figures.reported" => Class::K10,
         _ => bound,
     };
     let (family, id) = fact.stream.split_once('/').unwrap_or_default();
@@ -78,8 +80,10 @@ fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
     };
     // What is secret of single tasks, a post on one of them sees of its own only.
     let task = (family == "round" && class != Class::K2).then(|| task_of(fact)).flatten();
+    let own = fact.at.origin == seat.office.setting().office;
     let matter = Matter {
-        own: fact.at.origin == seat.office.setting().office,
+        organ: organ_of(family, own),
+        own,
         round: (family == "round").then_some(id),
         task: task.as_deref(),
         ..Matter::of(subject)
@@ -93,6 +97,16 @@ fn sight(seat: &Seat, caller: &Caller, fact: &Fact, seen: &mut Seen) -> Sight {
     }
     let log = caller.reads(&Matter::of(Subject::Of(Class::K14)));
     if log { Sight::Envelope } else { Sight::Nothing }
+}
+
+/// Whose a word about a clue is. Which organ's a case is, only the views know: in the log
+/// it is nobody's.
+fn organ_of(family: &str, own: bool) -> Option<Organ> {
+    match (family, own) {
+        ("clue", true) => Some(Organ::InspectionOffice),
+        ("clue" | "clue-case" | "clue-figures", _) => Some(Organ::Administration),
+        _ => None,
+    }
 }
 
 /// The one task of a round that an entry is about; of several, none that has a name.

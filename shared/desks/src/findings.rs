@@ -224,11 +224,11 @@ impl Governed for FindingRow {
             _ => Class::K9,
         };
         Matter {
-            subject: Subject::Of(class),
             own: self.office == *here,
             round: Some(&self.draft.round),
             task: Some(&self.draft.task),
             unit: Some(&self.draft.target),
+            ..Matter::of(Subject::Of(class))
         }
     }
 

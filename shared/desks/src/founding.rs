@@ -34,6 +34,7 @@ use crate::{
     loops::ingest_loop,
     moves, papers as paper_desk, people,
     running::{Process, Service, plain_seat},
+    sealing,
 };
 
 /// An office whose store is open and whose link is made.
@@ -224,7 +225,8 @@ pub async fn first_things(
     membership: &Membership,
 ) -> Result<(), String> {
     begin_lanes(&seat.office, membership).await?;
-    first_people(seat, config).await
+    first_people(seat, config).await?;
+    sealing::publish(seat).await
 }
 
 /// Registers the configured people at the first start, with one-time links that

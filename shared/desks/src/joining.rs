@@ -54,12 +54,10 @@ pub struct OfficeConfig {
     /// three, with commas between them. The city's then keep everything three times.
     #[serde(default)]
     pub hub: Option<String>,
-    /// The folder of the link by files: `out` is carried away, `in` is brought. At the
-    /// city it is kept beside the hub; any other office uses it instead of the hub.
+    /// The folder of the link by files, `out` and `in`: beside the hub at the city, else instead.
     #[serde(default)]
     pub files: Option<PathBuf>,
-    /// How many seconds a journey of these files may take, there or back; 6 hours if
-    /// nothing is said. Then what was not confirmed is sent once more.
+    /// Seconds that a journey of these files may take before they are sent again; 6 hours.
     #[serde(default)]
     pub files_journey: Option<u64>,
     /// Where a demo office's clock starts, RFC 3339.
@@ -78,6 +76,9 @@ pub struct OfficeConfig {
     /// The house that says who somebody is, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openid: Option<OpenIdConfig>,
+    /// A file with the vault's passphrase: a systemd credential, or `/dev/fd/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault_passphrase: Option<PathBuf>,
 }
 
 impl OfficeConfig {

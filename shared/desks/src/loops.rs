@@ -31,7 +31,7 @@ use crate::{
     own_account::idle_loop,
     papers::PaperRunner,
     running::recovery_key,
-    tiers,
+    sealing, tiers,
 };
 
 /// Starts them all.
@@ -236,6 +236,9 @@ async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
         }
         if let Err(problem) = papers.turn().await {
             tracing::warn!(?problem, "papers wait");
+        }
+        if let Err(problem) = sealing::turn(&seat).await {
+            tracing::warn!(?problem, "keys that are to be forgotten wait");
         }
         if let Err(problem) = tiers::calendar_turn(&seat).await {
             tracing::warn!(?problem, "the calendar waits");

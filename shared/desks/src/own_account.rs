@@ -28,6 +28,7 @@ use web::{
 
 use crate::{
     certificates::is_certified,
+    sealing::destroy_signing_key,
     sign_in::{seed, set_password, with_code},
 };
 
@@ -340,6 +341,8 @@ async fn change_password(
         Box::pin(async move {
             set_password(unit, &id, phc).await?;
             let done = unit.execute::<Person>(&id, Ask::ChangePassword).await?;
+            // It is sealed under the password before: whoever knows that one signs no more.
+            destroy_signing_key(unit, &id).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });

@@ -20,6 +20,7 @@ use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, g
 use crate::{
     listing::{Page, list_as},
     own_account,
+    sealing::destroy_signing_key,
 };
 
 /// The desk's routes.
@@ -147,6 +148,8 @@ async fn new_link(Path(id): Path<String>, command: Command<Nothing>) -> Result<R
             let expires = Timestamp(wall().0 + LINK_LIFE);
             let ask = Ask::IssueLink { hash, expires };
             let done = unit.execute_at::<Person>(&id, ask, expected).await?;
+            // Who is given a new way in signs by a new key, which others vouch for.
+            destroy_signing_key(unit, &id).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
@@ -166,7 +169,17 @@ async fn clear_second_factor(
         return Err(Code::SamePerson.into());
     }
     let (seat, caller) = (command.seat().clone(), command.caller.clone());
-    let done = command.decide::<Person>(id.clone(), expected, Ask::ClearSecondFactor).await?;
+    let person = id.clone();
+    let run = act(move |unit: &mut Unit<'_>| {
+        let id = person.clone();
+        Box::pin(async move {
+            let ask = Ask::ClearSecondFactor;
+            let done = unit.execute_at::<Person>(&id, ask, expected).await?;
+            destroy_signing_key(unit, &id).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    let done = command.run(run).await?;
     let ids = own_account::live(&seat, &id).await?.into_iter().map(|(id, _)| id).collect();
     own_account::end_sessions(&seat, &caller.actor, &id, ids).await?;
     Ok(done)

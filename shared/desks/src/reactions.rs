@@ -3,6 +3,9 @@
 //! They make the conversation of streams: nobody writes another office's
 //! stream; each answers with its own.
 
+mod clues;
+
+use clues::{note_clue_answer, note_clue_result, note_custody, reopen_case};
 use domain::{
     directory::{self, Directory},
     filing::{self, Expectation, Filing},
@@ -29,6 +32,10 @@ pub const REACTIONS: &[Reaction] = &[
     Reaction { name: "expected-below", on: expect_below },
     Reaction { name: "submission-is-noted", on: note_submission },
     Reaction { name: "judgement-is-noted", on: note_judgement },
+    Reaction { name: "custody-is-noted", on: note_custody },
+    Reaction { name: "answer-on-clue-is-noted", on: note_clue_answer },
+    Reaction { name: "clue-result-is-noted", on: note_clue_result },
+    Reaction { name: "clue-is-reopened", on: reopen_case },
     Reaction { name: "call-turns-key", on: turn_key },
     Reaction { name: "turned-key-is-noted", on: note_turned },
     Reaction { name: "consent-is-noted", on: note_consent },

@@ -13,6 +13,7 @@ use axum::{
 };
 use domain::{
     Level,
+    clue_figures::ClueCounts,
     figures::{Counts, Event},
     rate::percent,
 };
@@ -22,7 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use web::{Caller, Problem, Route, Seat, Who, get};
 
-use crate::targets::list_on;
+use crate::{clues::counts::by_level as clues_by_level, targets::list_on};
 
 /// Own counts by `level/round number`.
 pub const TALLY: &str = "tally";
@@ -73,6 +74,11 @@ pub struct LevelResult {
     pub rate: String,
     /// Inspected of targets.
     pub coverage: String,
+    /// What became of clues.
+    #[serde(flatten)]
+    pub clue_counts: ClueCounts,
+    /// Closed clues of those handed over.
+    pub clue_rate: String,
 }
 
 /// The own counts of each level and round, the whole list under an empty round.
@@ -113,13 +119,17 @@ pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
             add(level, counts);
         }
     }
+    let clues = clues_by_level(&mut reader).await?;
     let result = |level: Level| {
         let counts = sums.get(&level).copied().unwrap_or_default();
+        let clue_counts = clues.get(&level).copied().unwrap_or_default();
         LevelResult {
             level,
             counts,
             rate: percent(counts.rectified, counts.found),
             coverage: percent(counts.inspected, counts.targets),
+            clue_rate: percent(clue_counts.clues_closed, clue_counts.clues),
+            clue_counts,
         }
     };
     Ok(Level::ALL.map(result).into())
@@ -139,6 +149,24 @@ impl LevelResult {
         }
         if !known(found) {
             (shown["found"], shown["rate"]) = (Value::Null, Value::Null);
+        }
+        // Clue counts of a level say nothing of single ones, unless they are that few.
+        let clues = Matter::of(Subject::Of(Class::K10));
+        let ClueCounts { clues: all, clues_closed, cases, disciplined, transferred } =
+            self.clue_counts;
+        let open = all.saturating_sub(clues_closed);
+        let few = |count: u64| caller.count(&clues, count).is_none();
+        if few(all) || few(clues_closed) || few(open) {
+            for name in ["clues", "clues_closed", "clue_rate"] {
+                shown[name] = Value::Null;
+            }
+        }
+        for (name, count) in
+            [("cases", cases), ("disciplined", disciplined), ("transferred", transferred)]
+        {
+            if few(count) {
+                shown[name] = Value::Null;
+            }
         }
         shown
     }

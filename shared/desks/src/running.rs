@@ -225,6 +225,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         tokens,
         pin: opened.pin.clone(),
         name: opened.membership.seat.name.clone(),
+        vault: Arc::new(crate::sealing::open_vault(&opened.config)?),
         papers: Papers::at(opened.config.data.join("papers")),
         counters: Arc::new(Counters::default()),
         link: Arc::new(LinkState::default()),

@@ -11,9 +11,9 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, certificates, divisions, feed, filings, findings, history, keys, operations,
-    organizations, own_account, papers, people, reads, rectifications, results, reviews, rounds,
-    sign_in, targets, token_keys,
+    about, certificates, clue_cases, clues, divisions, feed, filings, findings, history,
+    identities, keys, operations, organizations, own_account, papers, people, reads,
+    rectifications, results, reviews, rounds, sealing, sign_in, signing, targets, token_keys,
 };
 
 /// The views of every office.
@@ -34,6 +34,11 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(rectifications::RectificationsView),
         Arc::new(filings::FilingsView { office: office.clone() }),
         Arc::new(reviews::ReviewsView { office: office.clone() }),
+        Arc::new(signing::SigningView),
+        Arc::new(identities::IdentitiesView),
+        Arc::new(clues::view::CluesView { office: office.clone() }),
+        Arc::new(clue_cases::view::CasesView { office: office.clone() }),
+        Arc::new(sealing::SealingView { office: office.clone() }),
     ]
 }
 
@@ -49,6 +54,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(certificates::routes());
     routes.extend(reads::routes());
     routes.extend(keys::routes());
+    routes.extend(signing::routes());
     routes.extend(token_keys::routes());
     routes.extend(history::routes());
     routes.extend(feed::routes());
@@ -70,6 +76,9 @@ pub fn inspecting_routes() -> Vec<Route> {
     routes.extend(findings::team_routes());
     routes.extend(reviews::routes());
     routes.extend(results::routes());
+    routes.extend(clues::routes());
+    routes.extend(clue_cases::routes());
+    routes.extend(identities::routes());
     routes.extend(crate::board::routes());
     routes
 }

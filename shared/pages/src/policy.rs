@@ -19,6 +19,8 @@ struct Allowed {
     action: &'static str,
     narrow: bool,
     with_reason: bool,
+    on_work: bool,
+    of_organ: bool,
     everybody: bool,
     roles: String,
 }
@@ -69,6 +71,8 @@ fn matter(subject: Subject, head: &Head) -> Matter {
         action: row.action,
         narrow: row.narrow,
         with_reason: row.with_reason,
+        on_work: row.on_work,
+        of_organ: row.of_organ,
         everybody: row.roles == ["*"],
         roles: named(row, head),
     };

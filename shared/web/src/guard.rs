@@ -115,6 +115,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Says that a request's body holds what is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed;
+
 /// Finds a request its place, asks who sends it, and counts how long it took.
 pub(crate) async fn guard(
     State((seat, gate)): State<(Arc<Seat>, Arc<Gate>)>,
@@ -178,6 +182,9 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
                 return Problem::from(refusal).into_response();
             }
             request.extensions_mut().insert(caller);
+            if gate.sealed {
+                request.extensions_mut().insert(Sealed);
+            }
             if who == Who::Oneself {
                 return in_time(next.run(request)).await;
             }

@@ -59,6 +59,21 @@ impl Seen {
         self.posts.extend(post.map(|post| post.authorisation.clone()));
     }
 
+    /// Notes that a sealed content is opened, by the post that allows it.
+    pub fn note_opened(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        matter: &Matter<'_>,
+        stream: &str,
+    ) {
+        let Subject::Of(class) = matter.subject else { return };
+        self.streams.insert(stream.to_owned());
+        self.classes.insert(format!("{class:?}"));
+        let post = policy::allows(&caller.standing, action, matter);
+        self.posts.extend(post.map(|post| post.authorisation.clone()));
+    }
+
     /// Puts it on record, on the disk when this returns.
     pub async fn record(self, seat: &Seat, caller: &Caller, route: &str) -> Result<(), Problem> {
         if self.streams.is_empty() {

@@ -52,6 +52,8 @@ pub(crate) struct Gate {
     pub(crate) if_match: bool,
     /// Whether bodies pass through without being held.
     pub(crate) streams: bool,
+    /// Whether bodies hold what is sealed, so that not even their hash is kept.
+    pub(crate) sealed: bool,
 }
 
 /// One row.
@@ -74,6 +76,8 @@ pub struct Route {
     pub if_known: bool,
     /// Whether its bodies are bytes that pass through and are never held whole.
     pub streams: bool,
+    /// Whether its bodies hold what is sealed: not even their hash is kept then.
+    pub sealed: bool,
     /// The headers that it reads, beside those of every command.
     pub headers: &'static [&'static str],
     handler: MethodRouter<Arc<Seat>>,
@@ -98,6 +102,21 @@ impl Route {
     #[must_use]
     pub fn consulted(mut self) -> Self {
         self.headers = &["Reading-Reason"];
+        self
+    }
+
+    /// Says that bodies hold what is sealed: nothing that follows from them is kept, not
+    /// even the hash by which a key that is used for two bodies would be noticed.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.sealed = true;
+        self
+    }
+
+    /// Says that it reads these headers too.
+    #[must_use]
+    pub fn under(mut self, headers: &'static [&'static str]) -> Self {
+        self.headers = headers;
         self
     }
 
@@ -135,6 +154,7 @@ fn route<T: 'static>(method: Method, row: Row, handler: impl Handler<T, Arc<Seat
         if_match: false,
         if_known: false,
         streams: false,
+        sealed: false,
         headers: &[],
         handler,
     }
@@ -228,8 +248,8 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>, pages: fn(Router) -> Router) 
     let mut paths = HashSet::new();
     for route in routes {
         paths.insert(route.path);
-        let Route { method, path, who, if_match, streams, .. } = route;
-        let gate = Gate { method, path, who, if_match, streams };
+        let Route { method, path, who, if_match, streams, sealed, .. } = route;
+        let gate = Gate { method, path, who, if_match, streams, sealed };
         let guard = middleware::from_fn_with_state((seat.clone(), Arc::new(gate)), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }

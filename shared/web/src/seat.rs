@@ -10,6 +10,7 @@ use event_store::Office;
 use kernel::sign::Hash;
 use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
 use tokio::sync::watch;
+use vault::Vault;
 
 use crate::{
     ceiling::Classification, client::Client, openid::OpenId, pace::Pace, room::Room, wire::Wire,
@@ -52,6 +53,8 @@ pub struct Seat {
     pub pin: Arc<Pin>,
     /// The office's name at its enrolment.
     pub name: String,
+    /// Keys and grants that can be forgotten.
+    pub vault: Arc<Vault>,
     /// Papers that are here.
     pub papers: Papers,
     /// What intake counted.

@@ -20,6 +20,11 @@ use web::{Problem, Seat, client::Client};
 
 use super::hub_client::{HubClient, Standing};
 use crate::{
+    clue_cases::{
+        self,
+        view::{CASES, CaseRow},
+    },
+    clues::view::{CLUES, ClueRow, OfferRow},
     filings::{FILINGS, FilingRow},
     reviews::{REVIEWS, ReviewRow},
 };
@@ -164,11 +169,12 @@ impl Errands {
         let filings: Vec<(String, FilingRow)> = office.reader().await?.all(FILINGS, "").await?;
         let mut open: Vec<FilingRow> = filings.into_iter().map(|(_, row)| row).collect();
         open.retain(|row| row.waits_for_receipt(&office.setting().office));
-        if open.is_empty() {
+        let offered = offered(&self.seat).await?;
+        if open.is_empty() && offered.is_empty() {
             self.sent.begin(commits, office);
         }
-        for hash in open.into_iter().flat_map(|row| row.items.into_values()).map(|paper| paper.hash)
-        {
+        let filed = open.into_iter().flat_map(|row| row.items.into_values());
+        for hash in filed.map(|paper| paper.hash).chain(offered) {
             if self.was_told(&hash) {
                 continue;
             }
@@ -197,8 +203,20 @@ impl Errands {
         let Some(commits) = self.fetched.over(office) else { return Ok(()) };
         let mut open: Vec<(String, ReviewRow)> = office.reader().await?.all(REVIEWS, "").await?;
         open.retain(|(_, row)| row.state == ReviewState::Submitted);
-        if open.is_empty() {
+        let offers = clue_cases::waiting(&self.seat).await?;
+        if open.is_empty() && offers.is_empty() {
             self.fetched.begin(commits, office);
+        }
+        for (id, offer) in offers {
+            match self.whole(&offer.what.papers()).await? {
+                Standing::Whole => {
+                    if let Err(problem) = clue_cases::deliver(&self.seat, id, offer).await {
+                        tracing::warn!(?problem, "an offer is not delivered yet");
+                    }
+                }
+                Standing::Away => break,
+                Standing::UpTo(_) | Standing::Refused => {}
+            }
         }
         for (id, row) in open {
             match self.fetched(&row).await? {
@@ -213,12 +231,18 @@ impl Errands {
     /// Fetches what a submission names.
     async fn fetched(&self, row: &ReviewRow) -> Result<Standing, Problem> {
         let Some(submission) = &row.submission else { return Ok(Standing::Refused) };
-        for paper in submission.items.values() {
-            if self.seat.papers.has(&paper.hash) {
+        let papers: Vec<Hash> = submission.items.values().map(|paper| paper.hash).collect();
+        self.whole(&papers).await
+    }
+
+    /// Fetches what is not here.
+    async fn whole(&self, papers: &[Hash]) -> Result<Standing, Problem> {
+        for hash in papers {
+            if self.seat.papers.has(hash) {
                 continue;
             }
             let Some(hub) = self.hub() else { return Ok(Standing::Refused) };
-            let stands = hub.fetch(&paper.hash).await?;
+            let stands = hub.fetch(hash).await?;
             if stands != Standing::Whole {
                 return Ok(stands);
             }
@@ -238,4 +262,16 @@ impl Errands {
             tracing::debug!(%refusal, "no receipt yet");
         }
     }
+}
+
+/// What goes with open offers to other offices, until it is there.
+async fn offered(seat: &Seat) -> Result<Vec<Hash>, Problem> {
+    let mut reader = seat.office.reader().await?;
+    let here = &seat.office.setting().office;
+    let clues: Vec<(String, ClueRow)> = reader.all(CLUES, "").await?;
+    let cases: Vec<(String, CaseRow)> = reader.all(CASES, "").await?;
+    let first = clues.into_iter().filter_map(|(_, row)| row.offer);
+    let open = first.chain(cases.into_iter().filter_map(|(_, row)| row.onward));
+    let goes = |offer: &OfferRow| offer.delivered.is_none() && offer.to.office != *here;
+    Ok(open.filter(goes).flat_map(|offer| offer.papers).collect())
 }

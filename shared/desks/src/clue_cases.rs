@@ -1,0 +1,233 @@
+//! 线索办理 Clues at the organ that received them: receipt, disposition, result.
+//!
+//! The registry answers every offer once. What the clue says is opened here only with the
+//! grant that came with it, and only by the organ it was made for.
+
+mod handling;
+pub mod view;
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    clue::SIGNS,
+    clue_case::{ClueCase, Coming, Command as Ask, RECEIVES},
+    custody::{Offer, ReturnReason},
+    scope_key::Purpose,
+};
+use event_store::{Answer, Unit, act};
+use kernel::{Code, Day, Timestamp, sign::Hash};
+use policy::deadline::due;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use web::{
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, change, get, matter::read,
+    reading::Seen,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    clues::Content,
+    listing::{InState, Page, list_governed},
+    sealing::{open, take_grant},
+    signing::{PASSWORD, signature},
+};
+use view::{CASES, CaseRow, OFFERS_IN, OfferIn};
+
+const KNOWN: Who = Who::Does("clue-case.open");
+
+/// The desk's routes.
+pub fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        get("/api/clue-cases", KNOWN, ["收到的线索", "Clues received: states, dates, age"], all)
+            .query::<Page>()
+            .query::<InState>(),
+        get("/api/clue-cases/{id}", KNOWN, ["收到的线索详情", "One clue received"], one),
+        get(
+            "/api/clue-cases/{id}/content",
+            Who::Does("clue-case.open"),
+            ["打开线索内容(记入查阅记录)", "What it says; the read log keeps who opened it"],
+            content,
+        ),
+        change::<Nothing, _>(
+            "/api/clue-cases/{id}/accept",
+            Who::Does("clue-case.accept"),
+            ["受理(签收,核对摘要值)", "Accept it: the receipt is signed over the content found"],
+            accept,
+        )
+        .under(&[PASSWORD]),
+        change::<Returned, _>(
+            "/api/clue-cases/{id}/return",
+            Who::Does("clue-case.return"),
+            ["退回", "Give it back, with a reason of the list"],
+            send_back,
+        ),
+    ];
+    routes.extend(handling::routes());
+    routes
+}
+
+/// A row with its age: what waits too long, without a word of what it is about.
+fn shown(row: &CaseRow, today: Day) -> Value {
+    let day = |name: &str| row.dates.get(name).map(|at| at.day());
+    let accepted = day("accepted");
+    let over = |key: &str, from: Option<Day>| from.is_some_and(|from| due(key, from) < today);
+    let mut stalls = Vec::new();
+    if row.disposition.is_none() && over("clue.stall.unhandled", accepted) {
+        stalls.push("unhandled");
+    }
+    let handled = row.disposition.is_some() && row.outcome.is_none();
+    if handled && over("clue.stall.no_progress", row.moved.map(Timestamp::day)) {
+        stalls.push("no-progress");
+    }
+    let mut body = json!(row);
+    body["age_days"] = json!(accepted.map(|from| today.days_after(from)));
+    body["acknowledge_by"] = json!(day("delivered").map(|from| due("clue.ack", from)));
+    body["feed_back_by"] = json!(accepted.map(|from| due("clue.result_feedback", from)));
+    body["stalls"] = json!(stalls);
+    body
+}
+
+async fn all(
+    State(seat): State<Arc<Seat>>,
+    caller: Caller,
+    Query(page): Query<Page>,
+    Query(InState { state }): Query<InState>,
+) -> Result<Response, Problem> {
+    let named = |row: &CaseRow| serde_json::to_value(row.state).unwrap_or_default();
+    list_governed::<CaseRow>(&seat, &caller, "", &page, |row| {
+        state.as_ref().is_none_or(|state| named(row) == state.as_str())
+    })
+    .await
+}
+
+async fn one(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let row: CaseRow = read(&seat, &caller, &id).await?;
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
+    let mut body = shown(&row, seat.office.setting().clock.now().day());
+    body["actions"] = json!(actions);
+    body["demo"] = json!(seat.pin.demo);
+    Ok(web::view(&body, row.version))
+}
+
+/// The case that somebody may do this with, and what it says.
+async fn opened(
+    seat: &Seat,
+    caller: &Caller,
+    action: &str,
+    id: &str,
+) -> Result<(CaseRow, Zeroizing<Vec<u8>>), Problem> {
+    let row: Option<CaseRow> = seat.office.reader().await?.view(CASES, id).await?;
+    let row = row.ok_or(Code::ClueAbsent)?;
+    caller.permit(action, &row.matter(&seat.office.setting().office), Code::ClueAbsent)?;
+    let (Some(place), Some(part), Some(to)) = (&row.place, &row.part, &row.to) else {
+        return Err(Code::PartAway.into());
+    };
+    let bytes = open(seat, to.organ, Purpose::HandOver, place, part).await?;
+    if Some(Hash::of(&[&bytes])) != row.content {
+        return Err(Code::ContentDiffers.into());
+    }
+    Ok((row, bytes))
+}
+
+async fn content(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let (row, bytes) = opened(&seat, &caller, "clue-case.open", &id).await?;
+    let content = Content::read(&bytes)?;
+    let here = &seat.office.setting().office;
+    if concerns(&caller, &content) {
+        return Err(Code::ClueAbsent.into());
+    }
+    let mut seen = Seen::default();
+    seen.note_opened(&caller, "clue-case.open", &row.matter(here), &format!("clue-case/{id}"));
+    seen.record(&seat, &caller, "clue-case-content").await?;
+    let body =
+        json!({"id": id, "clue": row.clue, "content": row.content, "saying": content.saying});
+    Ok(Json(body).into_response())
+}
+
+/// Whether somebody has a stake in a clue: is its object, or kept from the unit.
+fn concerns(caller: &Caller, content: &Content) -> bool {
+    let about = content.saying.objects.iter().any(|o| o.person == caller.actor.person);
+    about || caller.standing.is_kept_from(&content.brief.unit)
+}
+
+/// The receipt: this content is here, and two persons signed it.
+async fn accept(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let (expected, caller) = (command.expected()?, command.caller.clone());
+    let (row, bytes) = opened(&seat, &caller, "clue-case.accept", &id).await?;
+    let content = Content::read(&bytes)?;
+    // Who is its object, or keeps away from the unit, takes nothing in.
+    if concerns(&caller, &content) {
+        return Err(Code::NotAllowed.into());
+    }
+    let hash = Hash::of(&[&bytes]);
+    let [first, second] = row.signatures.as_slice() else {
+        return Err(Code::SignatureWrong.into());
+    };
+    for one in [first, second] {
+        one.check(&one.by, SIGNS, &row.clue, &hash)?;
+    }
+    if first.by == second.by || first.key == second.key {
+        return Err(Code::SignatureWrong.into());
+    }
+    let receipt = signature(&seat, &caller, &headers, RECEIVES, &row.clue, &hash).await?;
+    let brief = content.brief;
+    let ask = Ask::Accept { brief, receipt };
+    command.decide_on::<CaseRow, ClueCase>("clue-case.accept", id, expected, ask).await
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Returned {
+    /// 退回理由
+    reason: ReturnReason,
+}
+
+async fn send_back(
+    Path(id): Path<String>,
+    command: Command<Returned>,
+) -> Result<Response, Problem> {
+    let (expected, ask) = (command.expected()?, Ask::Return(command.body.reason));
+    command.decide_on::<CaseRow, ClueCase>("clue-case.return", id, expected, ask).await
+}
+
+/// The offers whose bytes have not all come.
+pub(crate) async fn waiting(seat: &Seat) -> Result<Vec<(String, OfferIn)>, Problem> {
+    Ok(seat.office.reader().await?.all(OFFERS_IN, "").await?)
+}
+
+/// Every byte of an offer is here: the grant goes into the vault, and the offerer is told.
+pub(crate) async fn deliver(seat: &Arc<Seat>, id: String, waiting: OfferIn) -> Result<(), Problem> {
+    let OfferIn { offer, what, .. } = waiting;
+    take_grant(seat, &what.part.scope, &what.to, &what.grant).await?;
+    let Offer { clue, number, from, to, content, signatures, .. } = what;
+    let coming = Box::new(Coming { offer, clue, number, from, to, content, signatures });
+    let noting = act(move |unit: &mut Unit<'_>| {
+        let (id, coming) = (id.clone(), coming.clone());
+        Box::pin(async move {
+            unit.execute::<ClueCase>(&id, Ask::NoteDelivery(coming)).await?;
+            Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+        })
+    });
+    seat.office.system(noting).await?;
+    Ok(())
+}

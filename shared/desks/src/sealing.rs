@@ -1,0 +1,279 @@
+//! 封存 Sealing at the desk: the office's vault, its organs' keys, and what is to be
+//! forgotten.
+//!
+//! A part is sealed inside the transaction, where its entry's place is known, and its
+//! ciphertext lies on the disk before the entry does. What a reader would get wrong: the
+//! views only say that a key is to go. It is gone when the vault has forgotten it, and the
+//! office says so by an entry of its own afterwards; a stop between the two is finished by
+//! the next turn.
+
+mod view;
+
+use std::{os::unix::fs::DirBuilderExt, sync::Arc};
+
+use domain::{
+    custody::Party,
+    identity,
+    organ_key::{OrganKey, Publish},
+    post::Organ,
+    scope_key::{self, Purpose},
+    signing_key,
+};
+use event_store::{Answer, Stop, Unit, act};
+use kernel::{
+    Code, Entropy, EntryRef, OfficeId, Refusal,
+    id::Tier,
+    sealed::{Scope, SealedPart},
+    sign::{Hash, PublicKey},
+};
+use messaging::papers::Papers;
+use vault::{Broken, Grant, OrganPublic, Place, ScopeKey, Unkept, Vault, part};
+use web::{Problem, Seat};
+use zeroize::Zeroizing;
+
+pub use view::SealingView;
+
+use crate::{joining::OfficeConfig, signing::SIGNING_KEYS};
+
+/// Published keys of organs by `office/organ`.
+pub const ORGAN_KEYS: &str = "organ-keys";
+/// Scope keys that this office's vault is to forget.
+pub const KEYS_DUE: &str = "scope-keys-due";
+
+/// Scope keys that are attested to be destroyed.
+const KEYS_GONE: &str = "scope-keys-gone";
+
+/// The organs of an office with clues that have a key.
+const ORGANS: [Organ; 3] =
+    [Organ::InspectionOffice, Organ::DisciplineOrgan, Organ::OrganizationDepartment];
+
+/// The name of an organ in keys and grants.
+pub fn organ_name(organ: Organ) -> String {
+    serde_json::to_value(organ).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The vault of an office, in a folder of its own beside the keys.
+pub(crate) fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
+    let folder = config.keys.join("vault");
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder);
+    made.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let passphrase = match &config.vault_passphrase {
+        None => None,
+        Some(path) => {
+            let read = std::fs::read(path).map(Zeroizing::new);
+            Some(read.map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+    };
+    let given = passphrase.as_ref().map(|text| text.trim_ascii_end());
+    Vault::open(&folder, given).map_err(|error| error.to_string())
+}
+
+/// Lets everybody who may offer know the organs' keys.
+pub(crate) async fn publish(seat: &Seat) -> Result<(), String> {
+    if seat.office.setting().tier == Tier::Township {
+        return Ok(());
+    }
+    let office = seat.office.setting().office.clone();
+    for organ in ORGANS {
+        let name = organ_name(organ);
+        let key = in_vault(seat, move |vault| vault.organ(&name).map(|key| key.public()));
+        let key = PublicKey(key.await.map_err(|problem| problem.0.to_string())?.0);
+        let id = format!("{office}-{}", organ_name(organ));
+        let run = act(move |unit: &mut Unit<'_>| {
+            let id = id.clone();
+            Box::pin(async move {
+                unit.execute::<OrganKey>(&id, Publish { organ, key }).await?;
+                Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+            })
+        });
+        seat.office.system(run).await.map_err(|refusal| refusal.to_string())?;
+    }
+    Ok(())
+}
+
+/// Runs something with the vault off the async threads: it writes files.
+pub(crate) async fn in_vault<T: Send + 'static>(
+    seat: &Seat,
+    run: impl FnOnce(&Vault) -> Result<T, Unkept> + Send + 'static,
+) -> Result<T, Problem> {
+    let vault = seat.vault.clone();
+    let done = tokio::task::spawn_blocking(move || run(&vault)).await;
+    done.map_err(|_| Code::Internal)?.map_err(|error| {
+        tracing::error!(%error, "the vault did not answer");
+        Code::Internal.into()
+    })
+}
+
+/// The name of a grant: whose key, for which organ.
+pub(crate) fn grant_id(scope: &Scope, to: &Party) -> String {
+    format!("{scope}@{}/{}", to.office, organ_name(to.organ))
+}
+
+fn refused(broken: Broken) -> Refusal {
+    Refusal::new(Code::SealBroken).detail(broken.to_string())
+}
+
+/// The key of a scope for an own organ: the one that its grant opens, or a fresh one whose
+/// grant is kept from now on; and the grant's hash.
+pub(crate) async fn key_for(
+    seat: &Seat,
+    scope: Scope,
+    organ: Organ,
+    purpose: Purpose,
+) -> Result<(ScopeKey, Hash), Problem> {
+    let gone: Option<String> =
+        seat.office.reader().await?.view(KEYS_GONE, &scope.to_string()).await?;
+    if gone.is_some() {
+        return Err(Code::KeyGone.into());
+    }
+    let to = Party { office: seat.office.setting().office.clone(), organ };
+    in_vault(seat, move |vault| {
+        let (id, key) = (grant_id(&scope, &to), vault.organ(&organ_name(organ))?);
+        let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
+        if let Some(grant) = vault.grant(&id) {
+            return Ok(grant.open(&key, &scope, &what).map(|key| (key, grant.hash())));
+        }
+        let fresh = ScopeKey::fresh(scope.clone(), &Entropy::System);
+        Ok(match Grant::to(&fresh, &key.public(), &what) {
+            Ok(grant) => {
+                vault.keep_grant(&id, &scope, &grant)?;
+                Ok((fresh, grant.hash()))
+            }
+            Err(broken) => Err(broken),
+        })
+    })
+    .await?
+    .map_err(|broken| refused(broken).into())
+}
+
+/// Seals a content for the next entry of the transaction; its ciphertext is on the disk
+/// when this returns. Nothing may be recorded between this and that entry.
+pub(crate) async fn seal_next(
+    unit: &mut Unit<'_>,
+    papers: &Papers,
+    key: &ScopeKey,
+    content: &[u8],
+) -> Result<SealedPart, Stop> {
+    let origin = unit.setting().office.clone();
+    let entry = EntryRef { origin, epoch: unit.epoch(), sequence: unit.sequence() + 1 };
+    let place = Place { entry: &entry, part: "content" };
+    let (header, bytes) = part::seal(&place, key, content, &Entropy::System).map_err(refused)?;
+    papers.keep(bytes).await.map_err(|error| {
+        tracing::error!(%error, "a sealed part could not be kept");
+        Refusal::new(Code::DiskFull)
+    })?;
+    Ok(header)
+}
+
+/// A scope key sealed for another organ, as a paper that goes with the offer.
+pub(crate) async fn grant_to(
+    papers: &Papers,
+    key: &ScopeKey,
+    to: &Party,
+    public: PublicKey,
+) -> Result<Hash, Stop> {
+    let id = grant_id(key.scope(), to);
+    let what = vault::grant::Purpose { id: &id, what: Purpose::HandOver.as_str() };
+    let grant = Grant::to(key, &OrganPublic(public.0), &what).map_err(refused)?;
+    let kept = papers.keep(grant.to_bytes().to_vec()).await;
+    Ok(kept.map_err(|_| Refusal::new(Code::DiskFull))?)
+}
+
+/// Takes a grant that came into the vault.
+pub(crate) async fn take_grant(
+    seat: &Seat,
+    scope: &Scope,
+    to: &Party,
+    hash: &Hash,
+) -> Result<(), Problem> {
+    let bytes = seat.papers.get(hash).await?.ok_or(Code::PartAway)?;
+    let Some(grant) = Grant::of(&bytes) else { return Ok(()) };
+    let (id, scope) = (grant_id(scope, to), scope.clone());
+    in_vault(seat, move |vault| match vault.grant(&id) {
+        // What is here already is not written over by what comes from outside.
+        Some(_) => Ok(()),
+        None => vault.keep_grant(&id, &scope, &grant),
+    })
+    .await?;
+    // It lies in the vault, which can forget it, and nowhere else here.
+    Ok(seat.papers.forget(hash)?)
+}
+
+/// Opens a part for an own organ.
+pub(crate) async fn open(
+    seat: &Seat,
+    organ: Organ,
+    purpose: Purpose,
+    place: &EntryRef,
+    header: &SealedPart,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let to = Party { office: seat.office.setting().office.clone(), organ };
+    let id = grant_id(&header.scope, &to);
+    let grant = seat.vault.grant(&id).ok_or(Code::KeyGone)?;
+    let own = seat.vault.organ(&organ_name(organ)).map_err(|_| Code::Internal)?;
+    let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
+    let key = grant.open(&own, &header.scope, &what).map_err(refused)?;
+    let bytes = seat.papers.get(&header.hash).await?.ok_or(Code::PartAway)?;
+    let place = Place { entry: place, part: "content" };
+    Ok(part::open(&place, &key, header, &bytes).map_err(refused)?)
+}
+
+/// Notes that a scope key was granted.
+pub(crate) async fn note_grant(
+    unit: &mut Unit<'_>,
+    scope: &Scope,
+    to: Party,
+    grant: Hash,
+    purpose: Purpose,
+) -> Result<(), Stop> {
+    let id = key_id(&unit.setting().office, scope);
+    let ask = scope_key::Command::Grant { scope: scope.clone(), to, grant, purpose };
+    unit.execute::<scope_key::ScopeKey>(&id, ask).await?;
+    Ok(())
+}
+
+fn key_id(office: &OfficeId, scope: &Scope) -> String {
+    let name = Hash::of(&[scope.to_string().as_bytes()]).to_string();
+    format!("{office}-{}", &name[..16])
+}
+
+/// Forgets what is to be forgotten, and says so; drops personal keys that count no more.
+/// One turn of the periodic loop.
+pub(crate) async fn turn(seat: &Arc<Seat>) -> Result<(), Problem> {
+    let due: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_DUE, "").await?;
+    for (scope, about) in due {
+        let Some(scope) = Scope::parse(&scope) else { continue };
+        let forgotten = scope.clone();
+        in_vault(seat, move |vault| vault.forget(&forgotten)).await?;
+        let attesting = act(move |unit: &mut Unit<'_>| {
+            let (scope, about) = (scope.clone(), about.clone());
+            Box::pin(async move {
+                let id = key_id(&unit.setting().office, &scope);
+                let of_person = matches!(scope, Scope::Subject(..));
+                let ask = scope_key::Command::Attest { scope };
+                unit.execute::<scope_key::ScopeKey>(&id, ask).await?;
+                if of_person {
+                    let ask = identity::Command::NoteDestroyed;
+                    unit.execute::<identity::Identity>(&about, ask).await?;
+                }
+                Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
+            })
+        });
+        seat.office.system(attesting).await?;
+    }
+    let _at_work = crate::signing::AT_WORK.lock().await;
+    for (person, key) in seat.vault.persons() {
+        let known: Option<crate::signing::KeyRow> =
+            seat.office.reader().await?.view(SIGNING_KEYS, &person).await?;
+        if known.is_some_and(|row| row.key != Some(key)) {
+            in_vault(seat, move |vault| vault.forget_person(&person)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets a person's key count no more: the person is given new factors.
+pub(crate) async fn destroy_signing_key(unit: &mut Unit<'_>, person: &str) -> Result<(), Stop> {
+    unit.execute::<signing_key::SigningKey>(person, signing_key::Command::Destroy).await?;
+    Ok(())
+}
