@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod browser;
 pub mod chance;
+pub mod chancery;
 pub mod collector;
 pub mod conformance;
 pub mod crash;

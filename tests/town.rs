@@ -283,6 +283,7 @@ impl Town {
             wire: Wire { tls, ..self.wire.clone() },
             ceiling: Classification::default(),
             openid: None,
+            vault_passphrase: None,
         };
         self.configs.insert(code.to_owned(), config.clone());
         config
@@ -433,6 +434,21 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         eprintln!("{what}: after {:.1} s", began.elapsed().as_secs_f64());
+    }
+
+    /// The types of the entries that an office holds, as the audit administrator sees them.
+    pub async fn entries_seen(&self, code: &str) -> Vec<String> {
+        let (api, mut after, mut kinds) = (self.api(code), String::new(), Vec::new());
+        loop {
+            let path = format!("/api/events?limit=500&after={after}");
+            let page = api.get("AUDADM", &path).await.unwrap();
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            kinds.extend(items.iter().map(|item| item["type"].as_str().unwrap_or("").to_owned()));
+            match page["next"].as_str() {
+                Some(next) if !items.is_empty() => next.clone_into(&mut after),
+                _ => return kinds,
+            }
+        }
     }
 
     /// Every entry that an office holds, own and received.

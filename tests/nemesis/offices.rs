@@ -245,6 +245,7 @@ impl Offices {
             wire: Wire::unhurried(),
             ceiling: Classification::default(),
             openid: None,
+            vault_passphrase: None,
         }
     }
 

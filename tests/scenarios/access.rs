@@ -59,6 +59,7 @@ impl Row {
 
 /// What makes something new, or commutes with whatever happened meanwhile.
 const WITHOUT_IF_MATCH: &[&str] = &[
+    "/api/clues",
     "/api/demo/clock",
     "/api/divisions/import",
     "/api/enrolment-tokens",
@@ -72,6 +73,7 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     // A certificate stands for one person for ever.
     "/api/persons/{id}/certificates",
     // These name the very key.
+    "/api/identities",
     "/api/key-changes",
     "/api/offices/{id}/consent",
     "/api/offices/{id}/key",
@@ -88,6 +90,9 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/second-factor",
     "/api/sessions/{id}/end",
     "/api/sign-in",
+    "/api/signing-key",
+    // Names the very key.
+    "/api/signing-keys/{person}/certify",
     "/api/sign-out",
     "/api/target-lists",
     // Names the key itself.
@@ -96,7 +101,7 @@ const WITHOUT_IF_MATCH: &[&str] = &[
 ];
 
 /// Roles whose posts are never the whole office, so that no first account holds them.
-const NOBODY_HOLDS: &[&str] = &["BR"];
+const NOBODY_HOLDS: &[&str] = &["BR", "NDI_REG", "NDI_OFF", "NRD"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_changes_what_is_there_names_the_version_it_read() {

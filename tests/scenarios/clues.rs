@@ -1,0 +1,231 @@
+//! 问题线索 Clues: two signatures, sealing, custody from organ to organ and from office to
+//! office, blindness after the hand-over, results and counts.
+
+use serde_json::{Value, json};
+use tests::{
+    chancery::{Chancery, PASSWORD},
+    town::{CITY, DISTRICT, Town},
+};
+
+fn own() -> Value {
+    json!("own")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clue_goes_from_the_team_to_the_registry_and_its_result_comes_back() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let secret = "暗记甲七三";
+    let id = desk.signed_clue(&team, &own(), secret).await;
+
+    // The team reads it; the custodian has its states and nothing of what it says.
+    let path = format!("/api/clues/{id}");
+    let said = desk.get(&team.member, &format!("{path}/content")).await;
+    assert_eq!(said.status, 200, "{}", said.json());
+    assert!(said.json()["saying"]["text"].as_str().unwrap().contains(secret));
+    assert_eq!(desk.get(&team.custodian, &format!("{path}/content")).await.status, 403);
+    let row = desk.get(&team.custodian, &path).await.json();
+    assert_eq!(row["state"], "dual-signed");
+    assert!(!row.to_string().contains(secret));
+    assert_eq!(desk.get(&registry, &path).await.status, 403, "the registry knows no drafts");
+
+    // A change voids both signatures.
+    let saying = json!({"objects": [{"name": "某乙", "post": "村委会主任"}], "text": secret, "evidence": []});
+    let revised = desk.done(&team.member, &format!("{path}/revise"), saying).await;
+    let row = desk.get(&team.custodian, &path).await.json();
+    assert_eq!(
+        (row["state"].as_str(), row["signatures"].as_array().unwrap().len()),
+        (Some("discussed"), 0)
+    );
+    let sealed = desk.post(&team.custodian, &format!("{path}/seal"), json!({})).await;
+    assert_eq!(sealed.json()["code"], "wrong-state");
+    for signer in [&team.leader, &team.member] {
+        let body = json!({"content": revised["content"]});
+        assert_eq!(desk.signed(signer, &format!("{path}/sign"), body).await.status, 200);
+    }
+
+    for step in ["seal", "offer"] {
+        desk.done(&team.custodian, &format!("{path}/{step}"), json!({})).await;
+    }
+    let case = desk.delivered(&registry, &id).await;
+    let at = format!("/api/clue-cases/{case}");
+    // Not accepted yet: nobody acts on it, and the team still has it.
+    let way = json!({"disposition": "talk-or-inquiry"});
+    assert_eq!(desk.post(&registry, &format!("{at}/propose"), way).await.status, 403);
+    assert_eq!(desk.get(&team.member, &format!("{path}/content")).await.status, 200);
+    let unsigned = desk.post(&registry, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(unsigned.json()["code"], "signing-password");
+    let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+
+    // Acceptance, release and taking over are one conversation; at one house at once.
+    assert_eq!(desk.case_state(&registry, &case).await, "held");
+    assert_eq!(desk.clue_state(&team.custodian, &id).await, "released");
+    // The team reads nothing of it any more; the registry reads all; the log has both.
+    for blind in [&team.member, &team.leader] {
+        assert_eq!(desk.get(blind, &path).await.status, 404);
+        assert_eq!(desk.get(blind, &format!("{path}/content")).await.status, 404);
+    }
+    let read = desk.get(&registry, &format!("{at}/content")).await;
+    assert!(read.json()["saying"]["text"].as_str().unwrap().contains(secret), "{}", read.json());
+    let log = town.api(DISTRICT).get("AUDADM", "/api/reads?limit=500").await.unwrap().to_string();
+    for stream in [format!("clue/{id}"), format!("clue-case/{case}")] {
+        assert!(log.contains(&stream), "{stream} is not in the read log: {log}");
+    }
+
+    result_comes_back(&desk, &team, &registry, (&id, &case)).await;
+}
+
+async fn result_comes_back(
+    desk: &Chancery<'_>,
+    team: &tests::chancery::Team,
+    registry: &tests::chancery::Clerk,
+    (id, case): (&str, &str),
+) {
+    let at = format!("/api/clue-cases/{case}");
+    let handler = desk.hire(DISTRICT, "NDI_OFF", &format!("round:{}", team.round)).await;
+    assert_eq!(desk.get(&handler, &at).await.status, 404, "not assigned yet");
+    desk.done(registry, &format!("{at}/assign"), json!({"person": handler.person})).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(desk.get(&handler, &format!("{at}/content")).await.status, 200);
+    let way = json!({"disposition": "preliminary-verification"});
+    desk.done(&handler, &format!("{at}/propose"), way).await;
+    assert_eq!(desk.post(&handler, &format!("{at}/approve"), json!({})).await.status, 403);
+    desk.done(registry, &format!("{at}/approve"), json!({})).await;
+    desk.done(&handler, &format!("{at}/progress"), json!({})).await;
+    let outcome = json!({"cases": 1, "disciplined": 2, "transferred": 1, "forms": [0, 1, 1, 0]});
+    desk.done(&handler, &format!("{at}/result"), outcome).await;
+    desk.done(registry, &format!("{at}/feed-back"), json!({})).await;
+    assert_eq!(desk.clue_state(&team.custodian, id).await, "fed-back");
+    desk.done(&team.custodian, &format!("/api/clues/{id}/close"), json!({})).await;
+
+    // One clue, one case, two persons; the city hears of counts and of nothing else.
+    let district = desk.town.api(DISTRICT);
+    let counts = district.get("CLUE", "/api/clue-counts").await.unwrap();
+    let village = &counts["levels"][0];
+    assert_eq!(village["level"], "village");
+    let sums =
+        json!({"clues": 1, "clues_closed": 1, "cases": 1, "disciplined": 2, "transferred": 1});
+    assert_eq!(village["counts"], sums);
+    // Whoever may not read clues sees no count so small that it speaks of single ones.
+    let few = district.get("PLAN", "/api/clue-counts").await.unwrap();
+    assert_eq!(few["levels"][0]["counts"]["clues"], Value::Null);
+    let city = desk.town.api(CITY);
+    desk.town
+        .until("the city counts the district's clue", async || {
+            let counts = city.get("CLUE", "/api/clue-counts").await.unwrap();
+            counts["levels"][0]["counts"] == sums
+        })
+        .await;
+    assert_eq!(city.get("CLUE", "/api/clues").await.unwrap()["items"], json!([]));
+
+    // Two persons take it up again, and the registry hears of it.
+    let second = desk.hire(DISTRICT, "CLUE", "office").await;
+    let reopen = format!("/api/clues/{id}/reopen");
+    desk.done(&team.custodian, &reopen, json!({})).await;
+    assert_eq!(desk.post(&team.custodian, &reopen, json!({})).await.json()["code"], "same-person");
+    desk.done(&second, &reopen, json!({})).await;
+    assert_eq!(desk.case_state(registry, case).await, "held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clue_goes_up_to_another_office_and_a_withdrawn_offer_moves_nothing() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let registry = desk.hire_signer(CITY, "NDI_REG", "office").await;
+    let id = desk.offered_clue(&team, &json!("upper"), "暗记乙二九").await;
+    let case = desk.delivered(&registry, &id).await;
+    desk.done(&team.custodian, &format!("/api/clues/{id}/withdraw"), json!({})).await;
+    town.until("the city hears of the withdrawal", async || {
+        desk.case_state(&registry, &case).await == "void"
+    })
+    .await;
+    let late = desk.signed(&registry, &format!("/api/clue-cases/{case}/accept"), json!({})).await;
+    assert!(late.status >= 400, "{}", late.json());
+    assert_eq!(desk.clue_state(&team.custodian, &id).await, "sealed");
+
+    // Offered again, returned with a reason, offered once more and accepted.
+    desk.done(&team.custodian, &format!("/api/clues/{id}/offer"), json!({})).await;
+    let case = desk.delivered(&registry, &id).await;
+    desk.done(
+        &registry,
+        &format!("/api/clue-cases/{case}/return"),
+        json!({"reason": "incomplete"}),
+    )
+    .await;
+    let row = format!("/api/clues/{id}");
+    town.until("the district hears of the return", async || {
+        desk.get(&team.custodian, &row).await.json()["offer"].is_null()
+    })
+    .await;
+    desk.done(&team.custodian, &format!("/api/clues/{id}/offer"), json!({})).await;
+    let case = desk.delivered(&registry, &id).await;
+    let accepted =
+        desk.signed(&registry, &format!("/api/clue-cases/{case}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    town.until("custody is with the city", async || {
+        desk.case_state(&registry, &case).await == "held"
+    })
+    .await;
+    assert_eq!(desk.clue_state(&team.custodian, &id).await, "released");
+    let read = desk.get(&registry, &format!("/api/clue-cases/{case}/content")).await;
+    assert!(read.json()["saying"]["text"].as_str().unwrap().contains("暗记乙二九"));
+    // The team's own key of it is gone from the district's vault.
+    town.until("the district attests that the key is destroyed", async || {
+        let kinds: Vec<String> = town
+            .entries_seen(DISTRICT)
+            .await
+            .into_iter()
+            .filter(|kind| kind.contains("scope-key.destroyed"))
+            .collect();
+        !kinds.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_person_signs_by_the_persons_key() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let made =
+        desk.done(&team.member, "/api/clues", Chancery::draft_of(&team, &own(), "暗记丙")).await;
+    let id = made["id"].as_str().unwrap();
+    desk.done(&team.leader, &format!("/api/clues/{id}/discuss"), json!({"quality": "partly"}))
+        .await;
+    let (path, body) = (format!("/api/clues/{id}/sign"), json!({"content": made["content"]}));
+    let post = hyper::Method::POST;
+    for word in [None, Some("丹江口的水去年落了三尺半")] {
+        let reply = desk.ask(&team.leader, post.clone(), &path, &body, word).await;
+        assert_eq!(reply.json()["code"], "signing-password");
+    }
+    // Whoever runs the machine has the vault open and every file, and no password.
+    let keys = town.keys(DISTRICT).join("vault");
+    assert!(
+        vault::Vault::open(&keys, None)
+            .unwrap()
+            .person(&team.leader.person, "猜一个口令试试看")
+            .is_none()
+    );
+    // An administrator gives the leader a new way in: the key goes with the old one.
+    let api = town.api(DISTRICT);
+    let version = api.get("SECADM", &format!("/api/persons/{}", team.leader.person)).await.unwrap();
+    let at = version["version"].to_string();
+    let link = format!("/api/persons/{}/link", team.leader.person);
+    api.post("SYS", &link, "new-link", Some(&at), &json!({})).await.unwrap();
+    let refused = desk.signed(&team.leader, &path, body.clone()).await;
+    assert_eq!(refused.json()["code"], "signing-key-absent");
+    // A new one signs only when two others have vouched for it.
+    desk.make_key(&team.leader).await;
+    let refused = desk.signed(&team.leader, &path, body.clone()).await;
+    assert_eq!(refused.json()["code"], "signing-key-absent");
+    desk.vouch(&team.leader).await;
+    let signed = desk.signed(&team.leader, &path, body.clone()).await;
+    assert_eq!(signed.status, 200, "{}", signed.json());
+    // One person never makes two signatures.
+    let again = desk.ask(&team.leader, post, &path, &body, Some(PASSWORD)).await;
+    assert_eq!(again.json()["code"], "same-person");
+}
