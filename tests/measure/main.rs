@@ -17,6 +17,8 @@
 //!
 //! `measure month [COMMANDS]` lets two offices work for a month without a link and heals it.
 //!
+//! `measure sealed` drafts and opens clues beside findings: what sealing costs.
+//!
 //! `measure streams` times the first command after a start on streams of 10 to 10,000 events.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
@@ -31,6 +33,7 @@ mod live;
 mod month;
 mod papers;
 mod process;
+mod sealed;
 mod store;
 mod streams;
 mod way;
@@ -53,6 +56,7 @@ async fn main() {
         ["month", commands] => month::measure(commands.parse().unwrap()).await,
         ["papers"] => papers::measure(50).await,
         ["papers", many] => papers::measure(many.parse().unwrap()).await,
+        ["sealed"] => sealed::measure(300).await,
         ["streams"] => streams::measure(&[10, 200, 1_000, 10_000]).await,
         ["city"] => whole::measure("deploy/data/divisions/3701.csv").await,
         ["city", divisions] => whole::measure(divisions).await,

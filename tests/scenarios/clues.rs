@@ -229,3 +229,57 @@ async fn only_the_person_signs_by_the_persons_key() {
     let again = desk.ask(&team.leader, post, &path, &body, Some(PASSWORD)).await;
     assert_eq!(again.json()["code"], "same-person");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clue_is_handed_on_and_its_result_finds_the_first_holder() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let above = desk.hire_signer(CITY, "NDI_REG", "office").await;
+    let below = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let id = desk.offered_clue(&team, &json!("upper"), "暗记丁").await;
+    let first = desk.delivered(&above, &id).await;
+    let at = format!("/api/clue-cases/{first}");
+    let accepted = desk.signed(&above, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    town.until("custody is with the city", async || {
+        desk.case_state(&above, &first).await == "held"
+    })
+    .await;
+    let to = json!({"to": {"office": town.id(DISTRICT), "organ": "discipline-organ"}});
+    desk.done(&above, &format!("{at}/offer"), to).await;
+    // Who offers does not act.
+    let stuck = desk.post(&above, &format!("{at}/approve"), json!({})).await;
+    assert_eq!(stuck.json()["code"], "not-the-holder");
+    let second = desk.delivered(&below, &id).await;
+    let accepted =
+        desk.signed(&below, &format!("/api/clue-cases/{second}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    town.until("custody is with the district's registry", async || {
+        desk.case_state(&below, &second).await == "held"
+    })
+    .await;
+    assert_eq!(desk.case_state(&above, &first).await, "released");
+    let read = desk.get(&below, &format!("/api/clue-cases/{second}/content")).await;
+    assert!(read.json()["saying"]["text"].as_str().unwrap().contains("暗记丁"), "{}", read.json());
+
+    let at = format!("/api/clue-cases/{second}");
+    let handler = desk.hire(DISTRICT, "NDI_OFF", &format!("round:{}", team.round)).await;
+    desk.done(&below, &format!("{at}/assign"), json!({"person": handler.person})).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    desk.done(&handler, &format!("{at}/propose"), json!({"disposition": "concluded"})).await;
+    desk.done(&below, &format!("{at}/approve"), json!({})).await;
+    desk.done(&handler, &format!("{at}/result"), json!({})).await;
+    desk.done(&below, &format!("{at}/feed-back"), json!({})).await;
+    assert_eq!(desk.clue_state(&team.custodian, &id).await, "fed-back");
+    desk.done(&team.custodian, &format!("/api/clues/{id}/close"), json!({})).await;
+    // Taken up again: the word goes by the city to whoever holds it now.
+    let other = desk.hire(DISTRICT, "CLUE", "office").await;
+    for clerk in [&team.custodian, &other] {
+        desk.done(clerk, &format!("/api/clues/{id}/reopen"), json!({})).await;
+    }
+    town.until("the holder hears that it is taken up again", async || {
+        desk.case_state(&below, &second).await == "held"
+    })
+    .await;
+}

@@ -161,6 +161,7 @@ pub static TABLE: &[Binding] = &[
     confidential("clue-case", "result-recorded", Rule::Own, Class::K10),
     confidential("clue-case", "result-fed-back", Rule::To, Class::K10),
     confidential("clue-case", "reopened", Rule::Own, Class::K10),
+    confidential("clue-case", "reopening-passed-on", Rule::To, Class::K10),
     confidential("clue-case", "offered", Rule::To, Class::K10),
     confidential("clue-case", "offer-withdrawn", Rule::To, Class::K10),
     confidential("clue-case", "offer-returned", Rule::Own, Class::K10),

@@ -57,6 +57,7 @@ impl Aggregate for ClueCase {
             Event::ResultRecorded { .. } => "result-recorded",
             Event::ResultFedBack { .. } => "result-fed-back",
             Event::Reopened => "reopened",
+            Event::ReopeningPassedOn { .. } => "reopening-passed-on",
             Event::Custody(event) => event.name(),
         }
     }
@@ -66,6 +67,7 @@ impl Aggregate for ClueCase {
             Event::Delivered { coming } => vec![coming.from.office.clone()],
             Event::Accepted { from, .. } | Event::Returned { from, .. } => vec![from.clone()],
             Event::ResultFedBack { to, .. } => vec![to.clone()],
+            Event::ReopeningPassedOn { to, .. } => vec![to.office.clone()],
             Event::Custody(event) => event.addressees(),
             _ => Vec::new(),
         }
@@ -90,6 +92,12 @@ impl Aggregate for ClueCase {
             (Accepted, Command::NoteRelease) => Ok(vec![Event::CustodyTaken]),
             (_, Command::NoteRelease) if self.hold.at() != At::Nowhere => Ok(vec![]),
             (Void, Command::Accept { .. } | Command::Return(_)) => Err(Code::OfferWithdrawn.into()),
+            // It went on from here: so does the word.
+            (State::Released, Command::NoteReopening) => {
+                let went = self.hold.released_to();
+                let on = went.map(|(to, turn)| Event::ReopeningPassedOn { to, turn });
+                Ok(on.into_iter().collect())
+            }
             (_, Command::Withdraw) => Ok(custodial(self.hold.withdraw()?)),
             (_, Command::NoteAnswer(answer)) => Ok(custodial(self.hold.note(answer)?)),
             (_, command) => {
@@ -107,7 +115,7 @@ impl Aggregate for ClueCase {
             }
             Event::Accepted { .. } => State::Accepted,
             Event::Registered { .. } | Event::ProgressRecorded { .. } => self.state,
-            Event::HeldClueReviewed { .. } => self.state,
+            Event::HeldClueReviewed { .. } | Event::ReopeningPassedOn { .. } => self.state,
             Event::Returned { .. } => State::Returned,
             Event::Voided => State::Void,
             Event::CustodyTaken => {

@@ -276,7 +276,7 @@ fn turned(row: &mut CaseRow, event: Event, fact: &Fact) {
                 }
             };
         }
-        Event::ProgressRecorded { .. } => {}
+        Event::ProgressRecorded { .. } | Event::ReopeningPassedOn { .. } => {}
         Event::HeldClueReviewed { next } => row.review = Some(next),
         Event::ResultRecorded { outcome } => {
             (row.outcome, row.state) = (Some(outcome), State::Resulted);

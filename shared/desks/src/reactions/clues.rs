@@ -54,13 +54,19 @@ pub(super) fn note_clue_result(fact: &Fact, here: &Standpoint) -> Option<Act> {
     (to == here.office).then(|| execute::<Clue>(clue, ask))
 }
 
-/// The organ that holds it hears that the first holder took it up again.
+/// The organ that holds it hears that the first holder took it up again; from one that
+/// does not hold it any more, the word goes on.
 pub(super) fn reopen_case(fact: &Fact, here: &Standpoint) -> Option<Act> {
-    if fact.family() != Clue::FAMILY {
-        return None;
-    }
-    let clue::Event::Reopened { holder: Some((to, turn)), .. } = fact.read().ok()? else {
-        return None;
+    let (to, turn) = match fact.family() {
+        Clue::FAMILY => match fact.read().ok()? {
+            clue::Event::Reopened { holder, .. } => holder?,
+            _ => return None,
+        },
+        ClueCase::FAMILY => match fact.read().ok()? {
+            clue_case::Event::ReopeningPassedOn { to, turn } => (to, turn),
+            _ => return None,
+        },
+        _ => return None,
     };
     let id = custody::case_id(&here.office, &fact.stream, turn);
     let ask = clue_case::Command::NoteReopening;

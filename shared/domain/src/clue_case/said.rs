@@ -211,6 +211,13 @@ pub enum Event {
     },
     /// The first holder took it up again.
     Reopened,
+    /// The same, said on to whom it went from here.
+    ReopeningPassedOn {
+        /// To whom.
+        to: Party,
+        /// By which offer of this stream.
+        turn: u32,
+    },
     /// What happens to its custody.
     #[serde(untagged)]
     Custody(custody::Event),

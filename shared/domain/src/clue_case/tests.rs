@@ -92,3 +92,60 @@ fn a_result_goes_to_the_first_holder() {
     let fed = Event::ResultFedBack { clue: "cccccccc-c1".into(), outcome, to };
     given::<ClueCase>(facts).when(Command::FeedBack).then([fed]);
 }
+
+#[test]
+fn a_reopening_goes_on_to_whoever_holds_it_and_asks_for_a_new_result() {
+    let outcome = crate::clue::Outcome::default();
+    let mut facts = held();
+    facts.push(Event::DispositionApproved {
+        disposition: Disposition::Concluded,
+        by: "p2".into(),
+        review: None,
+    });
+    let fed = Event::ResultFedBack {
+        clue: "cccccccc-c1".into(),
+        outcome,
+        to: OfficeId::parse("cccccccc").unwrap(),
+    };
+    facts.extend([Event::ResultRecorded { outcome }, fed]);
+    given::<ClueCase>(facts.clone()).when(Command::NoteReopening).then([Event::Reopened]);
+    // The same result once more is a result again.
+    facts.push(Event::Reopened);
+    facts.push(Event::DispositionApproved {
+        disposition: Disposition::Concluded,
+        by: "p2".into(),
+        review: None,
+    });
+    given::<ClueCase>(facts)
+        .when(Command::Result(outcome))
+        .then([Event::ResultRecorded { outcome }]);
+    // Where it went on, the word goes on.
+    let to = coming().from;
+    let released = custody::Event::Released {
+        turn: 1,
+        clue: "cccccccc-c1".into(),
+        number: 2,
+        to: to.clone(),
+        basis: Hash([3; 32]),
+    };
+    let part = serde_json::from_value(serde_json::json!({"suite": "intl-1",
+        "scope": "case:dddddddd-x#2", "size": 272, "hash": "00".repeat(32),
+        "commitment": "00".repeat(32), "wrap": "A".repeat(80)}));
+    let offer = Box::new(custody::Offer {
+        clue: "cccccccc-c1".into(),
+        number: 2,
+        from: coming().to,
+        to: to.clone(),
+        content: Hash([2; 32]),
+        part: part.unwrap(),
+        grant: Hash([4; 32]),
+        signatures: Vec::new(),
+    });
+    let papers = offer.papers();
+    let mut facts = held();
+    facts.push(Event::Custody(custody::Event::Offered { turn: 1, offer, papers }));
+    facts.push(Event::Custody(released));
+    given::<ClueCase>(facts)
+        .when(Command::NoteReopening)
+        .then([Event::ReopeningPassedOn { to, turn: 1 }]);
+}

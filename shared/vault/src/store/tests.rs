@@ -175,3 +175,34 @@ fn what_does_not_come_to_the_disk_is_not_kept_and_not_forgotten() {
     vault.keep(&key("case:x#2", 8)).unwrap();
     assert!(Vault::open(&folder.0, None).unwrap().key(&scope("case:x#2")).is_some());
 }
+
+#[test]
+fn a_store_whose_newest_key_is_missing_begins_nothing_anew() {
+    let folder = Folder::new("lone");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    vault.keep(&key("case:x#1", 1)).unwrap();
+    let files = folder.files();
+    let newest = files.keys().find(|name| name.ends_with(".key")).unwrap().clone();
+    fs::remove_file(folder.0.join(&newest)).unwrap();
+    assert!(matches!(Vault::open(&folder.0, None), Err(Unkept::Shut(_))));
+    // Nothing was written over: with its key it opens again.
+    folder.put_back(&files);
+    let vault = Vault::open(&folder.0, None).unwrap();
+    assert!(vault.key(&scope("case:x#1")).is_some());
+}
+
+#[test]
+fn a_persons_key_opens_by_the_persons_password_alone() {
+    let folder = Folder::new("person");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    let public = vault.make_person("p1", "丹江口的水今年又涨了三尺").unwrap();
+    let vault = Vault::open(&folder.0, None).unwrap();
+    assert!(vault.person("p1", "丹江口的水去年落了三尺半").is_none());
+    assert!(vault.person("p2", "丹江口的水今年又涨了三尺").is_none());
+    let own = vault.person("p1", "丹江口的水今年又涨了三尺").unwrap();
+    let digest = kernel::sign::Hash::of(&[b"statement"]);
+    let signature = own.sign_prehash(&digest).unwrap();
+    assert!(public.verifies(&digest.0, &signature.0));
+    vault.forget_person("p1").unwrap();
+    assert!(vault.person("p1", "丹江口的水今年又涨了三尺").is_none());
+}
