@@ -18,7 +18,7 @@ fn quantiles(mut times: Vec<Duration>) -> (Duration, Duration) {
 }
 
 /// Drafts and opens so many of each.
-pub async fn measure(many: usize) {
+pub(crate) async fn measure(many: usize) {
     let town = Town::start().await;
     let desk = Chancery::of(&town);
     let team = desk.team().await;
