@@ -161,8 +161,7 @@ async fn content(
 
 /// Whether somebody has a stake in a clue: is its object, or kept from the unit.
 fn concerns(caller: &Caller, content: &Content) -> bool {
-    let about = content.saying.objects.iter().any(|o| o.person == caller.actor.person);
-    about || caller.standing.is_kept_from(&content.brief.unit)
+    content.is_about(&caller.actor.person) || caller.standing.is_kept_from(&content.brief.unit)
 }
 
 /// The receipt: this content is here, and two persons signed it.

@@ -145,9 +145,11 @@ async fn openable(seat: &Seat, caller: &Caller, id: &str) -> Result<ClueRow, Pro
 /// Whoever a clue is about, has nothing of it and does nothing with it.
 async fn not_its_object(seat: &Seat, caller: &Caller, id: &str) -> Result<(), Problem> {
     let row = openable(seat, caller, id).await?;
-    let objects = opened(seat, &row).await?.saying.objects;
-    let about = objects.iter().any(|object| object.person == caller.actor.person);
-    if about { Err(Code::ClueAbsent.into()) } else { Ok(()) }
+    if opened(seat, &row).await?.is_about(&caller.actor.person) {
+        Err(Code::ClueAbsent.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Opens a clue; whoever it is about has nothing of it.
@@ -164,7 +166,7 @@ async fn content(
 ) -> Result<Response, Problem> {
     let row = openable(&seat, &caller, &id).await?;
     let content = opened(&seat, &row).await?;
-    if content.saying.objects.iter().any(|object| object.person == caller.actor.person) {
+    if content.is_about(&caller.actor.person) {
         return Err(Code::ClueAbsent.into());
     }
     let mut seen = Seen::default();

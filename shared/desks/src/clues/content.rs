@@ -70,6 +70,17 @@ impl Content {
         Ok((bytes, hash))
     }
 
+    /// Whether it is about this person.
+    pub(crate) fn is_about(&self, person: &str) -> bool {
+        self.saying.objects.iter().any(|object| object.person == person)
+    }
+
+    /// The persons of this office whom it names.
+    pub(super) fn persons(self) -> Vec<String> {
+        let named = self.saying.objects.into_iter().map(|object| object.person);
+        named.filter(|person| !person.is_empty()).collect()
+    }
+
     /// Reads what was opened.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         // Nothing of it goes into the refusal.

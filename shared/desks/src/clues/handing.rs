@@ -25,7 +25,7 @@ use web::{
 use zeroize::Zeroizing;
 
 use super::{
-    opened,
+    Content, opened,
     view::{CLUES, ClueRow},
 };
 use crate::sealing::{ORGAN_KEYS, grant_to, note_grant, open, organ_name, seal_next};
@@ -126,8 +126,7 @@ async fn objects(
     if !row.is_the_teams() {
         return Ok(Vec::new());
     }
-    let objects = opened(seat, &row).await?.saying.objects.into_iter();
-    Ok(objects.map(|object| object.person).filter(|person| !person.is_empty()).collect())
+    Ok(opened(seat, &row).await?.persons())
 }
 
 /// Whether one of these persons works here, other than for an inspected unit.
@@ -172,15 +171,17 @@ async fn offer(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
-    let persons = objects(&seat, &caller, "clue.offer", &id).await?;
     let row: Option<ClueRow> = seat.office.reader().await?.view(CLUES, &id).await?;
     let row = row.ok_or(Code::ClueAbsent)?;
+    caller.permit("clue.offer", &row.matter(&row.office), Code::ClueAbsent)?;
     let organ = Organ::InspectionOffice;
     // Whoever hands over sees the envelope: what is in it is sealed anew, unread.
-    let plain = if row.is_the_teams() {
-        open(&seat, organ, Purpose::Draft, &row.place, &row.part).await?
+    let (plain, persons) = if row.is_the_teams() {
+        let plain = open(&seat, organ, Purpose::Draft, &row.place, &row.part).await?;
+        let persons = Content::read(&plain)?.persons();
+        (plain, persons)
     } else {
-        Zeroizing::new(Vec::new())
+        (Zeroizing::new(Vec::new()), Vec::new())
     };
     let plain = Arc::new(plain);
     let run = act(move |unit: &mut Unit<'_>| {
