@@ -102,22 +102,56 @@ fn bound(scope: &Scope, to: &OrganPublic, purpose: &Purpose<'_>) -> Vec<u8> {
     joined(&[purpose.id.as_bytes(), scope.as_bytes(), &to.0, purpose.what.as_bytes()])
 }
 
+/// 32 bytes for whoever has the secret half (HPKE, base mode): what is sent, and what is
+/// inside. Nothing for a key that is none.
+pub(crate) fn seal(
+    to: &OrganPublic,
+    info: &[u8],
+    secret: &[u8; 32],
+    aad: &[u8],
+) -> Option<[u8; GRANT]> {
+    let public = Public::from_bytes(&to.0).ok()?;
+    let sealed = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeS::Base,
+        &public,
+        info,
+        secret,
+        aad,
+    );
+    let (encapped, inside) = sealed.ok()?;
+    let mut bytes = [0; GRANT];
+    let (sent, rest) = bytes.split_at_mut(32);
+    encapped.write_exact(sent);
+    rest.copy_from_slice(inside.get(..GRANT - 32)?);
+    Some(bytes)
+}
+
+/// Takes them out.
+pub(crate) fn open(
+    key: &OrganKey,
+    info: &[u8],
+    bytes: &[u8; GRANT],
+    aad: &[u8],
+) -> Option<Zeroizing<[u8; 32]>> {
+    let (sent, inside) = bytes.split_at(32);
+    let opened = single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeR::Base,
+        &key.secret,
+        &Sent::from_bytes(sent).ok()?,
+        info,
+        inside,
+        aad,
+    );
+    let opened = Zeroizing::new(opened.ok()?);
+    opened.as_slice().try_into().ok().map(Zeroizing::new)
+}
+
 impl Grant {
     /// Gives a scope key to an organ. Fails for a key that is none.
     pub fn to(key: &ScopeKey, organ: &OrganPublic, purpose: &Purpose<'_>) -> Result<Self, Broken> {
-        let public = Public::from_bytes(&organ.0).map_err(|_| Broken::WrongKey)?;
         let aad = bound(key.scope(), organ, purpose);
-        let sealed = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &public,
-            &info(Suite::Intl1),
-            key.secret(),
-            &aad,
-        );
-        let (encapped, inside) = sealed.map_err(|_| Broken::WrongKey)?;
-        let mut sent = [0; 32];
-        encapped.write_exact(&mut sent);
-        Ok(Self { sent, inside: inside.try_into().map_err(|_| Broken::WrongKey)? })
+        let sealed = seal(organ, &info(Suite::Intl1), key.secret(), &aad);
+        Self::of(&sealed.ok_or(Broken::WrongKey)?).ok_or(Broken::WrongKey)
     }
 
     /// Takes the scope key out, as the organ that it was given to and for what it was given.
@@ -127,19 +161,9 @@ impl Grant {
         scope: &Scope,
         purpose: &Purpose<'_>,
     ) -> Result<ScopeKey, Broken> {
-        let sent = Sent::from_bytes(&self.sent).map_err(|_| Broken::WrongKey)?;
         let aad = bound(scope, &organ.public, purpose);
-        let opened = single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            &organ.secret,
-            &sent,
-            &info(Suite::Intl1),
-            &self.inside,
-            &aad,
-        );
-        let opened = Zeroizing::new(opened.map_err(|_| Broken::WrongKey)?);
-        let secret: [u8; 32] = opened.as_slice().try_into().map_err(|_| Broken::WrongKey)?;
-        Ok(ScopeKey::of(scope.clone(), secret))
+        let secret = open(organ, &info(Suite::Intl1), &self.to_bytes(), &aad);
+        Ok(ScopeKey::of(scope.clone(), *secret.ok_or(Broken::WrongKey)?))
     }
 
     /// As it is kept.

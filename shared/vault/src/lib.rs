@@ -10,12 +10,14 @@
 //! that was meant. The place it was sealed for is checked with it, and an AEAD alone does
 //! not bind the key; the commitment does.
 
+pub mod escrow;
 pub mod grant;
 pub mod part;
 pub mod person;
 pub mod scope;
 pub mod store;
 
+pub use escrow::{Escrow, Share};
 pub use grant::{Grant, OrganKey, OrganPublic};
 pub use kernel::sealed::{Scope, SealedPart, Suite};
 pub use part::{Broken, Place};

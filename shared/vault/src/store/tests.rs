@@ -1,8 +1,8 @@
 //! The store: what is kept is there again, what was forgotten is nowhere.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::*;
+use super::{disk::put, *};
 use crate::{OrganKey, grant::Purpose};
 
 struct Folder(PathBuf);
@@ -26,7 +26,7 @@ impl Folder {
 
     fn put_back(&self, files: &BTreeMap<String, Vec<u8>>) {
         for (name, bytes) in files {
-            put(&self.0, name, bytes).unwrap();
+            put(&self.0.join(name), bytes).unwrap();
         }
     }
 }
@@ -100,8 +100,10 @@ fn a_stop_between_two_steps_loses_nothing() {
     vault.keep(&key("case:x#1", 7)).unwrap();
     let old = folder.files();
     vault.keep(&key("case:x#2", 8)).unwrap();
-    let new = folder.files();
     drop(vault);
+    // What was added is written whole at the next start.
+    drop(Vault::open(&folder.0, None).unwrap());
+    let new = folder.files();
     let part = |files: &BTreeMap<String, Vec<u8>>, half: &str| -> BTreeMap<String, Vec<u8>> {
         files
             .iter()
@@ -143,9 +145,9 @@ fn a_store_that_others_can_read_or_that_was_changed_does_not_open() {
     let good = fs::read(&file).unwrap();
     let mut bent = good.clone();
     bent[5] ^= 1;
-    put(&folder.0, "vault-1.sealed", &bent).unwrap();
+    put(&folder.0.join("vault-1.sealed"), &bent).unwrap();
     assert!(matches!(refused(Some(b"one")), Unkept::Shut(_)));
-    put(&folder.0, "vault-1.sealed", &good).unwrap();
+    put(&folder.0.join("vault-1.sealed"), &good).unwrap();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     mode(&file, 0o640).unwrap();
     assert!(matches!(refused(Some(b"one")), Unkept::Lax(_)));
@@ -189,6 +191,107 @@ fn a_store_whose_newest_key_is_missing_begins_nothing_anew() {
     folder.put_back(&files);
     let vault = Vault::open(&folder.0, None).unwrap();
     assert!(vault.key(&scope("case:x#1")).is_some());
+}
+
+#[test]
+fn what_is_added_is_one_more_line_until_the_next_start_or_forgetting() {
+    let folder = Folder::new("added");
+    let vault = Vault::open(&folder.0, None).unwrap();
+    for n in 1..=4 {
+        vault.keep(&key(&format!("case:x#{n}"), n)).unwrap();
+    }
+    let files = folder.files();
+    assert_eq!(
+        files.keys().collect::<Vec<_>>(),
+        ["vault-1.added", "vault-1.key", "vault-1.sealed"]
+    );
+    // The same name with another key: the one before does not stay anywhere.
+    vault.keep(&key("case:x#3", 99)).unwrap();
+    assert_eq!(folder.files().keys().collect::<Vec<_>>(), ["vault-2.key", "vault-2.sealed"]);
+    drop(vault);
+
+    // Cut off at each byte: what was whole before the cut is there, and nothing is begun anew.
+    let added = &files["vault-1.added"];
+    let line = added.len() / 3;
+    for cut in (0..added.len()).step_by(7) {
+        let mut short = files.clone();
+        short.insert("vault-1.added".to_owned(), added[..cut].to_vec());
+        clear(&folder);
+        folder.put_back(&short);
+        let vault = Vault::open(&folder.0, None).unwrap();
+        let there = (1..=4).filter(|n| vault.key(&scope(&format!("case:x#{n}"))).is_some());
+        assert!(there.count() > cut / (line + 2), "{cut}");
+        assert!(!folder.files().contains_key("vault-1.added"), "written whole again");
+    }
+    for bent in [bend(added, 60), swap(added), [added.clone(), vec![0; 64]].concat()] {
+        let mut other = files.clone();
+        let sound = bent.ends_with(&[0; 64]);
+        other.insert("vault-1.added".to_owned(), bent);
+        clear(&folder);
+        folder.put_back(&other);
+        let opened = Vault::open(&folder.0, None);
+        assert_eq!(opened.is_ok(), sound, "a tail of noughts was never filled");
+    }
+}
+
+fn clear(folder: &Folder) {
+    for file in fs::read_dir(&folder.0).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+}
+
+fn bend(bytes: &[u8], at: usize) -> Vec<u8> {
+    let mut bent = bytes.to_vec();
+    bent[at] ^= 1;
+    bent
+}
+
+/// The first two lines change places.
+fn swap(bytes: &[u8]) -> Vec<u8> {
+    let length = |at: usize| 4 + u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let first = length(0);
+    let second = first + length(first);
+    [&bytes[first..second], &bytes[..first], &bytes[second..]].concat()
+}
+
+#[test]
+fn officers_together_get_back_what_organs_hold_and_nothing_that_lies_apart() {
+    let folder = Folder::new("escrow");
+    let vault = Vault::open(&folder.0, Some(b"one")).unwrap();
+    let organ = vault.organ("discipline-organ").unwrap();
+    let officers: Vec<String> = ["p1", "p2", "p3"].map(str::to_owned).into();
+    assert!(vault.begin_escrow(&officers, 4).unwrap().is_none());
+    assert!(Vault::escrowed(&folder.0).unwrap().is_empty(), "no escrow, nothing to copy");
+    vault.begin_escrow(&officers, 2).unwrap().unwrap();
+    let shares: Vec<Share> = officers.iter().map(|who| vault.share(who).unwrap()).collect();
+    for who in &officers {
+        vault.forget_share(who).unwrap();
+    }
+    assert!(vault.share("p1").is_none());
+    let purpose = Purpose { id: "g1", what: "draft" };
+    let grant = Grant::to(&key("case:x#1", 7), &organ.public(), &purpose).unwrap();
+    vault.keep_grant("g1", &scope("case:x#1"), &grant).unwrap();
+    vault.keep(&key("subject:s1#1", 8)).unwrap();
+    vault.make_person("p1", "丹江口的水今年又涨了三尺").unwrap();
+
+    // The disk is lost; a copy of the escrow's files is there, and two papers.
+    let copied = Folder::new("escrow-copied");
+    for file in Vault::escrowed(&folder.0).unwrap() {
+        put(&copied.0.join(file.file_name().unwrap()), &fs::read(&file).unwrap()).unwrap();
+    }
+    drop(vault);
+    clear(&folder);
+    let found = escrow::join(&shares[1..]).unwrap();
+    assert!(escrow::join(&shares[..1]).is_err());
+    assert_eq!(Vault::recover(&copied.0, &found, &folder.0, Some(b"two")).unwrap(), 1);
+    let vault = Vault::open(&folder.0, Some(b"two")).unwrap();
+    assert_eq!(vault.organ("discipline-organ").unwrap().public(), organ.public());
+    assert_eq!(vault.grant("g1"), Some(grant));
+    assert!(vault.key(&scope("subject:s1#1")).is_none() && vault.persons().is_empty());
+    assert!(vault.escrow().is_some() && Vault::escrowed(&folder.0).unwrap().len() == 2);
+    // A vault that holds something is not written over.
+    drop(vault);
+    assert!(Vault::recover(&copied.0, &found, &folder.0, Some(b"two")).is_err());
 }
 
 #[test]

@@ -1,0 +1,264 @@
+//! One shelf of the vault: what is on it, its files, and how it changes.
+//!
+//! ```text
+//! NAME-7.key      the master key: 32 bytes, or sealed under the passphrase
+//! NAME-7.sealed   AES-256-GCM(master key 7, everything; turn 0)
+//! NAME-7.added    what came since: length | AES-256-GCM(master key 7, one thing; turn 1, 2 …)
+//! NAME-7.escrow   the master key for the officers, if this shelf has an escrow
+//! ```
+//! What a reader would get wrong: the order. A new key and file are on the disk before the
+//! old ones go; between them both are there, and the next start finishes the step. A thing
+//! that is added is one write and one sync; nothing is ever taken from an added file: to
+//! forget, everything else is written under another master key.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use kernel::Entropy;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    Inside, Kept, Personal, Unkept,
+    disk::{
+        begin, destroy, locked, numbers, opened, owners_alone, put, sealed, sync_folder, unlocked,
+    },
+};
+use crate::{Escrow, OrganPublic, fresh, joined};
+
+/// The parts of a shelf's name, the key first: without it the others are noise.
+const PARTS: [&str; 4] = ["key", "sealed", "added", "escrow"];
+
+/// One thing that came.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Added {
+    /// A scope key.
+    Key(String, Zeroizing<[u8; 32]>),
+    /// A grant.
+    Grant(String, Kept),
+    /// An organ's seed.
+    Organ(String, Zeroizing<[u8; 32]>),
+    /// A person's key.
+    Person(String, Personal),
+}
+
+impl Inside {
+    /// Whether it is here already, in whatever form.
+    fn has(&self, what: &Added) -> bool {
+        match what {
+            Added::Key(name, _) => self.keys.contains_key(name),
+            Added::Grant(name, _) => self.grants.contains_key(name),
+            Added::Organ(name, _) => self.organs.contains_key(name),
+            Added::Person(name, _) => self.persons.contains_key(name),
+        }
+    }
+
+    fn take(&mut self, what: Added) {
+        match what {
+            Added::Key(name, secret) => drop(self.keys.insert(name, secret)),
+            Added::Grant(name, kept) => drop(self.grants.insert(name, kept)),
+            Added::Organ(name, seed) => drop(self.organs.insert(name, seed)),
+            Added::Person(name, own) => drop(self.persons.insert(name, own)),
+        }
+    }
+}
+
+/// One shelf.
+pub(super) struct Shelf {
+    folder: PathBuf,
+    name: &'static str,
+    number: u64,
+    master: Zeroizing<[u8; 32]>,
+    /// What is on it.
+    pub(super) inside: Inside,
+    /// Where the next thing is added, and the last turn; nothing until one was, or when a
+    /// write failed halfway.
+    added: Option<(fs::File, u64)>,
+}
+
+fn bound(name: &str, number: u64) -> Vec<u8> {
+    joined(&[b"liandong vault v2", name.as_bytes(), &number.to_be_bytes()])
+}
+
+impl Shelf {
+    /// Opens it, or begins one. What was added since it was last written whole is written
+    /// whole again, so that no turn of a master key is ever used twice.
+    pub(super) fn open(
+        folder: &Path,
+        name: &'static str,
+        passphrase: Option<&[u8]>,
+        entropy: &Entropy,
+    ) -> Result<Self, Unkept> {
+        let mut shelf = Self {
+            folder: folder.to_owned(),
+            name,
+            number: 0,
+            master: Zeroizing::default(),
+            inside: Inside::default(),
+            added: None,
+        };
+        let sealed = numbers(folder, name, "sealed")?;
+        let keys = numbers(folder, name, "key")?;
+        let whole = sealed.iter().copied().rfind(|number| keys.contains(number));
+        // The key is written first and destroyed first, with a later pair in place: a
+        // newest file without its key was not left by any stop, and nothing begins anew.
+        if let Some(&number) = sealed.last().filter(|newest| whole.is_none_or(|n| n < **newest)) {
+            return Err(Unkept::Shut(shelf.path(number, "sealed")));
+        }
+        let Some(number) = whole else {
+            shelf.finish()?;
+            return Ok(shelf);
+        };
+        shelf.number = number;
+        for part in PARTS {
+            let path = shelf.path(number, part);
+            if path.exists() {
+                owners_alone(&path)?;
+            }
+        }
+        let shut = || Unkept::Shut(shelf.path(number, "sealed"));
+        let key = Zeroizing::new(fs::read(shelf.path(number, "key"))?);
+        let master = unlocked(&key, passphrase).ok_or_else(shut)?;
+        let (inside, more) = read(folder, name, number, &master)?;
+        (shelf.master, shelf.inside) = (master, inside);
+        shelf.finish()?;
+        if more {
+            let inside = shelf.inside.clone();
+            shelf.write(inside, passphrase, None, entropy)?;
+        }
+        Ok(shelf)
+    }
+
+    fn path(&self, number: u64, part: &str) -> PathBuf {
+        path(&self.folder, self.name, number, part)
+    }
+
+    /// Adds one thing; on the disk when this returns. What is replaced does not stay: then
+    /// everything is written whole.
+    pub(super) fn add(
+        &mut self,
+        what: Added,
+        passphrase: Option<&[u8]>,
+        entropy: &Entropy,
+    ) -> Result<(), Unkept> {
+        let fits = self.number > 0 && !self.inside.has(&what);
+        let Some((file, turn)) = self.adding().filter(|_| fits) else {
+            let mut inside = self.inside.clone();
+            inside.take(what);
+            return self.write(inside, passphrase, None, entropy);
+        };
+        let plain = Zeroizing::new(serde_json::to_vec(&what).map_err(io::Error::other)?);
+        let one = sealed(&self.master, turn + 1, &bound(self.name, self.number), &plain)?;
+        let length = u32::try_from(one.len()).map_err(io::Error::other)?;
+        let mut bytes = length.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&one);
+        let mut file = file;
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        // Until here a failure leaves no file to go on with: the next thing is written whole.
+        self.added = Some((file, turn + 1));
+        self.inside.take(what);
+        Ok(())
+    }
+
+    /// The file to add to and its last turn; whoever has it, puts it back when all went well.
+    fn adding(&mut self) -> Option<(fs::File, u64)> {
+        if let Some(open) = self.added.take() {
+            return Some(open);
+        }
+        // One that is there already was left by a write that failed.
+        let path = self.path(self.number, "added");
+        (self.number > 0).then(|| begin(&path).ok()).flatten().map(|file| (file, 0))
+    }
+
+    /// Writes everything under a fresh master key and destroys the one before. What did
+    /// not come to the disk, is not kept. With `escrow` the officers get the master key,
+    /// too, from now on and at each later writing.
+    pub(super) fn write(
+        &mut self,
+        mut inside: Inside,
+        passphrase: Option<&[u8]>,
+        escrow: Option<OrganPublic>,
+        entropy: &Entropy,
+    ) -> Result<(), Unkept> {
+        inside.escrow = escrow.map(|key| key.0).or(inside.escrow);
+        let (number, master) = (self.number + 1, Zeroizing::new(fresh(entropy)));
+        let plain = Zeroizing::new(serde_json::to_vec(&inside).map_err(io::Error::other)?);
+        let whole = sealed(&master, 0, &bound(self.name, number), &plain)?;
+        if let Some(key) = inside.escrow {
+            let escrow = Escrow::of(&master, &OrganPublic(key), &bound(self.name, number))
+                .ok_or_else(|| io::Error::other("escrow key"))?;
+            put(&self.path(number, "escrow"), &escrow.0)?;
+        }
+        put(&self.path(number, "key"), &locked(&master, passphrase, entropy)?)?;
+        put(&self.path(number, "sealed"), &whole)?;
+        (self.number, self.master, self.inside, self.added) = (number, master, inside, None);
+        self.finish()
+    }
+
+    /// Finishes what a stop interrupted: of two shelves the older one goes, and one that
+    /// was begun and is not whole never counted.
+    pub(super) fn finish(&self) -> Result<(), Unkept> {
+        for part in PARTS {
+            for other in numbers(&self.folder, self.name, part)? {
+                if other != self.number {
+                    destroy(&self.path(other, part))?;
+                }
+            }
+        }
+        sync_folder(&self.folder)
+    }
+}
+
+fn path(folder: &Path, name: &str, number: u64, part: &str) -> PathBuf {
+    folder.join(format!("{name}-{number}.{part}"))
+}
+
+/// What is on a shelf, and whether anything was added since it was written whole.
+fn read(
+    folder: &Path,
+    name: &str,
+    number: u64,
+    master: &[u8; 32],
+) -> Result<(Inside, bool), Unkept> {
+    let (file, bound) = (path(folder, name, number, "sealed"), bound(name, number));
+    let plain = opened(master, 0, &bound, &fs::read(&file)?);
+    let inside = plain.and_then(|plain| serde_json::from_slice::<Inside>(&plain).ok());
+    let mut inside = inside.ok_or(Unkept::Shut(file))?;
+    let file = path(folder, name, number, "added");
+    let bytes = match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((inside, false)),
+        read => Zeroizing::new(read?),
+    };
+    let (mut rest, mut turn) = (bytes.as_slice(), 0);
+    // A tail that a stop cut off, or that the disk never filled, was acknowledged to nobody.
+    while rest.iter().any(|byte| *byte != 0) {
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { break };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((one, after)) = after.split_at_checked(length) else { break };
+        turn += 1;
+        let plain = opened(master, turn, &bound, one);
+        let what = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
+        inside.take(what.ok_or_else(|| Unkept::Shut(file.clone()))?);
+        rest = after;
+    }
+    Ok((inside, true))
+}
+
+/// What an escrow gives back: everything that stood on a shelf, by its copied files.
+pub(super) fn recovered(
+    folder: &Path,
+    name: &'static str,
+    key: &crate::OrganKey,
+) -> Result<Inside, Unkept> {
+    let newest = numbers(folder, name, "escrow")?.pop();
+    let number = newest.ok_or_else(|| Unkept::Shut(path(folder, name, 0, "escrow")))?;
+    let file = path(folder, name, number, "escrow");
+    let escrow = Escrow(fs::read(&file)?);
+    let master = escrow.open(key, &bound(name, number)).ok_or(Unkept::Shut(file))?;
+    Ok(read(folder, name, number, &master)?.0)
+}
