@@ -198,7 +198,7 @@ impl Chancery<'_> {
         self.done(
             &team.leader,
             &format!("/api/clues/{id}/discuss"),
-            json!({"quality": "checkable"}),
+            json!({"quality": "checkable", "with": [team.member.person]}),
         )
         .await;
         for signer in [&team.leader, &team.member] {

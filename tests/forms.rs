@@ -44,6 +44,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "register" => again::<domain::register::Register>(data),
         "round" => again::<domain::round::Round>(data),
         "envelope" => again::<domain::envelope::Envelope>(data),
+        "escrow" => again::<domain::escrow::Escrow>(data),
         "certificate" => again::<domain::certificate::Certificate>(data),
         "recusal" => again::<domain::recusal::Recusal>(data),
         "session" => again::<domain::session::Session>(data),

@@ -1,6 +1,7 @@
 //! The offices' HTTP interfaces, as a person with a browser would use them.
 
 use std::{
+    fmt::Write,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -73,6 +74,11 @@ impl Api {
         Err(format!("{} has not heard of every office after a minute", self.code))
     }
 
+    /// The token of a person of a demo office.
+    pub fn token_of(&self, person: &str) -> Result<String, String> {
+        token::of_person(&self.keys, &self.id, person)
+    }
+
     /// A token of whoever holds a role.
     pub fn token(&self, role: &str) -> Result<String, String> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +94,12 @@ impl Api {
     /// Reads a resource; tries again while nobody answers: a service that died is
     /// started again.
     pub async fn get(&self, role: &str, path: &str) -> Result<Value, String> {
-        let token = format!("Bearer {}", self.token(role)?);
+        self.get_by(&self.token(role)?, path).await
+    }
+
+    /// The same for whoever has a token.
+    pub async fn get_by(&self, token: &str, path: &str) -> Result<Value, String> {
+        let token = format!("Bearer {token}");
         let headers = [("authorization", token.as_str())];
         let url = format!("{}{path}", self.url);
         let began = Instant::now();
@@ -112,25 +123,43 @@ impl Api {
         body: &Value,
     ) -> Result<Done, String> {
         let bytes = serde_json::to_vec(body).map_err(|error| error.to_string())?;
-        self.post_bytes(role, path, key, version, bytes).await
+        self.post_bytes(&self.token(role)?, None, path, (key, version), bytes).await
+    }
+
+    /// The same for whoever has a token; with a password the act is signed by it.
+    pub async fn post_by(
+        &self,
+        token: &str,
+        password: Option<&str>,
+        path: &str,
+        (key, version): (&str, Option<&str>),
+        body: &Value,
+    ) -> Result<Done, String> {
+        let bytes = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        self.post_bytes(token, password, path, (key, version), bytes).await
     }
 
     /// Uploads a paper; its hash.
     pub async fn upload(&self, role: &str, bytes: Vec<u8>) -> Result<String, String> {
-        let done = self.post_bytes(role, "/api/papers", "paper", None, bytes).await?;
+        let token = self.token(role)?;
+        let done = self.post_bytes(&token, None, "/api/papers", ("paper", None), bytes).await?;
         Ok(done.body["hash"].as_str().unwrap_or_default().to_owned())
     }
 
     async fn post_bytes(
         &self,
-        role: &str,
+        token: &str,
+        password: Option<&str>,
         path: &str,
-        key: &str,
-        version: Option<&str>,
+        (key, version): (&str, Option<&str>),
         bytes: Vec<u8>,
     ) -> Result<Done, String> {
-        let token = format!("Bearer {}", self.token(role)?);
-        let tag = version.map(|version| format!("\"{version}\""));
+        let token = format!("Bearer {token}");
+        let tag = version.map(|version| match version {
+            "*" => "*".to_owned(),
+            version => format!("\"{version}\""),
+        });
+        let password = password.map(percent_encoded);
         let mut headers = vec![
             ("authorization", token.as_str()),
             ("content-type", "application/json"),
@@ -138,6 +167,9 @@ impl Api {
         ];
         if let Some(tag) = &tag {
             headers.push(("if-match", tag));
+        }
+        if let Some(password) = &password {
+            headers.push(("signing-password", password));
         }
         let url = format!("{}{path}", self.url);
         let mut wait = Duration::from_millis(50);
@@ -189,6 +221,14 @@ impl Api {
         }
         Err(format!("{} does not serve after two minutes; see its log", self.code))
     }
+}
+
+/// Text in the form that a header takes.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut all, byte| {
+        let _ = write!(all, "%{byte:02X}");
+        all
+    })
 }
 
 fn refused(path: &str, reply: &Reply) -> String {

@@ -3,6 +3,7 @@
 pub mod api;
 mod children;
 mod city;
+mod clues;
 mod divisions;
 mod files;
 mod output;

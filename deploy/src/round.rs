@@ -40,6 +40,11 @@ impl<'a> Script<'a> {
         Self { api, plan, tasks, findings, id, version, drafted: Vec::new() }
     }
 
+    /// The round's id, once it is planned.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     fn key(&self, step: &str) -> String {
         format!("{}-{step}", self.plan["number"].as_str().unwrap_or_default())
     }

@@ -3,12 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use domain::clue::Outcome;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use kernel::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
     api::Api,
     city::City,
+    clues::{self, Clerks, Until},
     divisions::{SHANGLUO, of_level},
     output::say,
     plan::CITY,
@@ -216,7 +219,32 @@ impl Story {
         if let Some(finding) = of_city.drafted.first() {
             rectify(&self.city, "UNIT", finding).await?;
         }
-        Ok(())
+        self.clues().await
+    }
+
+    /// A clue in every state, and two that go to the city.
+    async fn clues(&self) -> Result<(), String> {
+        let (above, own) =
+            (Clerks::of(&self.city, 'C').await?, Clerks::of(&self.shanyang, 'D').await?);
+        let every = Until::ALL.into_iter().map(|until| (until, None));
+        let upward = [Until::Offered, Until::Handling].map(|until| (until, Some(above.clone())));
+        let round = format!("{}-611024-T4-R02", self.shanyang.id);
+        let outcome =
+            Outcome { cases: 1, disciplined: 2, forms: [0, 1, 1, 0], ..Outcome::default() };
+        let scripts = every.chain(upward).enumerate().map(|(at, (until, upper))| clues::Script {
+            key: format!("demo-{at:02}"),
+            round: round.clone(),
+            task: "k1".to_owned(),
+            rank: "section",
+            until,
+            outcome,
+            upper,
+        });
+        let own = &own;
+        let played = stream::iter(scripts)
+            .map(|clue| async move { clue.play(own).await.map(drop) })
+            .buffer_unordered(8);
+        played.try_collect::<Vec<()>>().await.map(drop)
     }
 
     /// Spring: an authorised round, a planned one, and what nobody has filed.

@@ -1,15 +1,18 @@
-//! The term of 商洛: 15,460 finding streams over 2,018 targets, by commands only.
+//! The term of 商洛: 15,460 findings and 2,787 clues over 2,018 targets, by commands only.
 //!
 //! Nothing is counted here for the view: what the city shows is folded from its
 //! own findings and the districts' signed figures, and then held against the
 //! published numbers.
 
+mod results;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use domain::{clue::Outcome, clue_figures::ClueCounts};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -18,16 +21,21 @@ use tokio::task::JoinSet;
 use crate::{
     api::Api,
     city::City,
+    clues::{self, Clerks, Until},
     divisions::{SHANGLUO, of_level},
     plan::{CITY, Plan, Scale},
     round::{Script, rectify},
 };
+
+pub(crate) use results::{compare, table};
 
 const FIGURES: &str = include_str!("../data/figures.json");
 /// Tasks of one round.
 const TASKS: usize = 30;
 /// Findings that one office works on at a time.
 const AT_ONCE: usize = 6;
+/// Clues of one round that are on their way at a time; most of the time they wait.
+const CLUES_AT_ONCE: usize = 16;
 
 /// A level's published numbers, scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +44,7 @@ struct Level {
     targets: u64,
     found: u64,
     rectified: u64,
+    clues: ClueCounts,
 }
 
 fn levels(scale: Scale) -> Result<[Level; 3], String> {
@@ -45,7 +54,14 @@ fn levels(scale: Scale) -> Result<[Level; 3], String> {
             scale.of(figures["shangluo_levels"][name][field].as_u64().unwrap_or_default())
         };
         let (targets, found, rectified) = (number("targets"), number("found"), number("rectified"));
-        Level { name, targets, found, rectified }
+        let clues = ClueCounts {
+            clues: number("clues"),
+            clues_closed: number("clues_closed"),
+            cases: number("cases_filed"),
+            disciplined: number("persons_disciplined"),
+            transferred: number("persons_transferred"),
+        };
+        Level { name, targets, found, rectified, clues }
     };
     Ok(["city", "county", "village"].map(level))
 }
@@ -65,6 +81,25 @@ struct Target {
     rectified: u64,
     /// The code of the office where it rectifies.
     unit: String,
+    /// Its clues: what came of each that is closed.
+    clues: Vec<Option<Outcome>>,
+}
+
+/// The clues that fall to the `at`-th of `of` targets of a level; the closed ones of the
+/// level stand evenly among all, and what came of them evenly among those.
+fn clues(level: &ClueCounts, at: u64, of: u64) -> Vec<Option<Outcome>> {
+    let closed = |upto: u64| upto * level.clues_closed / level.clues;
+    let small = |count: u64| u16::try_from(count).unwrap_or(u16::MAX);
+    let one = |n: u64| {
+        let (done, all) = (closed(n), level.clues_closed);
+        (closed(n + 1) > done).then(|| Outcome {
+            cases: small(share(level.cases, done, all)),
+            disciplined: small(share(level.disciplined, done, all)),
+            transferred: small(share(level.transferred, done, all)),
+            ..Outcome::default()
+        })
+    };
+    (at * level.clues / of..(at + 1) * level.clues / of).map(one).collect()
 }
 
 /// All targets by the inspecting office's code.
@@ -80,7 +115,8 @@ fn targets(plan: &Plan, scale: Scale) -> Result<BTreeMap<String, Vec<Target>>, S
             let done = |upto: u64| upto * level.rectified / level.found;
             let rectified = done(found_before + findings) - done(found_before);
             found_before += findings;
-            let target = Target { level: level.name, name, findings, rectified, unit };
+            let clues = clues(&level.clues, at, count);
+            let target = Target { level: level.name, name, findings, rectified, unit, clues };
             by_office.entry(office).or_default().push(target);
         }
     };
@@ -118,7 +154,8 @@ fn targets(plan: &Plan, scale: Scale) -> Result<BTreeMap<String, Vec<Target>>, S
 pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
     let targets = targets(&city.plan, scale)?;
     let all = targets.values().flatten();
-    let commands: u64 = all.map(|t| t.findings * 2 + t.rectified * 2 + 2).sum();
+    let commands: u64 =
+        all.map(|t| t.findings * 2 + t.rectified * 2 + 2 + t.clues.len() as u64 * 13).sum();
     let bar = ProgressBar::new(commands);
     let style = ProgressStyle::with_template(
         "{wide_bar} {pos}/{len} commands  {per_sec}  {elapsed} + {eta}",
@@ -132,6 +169,7 @@ pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
         apis.insert(office.code.clone(), city.api(&office.code)?);
     }
     let apis = Arc::new(apis);
+    let above = Clerks::of(&api, 'C').await?;
     let sent = api.sent.clone();
     let ticking = tokio::spawn({
         let bar = bar.clone();
@@ -144,8 +182,8 @@ pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
     });
     let mut offices = JoinSet::new();
     for (code, targets) in targets {
-        let apis = apis.clone();
-        offices.spawn(async move { committee(&apis, &code, targets).await });
+        let (apis, above) = (apis.clone(), above.clone());
+        offices.spawn(async move { committee(&apis, &above, &code, targets).await });
     }
     while let Some(done) = offices.join_next().await {
         done.map_err(|error| error.to_string())??;
@@ -171,10 +209,12 @@ fn organization(at: usize, code: &str, target: &Target, unit: &Api) -> Value {
 /// One committee's whole term: its register, its list, its rounds.
 async fn committee(
     apis: &BTreeMap<String, Api>,
+    above: &Clerks,
     code: &str,
     targets: Vec<Target>,
 ) -> Result<(), String> {
     let api = apis.get(code).ok_or("the office does not serve")?;
+    let own = if code == CITY { above.clone() } else { Clerks::of(api, 'D').await? };
     let unit = |target: &Target| apis.get(&target.unit).ok_or("the unit's office does not serve");
     let mut units = BTreeSet::new();
     for target in &targets {
@@ -199,24 +239,25 @@ async fn committee(
     }
     // A committee has two rounds under way at a time, as in the seed.
     let played = stream::iter(rounds.into_iter().enumerate())
-        .map(|(number, round)| one_round(apis, api, code, number + 1, round))
+        .map(|(number, round)| one_round(apis, (&own, above), code, number + 1, round))
         .buffer_unordered(2);
     played.try_collect::<Vec<()>>().await.map(drop)
 }
 
 async fn one_round(
     apis: &BTreeMap<String, Api>,
-    api: &Api,
+    (own, above): (&Clerks, &Clerks),
     code: &str,
     number: usize,
     targets: Vec<(usize, Target)>,
 ) -> Result<(), String> {
+    let api = apis.get(code).ok_or("the office does not serve")?;
     let village = targets.iter().any(|(_, target)| target.level == "village");
     let plan = json!({"number": format!("{code}-T4-R{number:02}"), "name": format!("第{number}轮巡察"),
         "kind": "regular", "organisation": "own", "reach": if village { "direct" } else { "extended" }});
     let mut tasks = Vec::new();
     let mut findings = Vec::new();
-    let mut rectified = Vec::new();
+    let (mut rectified, mut clues) = (Vec::new(), Vec::new());
     for (at, target) in targets {
         let id = format!("k{at:04}");
         let mut task = json!({"id": id, "target": format!("o{at:04}"), "name": target.name, "level": target.level});
@@ -229,11 +270,23 @@ async fn one_round(
             findings.push((id.clone(), title, "现象、定性、责任三要素齐全的问题表述。".to_owned()));
             rectified.push((n < target.rectified).then(|| target.unit.clone()));
         }
+        let task = |(n, outcome)| (id.clone(), target.level, n, outcome);
+        clues.extend(target.clues.into_iter().enumerate().map(task));
     }
     let mut script = Script::new(api, plan, tasks, findings);
     script.plan().await?;
     script.authorise().await?;
     script.enter().await?;
+    let round = script.id().to_owned();
+    let mut scripts = Vec::new();
+    for (at, (task, level, n, outcome)) in clues.into_iter().enumerate() {
+        let upper = (at % 40 == 7 && code != CITY).then(|| above.clone());
+        scripts.push(clue(&round, (task, level, n), outcome, upper));
+    }
+    let played = stream::iter(scripts)
+        .map(|clue| async move { clue.play(own).await.map(drop) })
+        .buffer_unordered(CLUES_AT_ONCE);
+    played.try_collect::<Vec<()>>().await?;
     script.withdraw().await?;
     script.hear().await?;
     script.feed_back().await?;
@@ -251,57 +304,29 @@ async fn one_round(
     work.try_collect::<Vec<()>>().await.map(drop)
 }
 
-/// Waits for the city's view and holds it against the published numbers.
-pub(crate) async fn compare(api: &Api, scale: Scale) -> Result<(Value, bool), String> {
-    let expected = levels(scale)?;
-    let mut began = Instant::now();
-    let mut last = Value::Null;
-    loop {
-        let results = api.get("PLAN", "/api/results").await?;
-        if agree(&results, &expected) {
-            return Ok((results, true));
+/// The `n`-th clue of a task: to its end, or to somewhere on the way.
+fn clue(
+    round: &str,
+    (task, level, n): (String, &'static str, usize),
+    outcome: Option<Outcome>,
+    upper: Option<Clerks>,
+) -> clues::Script {
+    let open = [Until::Held, Until::Proposed, Until::Waiting, Until::Handling, Until::FedBack];
+    let key = format!("{task}-{n}-{round}");
+    let until = match outcome {
+        Some(_) => Until::Closed,
+        None => {
+            open[key.len().wrapping_add(n + task.bytes().map(usize::from).sum::<usize>())
+                % open.len()]
         }
-        if results["levels"] != last {
-            last = results["levels"].clone();
-            began = Instant::now();
-        }
-        // What still changes is still on its way.
-        if began.elapsed() > Duration::from_mins(1) {
-            return Ok((results, false));
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-fn agree(results: &Value, expected: &[Level; 3]) -> bool {
-    let rows = results["levels"].as_array().cloned().unwrap_or_default();
-    rows.len() == expected.len()
-        && rows.iter().zip(expected).all(|(row, level)| {
-            row["level"] == level.name
-                && row["targets"] == level.targets
-                && row["inspected"] == level.targets
-                && row["found"] == level.found
-                && row["rectified"] == level.rectified
-                && row["rate"] == domain::rate::percent(level.rectified, level.found)
-        })
-}
-
-/// The view as a table.
-pub(crate) fn table(results: &Value) -> String {
-    let mut text = String::from("level    targets inspected   found rectified   rate\n");
-    for row in results["levels"].as_array().into_iter().flatten() {
-        let number = |field: &str| row[field].as_u64().unwrap_or_default();
-        text += &format!(
-            "{:<8} {:>7} {:>9} {:>7} {:>9} {:>5}%\n",
-            row["level"].as_str().unwrap_or_default(),
-            number("targets"),
-            number("inspected"),
-            number("found"),
-            number("rectified"),
-            row["rate"].as_str().unwrap_or_default()
-        );
-    }
-    text
+    };
+    let rank = match level {
+        "city" => "county",
+        "county" => "section",
+        _ => "village",
+    };
+    let (round, outcome) = (round.to_owned(), outcome.unwrap_or_default());
+    clues::Script { key, round, task, rank, until, outcome, upper }
 }
 
 #[cfg(test)]
@@ -319,5 +344,22 @@ mod tests {
         let sum = |of: fn(&Target) -> u64| all.iter().map(|t| of(t)).sum::<u64>();
         assert_eq!((all.len(), sum(|t| t.findings), sum(|t| t.rectified)), (2018, 15_460, 13_495));
         assert!(all.iter().all(|t| t.rectified <= t.findings));
+        let mut clues = BTreeMap::new();
+        for target in all {
+            let counts: &mut ClueCounts = clues.entry(target.level).or_default();
+            counts.clues += target.clues.len() as u64;
+            for outcome in target.clues.iter().flatten() {
+                counts.clues_closed += 1;
+                counts.cases += u64::from(outcome.cases);
+                counts.disciplined += u64::from(outcome.disciplined);
+                counts.transferred += u64::from(outcome.transferred);
+            }
+        }
+        for level in levels(scale).unwrap() {
+            assert_eq!(clues[level.name], level.clues);
+        }
+        let all: u64 = clues.values().map(|counts| counts.clues).sum();
+        let closed: u64 = clues.values().map(|counts| counts.clues_closed).sum();
+        assert_eq!((all, closed), (2787, 2289));
     }
 }

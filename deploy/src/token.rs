@@ -48,10 +48,23 @@ pub fn make(keys: &Path, office: &OfficeId, role: &str) -> Result<String, String
         let known: Vec<_> = people.iter().flat_map(|person| person.roles.clone()).collect();
         format!("nobody holds {role} there; roles: {}", known.join(", "))
     })?;
+    issued(keys, office, &person.person)
+}
+
+/// A token of a person of the office of a key folder.
+pub(crate) fn of_person(keys: &Path, office: &OfficeId, person: &str) -> Result<String, String> {
+    let pin: Pin = read(&keys.join("pin.json"))?;
+    if !pin.demo {
+        return Err("this is a real city: people sign in there".to_owned());
+    }
+    issued(keys, office, person)
+}
+
+fn issued(keys: &Path, office: &OfficeId, person: &str) -> Result<String, String> {
     let seed = std::fs::read(keys.join("jwt.key")).map_err(|error| format!("jwt.key: {error}"))?;
     let seed: [u8; 32] = seed.try_into().map_err(|_| "jwt.key does not read")?;
     let tokens = Tokens::new(office.clone(), &seed, true).ok_or("jwt.key does not read")?;
-    tokens.issue(&person.person, MAX_LIFE).ok_or_else(|| "no token could be made".to_owned())
+    tokens.issue(person, MAX_LIFE).ok_or_else(|| "no token could be made".to_owned())
 }
 
 /// Prints a token for an office of a started city.

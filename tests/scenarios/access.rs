@@ -64,6 +64,9 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/divisions/import",
     "/api/enrolment-tokens",
     "/api/enrolments",
+    "/api/escrow",
+    // Names the very share.
+    "/api/escrow/share",
     "/api/envelopes",
     "/api/filing-reviews",
     "/api/filings",

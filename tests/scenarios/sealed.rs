@@ -157,7 +157,7 @@ async fn marked_clue(
         "evidence": [mark()]});
     let made = desk.done(&team.member, "/api/clues", draft).await;
     let id = made["id"].as_str().unwrap().to_owned();
-    let judged = json!({"quality": "checkable"});
+    let judged = json!({"quality": "checkable", "with": [team.member.person]});
     desk.done(&team.leader, &format!("/api/clues/{id}/discuss"), judged).await;
     for signer in [&team.leader, &team.member] {
         let body = json!({"content": made["content"]});

@@ -1,7 +1,7 @@
 //! What the operator reads when the city stands.
 
 use super::City;
-use crate::{output::say, token};
+use crate::{clues::PASSWORD, output::say, token};
 
 impl City {
     /// The links of the first start, while nobody can have used them.
@@ -42,6 +42,12 @@ impl City {
                 self.data.display(),
                 self.plan.city()
             ));
+            if self.plan.loaded {
+                let who = "xs-tl xs-tm xs-clue xs-reg xs-off";
+                say(&format!(
+                    "线索演示人员 the clerks of the clues sign in by: {who} / {PASSWORD}"
+                ));
+            }
         }
         say(&format!(
             "接口 API: {}/api/docs   addresses: {}/run/up.json   Ctrl-C stops.",

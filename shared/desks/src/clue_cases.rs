@@ -21,7 +21,7 @@ use domain::{
     scope_key::Purpose,
 };
 use event_store::{Answer, Unit, act};
-use kernel::{Code, Day, Timestamp, sign::Hash};
+use kernel::{Code, Day, sign::Hash};
 use policy::deadline::due;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clues::Content,
-    listing::{InState, Page, list_governed},
+    listing::{InState, Page, list_governed_as},
     sealing::{open, take_grant},
     signing::{PASSWORD, signature},
 };
@@ -73,24 +73,20 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// A row with its age: what waits too long, without a word of what it is about.
+/// A row with its age and its dates: what waits too long, without a word of what it is
+/// about.
 fn shown(row: &CaseRow, today: Day) -> Value {
-    let day = |name: &str| row.dates.get(name).map(|at| at.day());
-    let accepted = day("accepted");
-    let over = |key: &str, from: Option<Day>| from.is_some_and(|from| due(key, from) < today);
-    let mut stalls = Vec::new();
-    if row.disposition.is_none() && over("clue.stall.unhandled", accepted) {
-        stalls.push("unhandled");
-    }
-    let handled = row.disposition.is_some() && row.outcome.is_none();
-    if handled && over("clue.stall.no_progress", row.moved.map(Timestamp::day)) {
-        stalls.push("no-progress");
-    }
+    let accepted = row.day("accepted");
+    let by = |key: &str, from: Option<Day>| json!(from.map(|from| due(key, from)));
     let mut body = json!(row);
     body["age_days"] = json!(accepted.map(|from| today.days_after(from)));
-    body["acknowledge_by"] = json!(day("delivered").map(|from| due("clue.ack", from)));
-    body["feed_back_by"] = json!(accepted.map(|from| due("clue.result_feedback", from)));
-    body["stalls"] = json!(stalls);
+    body["acknowledge_by"] = by("clue.ack", row.day("delivered"));
+    body["propose_by"] = by("clue.disposal_proposal", accepted);
+    body["feed_back_by"] = by("clue.result_feedback", accepted);
+    body["close_by"] = by("clue.close.target", accepted);
+    body["close_at_latest"] = by("clue.close.hard", accepted);
+    body["due"] = json!(row.due());
+    body["stalls"] = json!(row.stalls(today));
     body
 }
 
@@ -101,10 +97,10 @@ async fn all(
     Query(InState { state }): Query<InState>,
 ) -> Result<Response, Problem> {
     let named = |row: &CaseRow| serde_json::to_value(row.state).unwrap_or_default();
-    list_governed::<CaseRow>(&seat, &caller, "", &page, |row| {
+    let (today, keep) = (seat.office.setting().clock.now().day(), |row: &CaseRow| {
         state.as_ref().is_none_or(|state| named(row) == state.as_str())
-    })
-    .await
+    });
+    list_governed_as(&seat, &caller, "", &page, keep, |row: CaseRow| shown(&row, today)).await
 }
 
 async fn one(

@@ -11,7 +11,7 @@ pub mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{Matter, Subject};
+use access::{Matter, PEOPLE, PersonRow, Subject};
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -20,11 +20,11 @@ use axum::{
 };
 use domain::{
     clue::{Authority, Brief, Clue, Command as Ask, Quality, RankBand, SIGNS, Source},
-    post::Organ,
+    post::{Organ, plain},
     scope_key::Purpose,
 };
 use event_store::{Unit, act};
-use kernel::{Class, Code, sealed::Scope, sign::Hash};
+use kernel::{Class, Code, Refusal, sealed::Scope, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -286,11 +286,34 @@ async fn revise(Path(id): Path<String>, command: Command<Saying>) -> Result<Resp
 struct Judged {
     /// 可查性
     quality: Quality,
+    /// 参加会商人员: the ids of those with whom, of the team, the supervision desk or the
+    /// non-resident deputies.
+    #[schemars(length(min = 1, max = 20))]
+    with: Vec<String>,
 }
 
+/// Who takes part in a discussion (室组办会商).
+const DISCUSS: [&str; 5] = ["TL", "TD", "TM", "NRD", "NDI_SUP"];
+
 async fn discuss(Path(id): Path<String>, command: Command<Judged>) -> Result<Response, Problem> {
-    not_its_object(command.seat(), &command.caller, &id).await?;
-    let (expected, ask) = (command.expected()?, Ask::Discuss(command.body.quality));
+    let (expected, seat, caller) =
+        (command.expected()?, command.seat().clone(), command.caller.clone());
+    not_its_object(&seat, &caller, &id).await?;
+    let row = openable(&seat, &caller, &id).await?;
+    let content = opened(&seat, &row).await?;
+    let Judged { quality, with } = command.body.clone();
+    let today = seat.office.setting().clock.now().day();
+    let mut reader = seat.office.reader().await?;
+    for person in &with {
+        let known: Option<PersonRow> = reader.view(PEOPLE, person).await?;
+        let posts = known.map(|row| row.posts_on(today)).unwrap_or_default();
+        let fits = posts.iter().any(|post| DISCUSS.contains(&plain(&post.role)));
+        if !fits || with.len() > 20 || content.is_about(person) {
+            return Err(Refusal::new(Code::BadField).detail("with").into());
+        }
+    }
+    drop(reader);
+    let ask = Ask::Discuss { quality, with };
     command.decide_on::<ClueRow, Clue>("clue.discuss", id, expected, ask).await
 }
 

@@ -12,6 +12,7 @@ mod couriers;
 pub mod divisions;
 pub mod enrolment;
 pub mod envelopes;
+pub mod escrow;
 pub mod feed;
 pub mod figures;
 pub mod filings;

@@ -93,6 +93,18 @@ pub async fn list_governed<T: Governed>(
     page: &Page,
     keep: impl Fn(&T) -> bool,
 ) -> Result<Response, Problem> {
+    list_governed_as(seat, caller, prefix, page, keep, |row: T| row).await
+}
+
+/// The same, each row as `shown` shows it.
+pub async fn list_governed_as<T: Governed, S: Serialize>(
+    seat: &Seat,
+    caller: &Caller,
+    prefix: &str,
+    page: &Page,
+    keep: impl Fn(&T) -> bool,
+    shown: impl Fn(T) -> S,
+) -> Result<Response, Problem> {
     let here = &seat.office.setting().office;
     let sees = |key: &str, row: T| {
         (caller.reads(&row.matter(here)) && keep(&row)).then(|| (key.to_owned(), row))
@@ -107,6 +119,7 @@ pub async fn list_governed<T: Governed>(
     for row in &mut items {
         row.withhold(caller, here);
     }
+    let items: Vec<S> = items.into_iter().map(shown).collect();
     Ok(answered(seat, &items, next.as_deref()))
 }
 

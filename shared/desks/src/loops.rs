@@ -224,7 +224,7 @@ async fn notes_in_loop(office: Office, link: Arc<dyn Link>) {
 /// What is due by time: figures, papers, the calendar's expectations.
 async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
     let papers = PaperRunner::new(seat.clone(), city);
-    let mut seen = None;
+    let (mut seen, mut forgotten) = (None, None);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         if seat.office.refusing().is_some() {
@@ -237,8 +237,12 @@ async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
         if let Err(problem) = papers.turn().await {
             tracing::warn!(?problem, "papers wait");
         }
-        if let Err(problem) = sealing::turn(&seat).await {
-            tracing::warn!(?problem, "keys that are to be forgotten wait");
+        if forgotten != Some(commits) {
+            match sealing::turn(&seat).await {
+                Ok(()) if seat.office.rebuilding().is_none() => forgotten = Some(commits),
+                Ok(()) => {}
+                Err(problem) => tracing::warn!(?problem, "keys that are to be forgotten wait"),
+            }
         }
         if let Err(problem) = tiers::calendar_turn(&seat).await {
             tracing::warn!(?problem, "the calendar waits");

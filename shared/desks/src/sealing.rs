@@ -9,7 +9,7 @@
 
 mod view;
 
-use std::{os::unix::fs::DirBuilderExt, sync::Arc};
+use std::{os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use domain::{
     custody::Party,
@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 
 pub use view::SealingView;
 
-use crate::{joining::OfficeConfig, signing::SIGNING_KEYS};
+use crate::{joining::OfficeConfig, operations::backup::VAULT, signing::SIGNING_KEYS};
 
 /// Published keys of organs by `office/organ`.
 pub const ORGAN_KEYS: &str = "organ-keys";
@@ -54,18 +54,24 @@ pub fn organ_name(organ: Organ) -> String {
 
 /// The vault of an office, in a folder of its own beside the keys.
 pub(crate) fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
-    let folder = config.keys.join("vault");
-    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder);
-    made.map_err(|error| format!("{}: {error}", folder.display()))?;
-    let passphrase = match &config.vault_passphrase {
-        None => None,
-        Some(path) => {
-            let read = std::fs::read(path).map(Zeroizing::new);
-            Some(read.map_err(|error| format!("{}: {error}", path.display()))?)
-        }
-    };
+    let folder = config.keys.join(VAULT);
+    make_folder(&folder)?;
+    let passphrase = passphrase(config)?;
     let given = passphrase.as_ref().map(|text| text.trim_ascii_end());
     Vault::open(&folder, given).map_err(|error| error.to_string())
+}
+
+/// A folder for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(folder);
+    made.map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// The vault's passphrase, if the office has one.
+pub(crate) fn passphrase(config: &OfficeConfig) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let Some(path) = &config.vault_passphrase else { return Ok(None) };
+    let read = std::fs::read(path).map(Zeroizing::new);
+    Ok(Some(read.map_err(|error| format!("{}: {error}", path.display()))?))
 }
 
 /// Lets everybody who may offer know the organs' keys.
@@ -241,10 +247,13 @@ fn key_id(office: &OfficeId, scope: &Scope) -> String {
 /// One turn of the periodic loop.
 pub(crate) async fn turn(seat: &Arc<Seat>) -> Result<(), Problem> {
     let due: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_DUE, "").await?;
-    for (scope, about) in due {
-        let Some(scope) = Scope::parse(&scope) else { continue };
-        let forgotten = scope.clone();
+    let due: Vec<(Scope, String)> =
+        due.into_iter().filter_map(|(scope, about)| Some((Scope::parse(&scope)?, about))).collect();
+    let forgotten: Vec<Scope> = due.iter().map(|(scope, _)| scope.clone()).collect();
+    if !forgotten.is_empty() {
         in_vault(seat, move |vault| vault.forget(&forgotten)).await?;
+    }
+    for (scope, about) in due {
         let attesting = act(move |unit: &mut Unit<'_>| {
             let (scope, about) = (scope.clone(), about.clone());
             Box::pin(async move {

@@ -35,6 +35,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(filings::FilingsView { office: office.clone() }),
         Arc::new(reviews::ReviewsView { office: office.clone() }),
         Arc::new(signing::SigningView),
+        Arc::new(crate::escrow::EscrowView { office: office.clone() }),
         Arc::new(identities::IdentitiesView),
         Arc::new(clues::view::CluesView { office: office.clone() }),
         Arc::new(clue_cases::view::CasesView { office: office.clone() }),
@@ -55,6 +56,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(reads::routes());
     routes.extend(keys::routes());
     routes.extend(signing::routes());
+    routes.extend(crate::escrow::routes());
     routes.extend(token_keys::routes());
     routes.extend(history::routes());
     routes.extend(feed::routes());

@@ -3,7 +3,7 @@
 //! It says that something waits and what may be done, and nothing of what it holds: to
 //! read it is a request of its own, which is recorded where reads are.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use access::policy;
 use axum::{
@@ -11,14 +11,22 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use domain::round::State as RoundState;
 use kernel::Day;
 use serde::Serialize;
 use serde_json::json;
 use web::{Caller, Governed, Problem, Route, Seat, Who, get};
 
 use crate::{
-    envelopes::EnvelopeRow, filings::FilingRow, findings::FindingRow,
-    rectifications::RectificationRow, recusals::RecusalRow, reviews::ReviewRow, rounds::RoundRow,
+    clue_cases::view::CaseRow,
+    clues::view::ClueRow,
+    envelopes::EnvelopeRow,
+    filings::FilingRow,
+    findings::FindingRow,
+    rectifications::RectificationRow,
+    recusals::RecusalRow,
+    reviews::ReviewRow,
+    rounds::{ROUNDS, RoundRow},
 };
 
 /// The most that is listed; whoever has more begins with these.
@@ -42,29 +50,61 @@ struct Waiting {
     kind: &'static str,
     id: String,
     actions: Vec<&'static str>,
+    #[serde(flatten)]
+    urgency: Urgency,
+}
+
+/// By when something waits, and whether it waits too long already.
+#[derive(Debug, Default, Serialize)]
+struct Urgency {
     due: Option<Day>,
+    stalls: Vec<&'static str>,
+}
+
+impl From<Option<Day>> for Urgency {
+    fn from(due: Option<Day>) -> Self {
+        Self { due, ..Self::default() }
+    }
+}
+
+/// The days on which the secretary's meeting heard of own rounds.
+async fn heard(seat: &Seat) -> Result<BTreeMap<String, Day>, Problem> {
+    let rounds: Vec<(String, RoundRow)> = seat.office.reader().await?.all(ROUNDS, "").await?;
+    let heard =
+        |row: &RoundRow| row.history.iter().find(|(s, _)| *s == RoundState::Heard).map(|h| h.1);
+    Ok(rounds.iter().filter_map(|(id, row)| Some((id.clone(), heard(row)?))).collect())
 }
 
 async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
     let mut waiting = Vec::new();
-    let mut more = collect::<FilingRow>(&seat, &caller, &mut waiting, |row| {
+    let mut more = collect::<FilingRow, _>(&seat, &caller, &mut waiting, |row| {
         row.expectation.as_ref().map(|expectation| expectation.due)
     })
     .await?;
-    more |= collect::<ReviewRow>(&seat, &caller, &mut waiting, |row| {
+    more |= collect::<ReviewRow, _>(&seat, &caller, &mut waiting, |row| {
         row.expectation.as_ref().map(|expectation| expectation.due)
     })
     .await?;
-    more |= collect::<RoundRow>(&seat, &caller, &mut waiting, |_| None).await?;
-    more |= collect::<FindingRow>(&seat, &caller, &mut waiting, |row| row.due).await?;
-    more |= collect::<RectificationRow>(&seat, &caller, &mut waiting, |row| {
+    more |= collect::<RoundRow, _>(&seat, &caller, &mut waiting, |_| Urgency::default()).await?;
+    more |= collect::<FindingRow, _>(&seat, &caller, &mut waiting, |row| row.due).await?;
+    more |= collect::<RectificationRow, _>(&seat, &caller, &mut waiting, |row| {
         row.opening.as_ref().map(|opening| opening.due)
     })
     .await?;
-    more |= collect::<RecusalRow>(&seat, &caller, &mut waiting, |_| None).await?;
-    more |= collect::<EnvelopeRow>(&seat, &caller, &mut waiting, |row| Some(row.due)).await?;
+    more |= collect::<RecusalRow, _>(&seat, &caller, &mut waiting, |_| Urgency::default()).await?;
+    more |= collect::<EnvelopeRow, _>(&seat, &caller, &mut waiting, |row| Some(row.due)).await?;
+    let (rounds, today) = (heard(&seat).await?, seat.office.setting().clock.now().day());
+    more |= collect::<ClueRow, _>(&seat, &caller, &mut waiting, |row| {
+        row.hand_over_by(rounds.get(&row.brief.round).copied())
+    })
+    .await?;
+    more |= collect::<CaseRow, _>(&seat, &caller, &mut waiting, |row| Urgency {
+        due: row.due(),
+        stalls: row.stalls(today),
+    })
+    .await?;
     // What is due first stands first; what has no day stands last.
-    waiting.sort_by_key(|item| (item.due.is_none(), item.due));
+    waiting.sort_by_key(|item| (item.urgency.due.is_none(), item.urgency.due));
     let body = json!({"demo": seat.pin.demo, "today": seat.office.setting().clock.now().day(),
         "items": waiting, "more": more});
     Ok(Json(body).into_response())
@@ -72,11 +112,11 @@ async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respo
 
 /// Adds what waits in one view; whether there is more than is listed. Views on which none
 /// of the caller's posts could act are not even looked at.
-async fn collect<T: Governed>(
+async fn collect<T: Governed, U: Into<Urgency>>(
     seat: &Seat,
     caller: &Caller,
     waiting: &mut Vec<Waiting>,
-    due: impl Fn(&T) -> Option<Day>,
+    due: impl Fn(&T) -> U,
 ) -> Result<bool, Problem> {
     let here = &seat.office.setting().office;
     if !policy::acts_on(&caller.standing.posts, T::FAMILY) {
@@ -95,7 +135,8 @@ async fn collect<T: Governed>(
             if waiting.len() - first == MOST {
                 return Ok(true);
             }
-            waiting.push(Waiting { kind: T::FAMILY, id, actions, due: due(&row) });
+            let urgency = due(&row).into();
+            waiting.push(Waiting { kind: T::FAMILY, id, actions, urgency });
         }
         match last {
             Some(last) => after = last,

@@ -122,6 +122,8 @@ pub static TABLE: &[Binding] = &[
     row("signing-key", "made", Rule::Own, Class::K4, ALL),
     row("signing-key", "certified", Rule::Own, Class::K4, ALL),
     row("signing-key", "destroyed", Rule::Own, Class::K4, ALL),
+    row("escrow", "begun", Rule::Own, Class::K4, ALL),
+    row("escrow", "share-taken", Rule::Own, Class::K4, ALL),
     // Who sent a petition: sealed under a key that never leaves the office.
     row("identity", "sealed", Rule::Own, Class::K6, TEAMS),
     row("identity", "opening-asked", Rule::Own, Class::K6, TEAMS),

@@ -88,12 +88,16 @@ impl Aggregate for Clue {
                 self.before_sealing()?;
                 Ok(vec![Event::Revised { content, part, by }])
             }
-            Command::Discuss(quality) => {
+            Command::Discuss { quality, with } => {
                 self.before_sealing()?;
                 if self.discussed {
                     return Ok(vec![]);
                 }
-                Ok(vec![Event::Discussed { quality, by }])
+                // Nobody judges alone.
+                if with.iter().all(|other| *other == by) {
+                    another(&by, context)?;
+                }
+                Ok(vec![Event::Discussed { quality, with, by }])
             }
             Command::Sign { clue, signature } => self.sign(&clue, signature, context),
             Command::Drop if self.state == Dropped => Ok(vec![]),

@@ -14,6 +14,7 @@ pub mod dated;
 pub mod demo_clock;
 pub mod directory;
 pub mod envelope;
+pub mod escrow;
 pub mod figures;
 pub mod filing;
 pub mod filing_review;

@@ -118,6 +118,7 @@ codes! {
     PartAway "sealed-part-away" 409 "封存内容尚未到达本机" "The sealed part has not arrived here" "请稍后再试。" "Try again in a moment.";
     IdentityDestroyed "identity-destroyed" 410 "该身份已批准销毁" "This identity is destroyed, or approved for it" "任何人都无法再打开。" "Nobody can open it any more.";
     NotOpened "identity-not-opened" 403 "须经两人批准启封,且仅限批准的两人在限时内查看" "Two persons open it, and only these two read it, for a short while" "请申请启封并由另一机构的人员批准。" "Ask for the opening and let somebody of the other organ agree.";
+    ShareAbsent "share-absent" 404 "没有待领取的密钥份额" "No share of an escrow waits for you" "请向安全管理员了解托管设立情况;已抄录的份额系统不再保存。" "Ask the security administrator about the escrow. A share that is on paper is not kept here.";
     // Filings.
     FilingAbsent "filing-absent" 404 "报备事项不存在" "No such filing" "请核对报备编号。" "Check the filing's id.";
     FilingExists "filing-exists" 409 "该报备事项已登记" "This filing is expected already" "请使用已有的报备编号。" "Use the one that exists.";

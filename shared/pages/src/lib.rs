@@ -8,6 +8,7 @@
 mod account;
 mod ask;
 mod board;
+mod clues;
 mod docs;
 mod elsewhere;
 mod events;
@@ -54,6 +55,8 @@ pub fn around(interface: Router) -> Router {
         .route("/account/sessions/{id}/end", post(account::end))
         .route("/worklist", get(worklist::page))
         .route("/filing-board", get(board::page))
+        .route("/clues", get(clues::page))
+        .route("/clues/{id}/slip", get(clues::slip))
         .route("/events", get(events::page))
         .route("/policy", get(policy::page))
         .route("/problems/{code}", get(problems::page))

@@ -48,6 +48,12 @@ const ROWS: &[Deadline] = &[
     Deadline { key: "clue.ack", span: Span::Workdays(5), mark: Mark::Proposal },
     Deadline { key: "clue.stall.unhandled", span: Span::Days(24), mark: Mark::Source },
     Deadline { key: "clue.stall.no_progress", span: Span::Months(6), mark: Mark::Source },
+    // After the secretary's meeting clues go over in one batch; the number is ours.
+    Deadline { key: "clue.transfer.batch", span: Span::Workdays(10), mark: Mark::Proposal },
+    // 2019 rules art. 21, from memory; W4: as a rule half a year, at most one.
+    Deadline { key: "clue.disposal_proposal", span: Span::Months(1), mark: Mark::Memory },
+    Deadline { key: "clue.close.target", span: Span::Months(6), mark: Mark::Source },
+    Deadline { key: "clue.close.hard", span: Span::Months(12), mark: Mark::Source },
     Deadline { key: "clue.result_feedback", span: Span::Months(3), mark: Mark::Source },
     // 定远县 请示报告制度.
     Deadline { key: "rect.concentrated", span: Span::Months(3), mark: Mark::Source },

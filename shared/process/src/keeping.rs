@@ -62,3 +62,20 @@ pub(crate) fn restore_keys(configs: &[OfficeConfig], folder: &Path) -> Result<()
     say("keys put back", &restore::keys(config, folder)?);
     Ok(())
 }
+
+pub(crate) fn recover_vault(configs: &[OfficeConfig], folder: &Path) -> Result<(), Failed> {
+    let [config] = configs else {
+        return Err(Failed(2, "name a configuration of one office: a vault is made singly".into()));
+    };
+    let mut shares = Vec::new();
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        if line.trim().is_empty() {
+            break;
+        }
+        shares.push(line);
+    }
+    let keys = restore::vault(config, folder, &shares)?;
+    write_out(&format!("the vault is there again, with {keys} keys and grants of clues\n"));
+    Ok(())
+}

@@ -95,6 +95,12 @@ enum What {
         /// The office's folder below the one that `backup-keys` was given.
         folder: PathBuf,
     },
+    /// Make one office's vault again of its escrow: the officers type their shares, one a
+    /// line on the standard input, and end with an empty line. The service must not run.
+    RecoverVault {
+        /// The office's folder below the one that `backup-keys` was given.
+        folder: PathBuf,
+    },
 }
 
 /// What went wrong, and with which exit code.
@@ -158,6 +164,7 @@ async fn work(service: Service, arguments: Arguments) -> Result<(), Failed> {
         What::Restore { folder } => keeping::restore(&configs, &folder).await,
         What::BackupKeys { folder } => keeping::backup_keys(&configs, &folder),
         What::RestoreKeys { folder } => keeping::restore_keys(&configs, &folder),
+        What::RecoverVault { folder } => keeping::recover_vault(&configs, &folder),
     }
 }
 

@@ -10,7 +10,7 @@ mod disk;
 mod shelf;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -71,6 +71,9 @@ struct Inside {
     /// The public half of the escrow's key.
     #[serde(default)]
     escrow: Option<[u8; 32]>,
+    /// By which request the escrow was begun.
+    #[serde(default)]
+    escrow_by: String,
     /// Shares that their officers have not written down yet.
     #[serde(default)]
     shares: BTreeMap<String, Zeroizing<String>>,
@@ -197,14 +200,20 @@ impl Vault {
         self.change(&mut self.apart(), |inside| drop(inside.persons.remove(person)))
     }
 
-    /// Forgets a scope key and every grant of it, for ever: what is left is written under
+    /// Forgets scope keys and every grant of them, for ever: what is left is written under
     /// another master key, and the one before it is destroyed. Whether there was anything.
-    pub fn forget(&self, scope: &Scope) -> Result<bool, Unkept> {
-        let mut shelf = self.of(scope);
+    pub fn forget(&self, scopes: &[Scope]) -> Result<bool, Unkept> {
+        let held = self.forget_on(&mut self.held(), scopes)?;
+        Ok(self.forget_on(&mut self.apart(), scopes)? || held)
+    }
+
+    fn forget_on(&self, shelf: &mut Shelf, scopes: &[Scope]) -> Result<bool, Unkept> {
+        let named: BTreeSet<String> = scopes.iter().map(Scope::to_string).collect();
         let mut inside = shelf.inside.clone();
-        let had_key = inside.keys.remove(&scope.to_string()).is_some();
-        inside.grants.retain(|_, kept| kept.scope != *scope);
-        if !had_key && inside.grants.len() == shelf.inside.grants.len() {
+        inside.keys.retain(|name, _| !named.contains(name));
+        inside.grants.retain(|_, kept| !named.contains(&kept.scope.to_string()));
+        let count = |inside: &Inside| inside.keys.len() + inside.grants.len();
+        if count(&inside) == count(&shelf.inside) {
             // It may be that an earlier forgetting did not come to its end.
             shelf.finish()?;
             return Ok(false);
@@ -214,12 +223,17 @@ impl Vault {
     }
 
     /// Begins an escrow in place of the one before: a share for each officer, who takes it
-    /// by [`Self::share`]. Nothing unless two at least and all at most are needed.
+    /// by [`Self::share`]. The same request twice begins one. Nothing unless two at least
+    /// and all at most are needed.
     pub fn begin_escrow(
         &self,
+        request: &str,
         officers: &[String],
         needed: u8,
     ) -> Result<Option<OrganPublic>, Unkept> {
+        if self.held().inside.escrow_by == request {
+            return Ok(self.escrow());
+        }
         let Some((key, shares)) = escrow::split(needed, officers.len(), &self.entropy) else {
             return Ok(None);
         };
@@ -228,7 +242,8 @@ impl Vault {
         let waiting = officers.iter().cloned().zip(texts).collect();
         self.change(&mut self.apart(), |inside| inside.shares = waiting)?;
         let mut shelf = self.held();
-        let inside = shelf.inside.clone();
+        let mut inside = shelf.inside.clone();
+        request.clone_into(&mut inside.escrow_by);
         shelf.write(inside, self.passphrase(), Some(key), &self.entropy)?;
         Ok(Some(key))
     }

@@ -162,6 +162,8 @@ pub static TABLE: &[Row] = &[
     act("identity.destroy", Of(K6), &["CLUE", "TL"]),
     // Personal signatures: who vouches for a key.
     act("signing-key.certify", Accounts, &["SECADM", "ORG", "PLAN"]),
+    // Who names the officers of an escrow is not one of them.
+    act("escrow.begin", Accounts, &["SECADM"]),
     // Filings: what is filed upward is read by whoever files it and by the desk that
     // receives it, as a copy, whatever it was made of.
     read(Of(K12), &["SEC", "LG", "PLAN", "FILE", "RECT", "COM"]),

@@ -15,10 +15,14 @@ use kernel::{
     sealed::{Scope, SealedPart},
     sign::Hash,
 };
+use policy::deadline::due;
 use serde::{Deserialize, Serialize};
 use web::Governed;
 
-use crate::{clues::view::OfferRow, sealing::KEYS_DUE};
+use crate::{
+    clues::view::{OFFERS_OUT, OfferRow, offer_out},
+    sealing::KEYS_DUE,
+};
 
 /// Clue cases by id.
 pub const CASES: &str = "clue-cases";
@@ -85,6 +89,39 @@ pub struct CaseRow {
     pub moved: Option<Timestamp>,
     /// The version.
     pub version: u64,
+}
+
+impl CaseRow {
+    /// The day of one of its states.
+    pub(crate) fn day(&self, name: &str) -> Option<Day> {
+        self.dates.get(name).map(|at| at.day())
+    }
+
+    /// By when the next thing is to be done with it.
+    pub(crate) fn due(&self) -> Option<Day> {
+        let accepted = |key: &str| self.day("accepted").map(|from| due(key, from));
+        match self.state {
+            State::Delivered => self.day("delivered").map(|from| due("clue.ack", from)),
+            State::Held | State::Proposed => accepted("clue.disposal_proposal"),
+            State::Waiting => self.review,
+            State::Handling | State::Concluded | State::Resulted => {
+                accepted("clue.result_feedback")
+            }
+            _ => None,
+        }
+    }
+
+    /// What waits too long: what nobody took up for 24 days, or what did not go on for six
+    /// months.
+    pub(crate) fn stalls(&self, today: Day) -> Vec<&'static str> {
+        let over = |key: &str, from: Option<Day>| from.is_some_and(|from| due(key, from) < today);
+        let open = matches!(self.state, State::Held | State::Proposed);
+        let handled = matches!(self.state, State::Handling | State::Concluded);
+        let unhandled = open && over("clue.stall.unhandled", self.day("accepted"));
+        let stands = handled && over("clue.stall.no_progress", self.moved.map(Timestamp::day));
+        let named = [(unhandled, "unhandled"), (stands, "no-progress")];
+        named.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
+    }
 }
 
 impl Governed for CaseRow {
@@ -179,6 +216,7 @@ fn onward_delivered(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         .filter(|offer| offer.turn == coming.offer.turn && offer.to.office == fact.at.origin)
     {
         offer.delivered = Some(fact.recorded);
+        rows.delete(OFFERS_OUT, &coming.offer.stream);
     }
     rows.put(CASES, id, &row)
 }
@@ -238,7 +276,11 @@ impl CasesView {
         row.moved = Some(fact.recorded);
         let name = fact.kind.split('.').nth(3).unwrap_or_default().to_owned();
         row.dates.insert(name, fact.recorded);
-        turned(&mut row, fact.read()?, fact);
+        let event: Event = fact.read()?;
+        if let Event::Custody(custody) = &event {
+            offer_out(rows, &fact.stream, custody, &self.office)?;
+        }
+        turned(&mut row, event, fact);
         // What is not, or no more, with this organ, opens here no more.
         let over = matches!(row.state, State::Returned | State::Void | State::Released);
         if let Some(part) = row.part.as_ref().filter(|_| over) {
@@ -286,9 +328,9 @@ fn turned(row: &mut CaseRow, event: Event, fact: &Fact) {
             (row.outcome, row.disposition, row.proposed) = (None, None, None);
             row.state = State::Held;
         }
-        Event::Custody(Custody::Offered { turn, offer, papers }) => {
+        Event::Custody(Custody::Offered { turn, offer, .. }) => {
             let (to, offered) = (offer.to, fact.recorded);
-            row.onward = Some(OfferRow { turn, to, offered, delivered: None, papers });
+            row.onward = Some(OfferRow { turn, to, offered, delivered: None });
         }
         Event::Custody(Custody::OfferWithdrawn { .. } | Custody::OfferReturned { .. }) => {
             row.onward = None;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use domain::{
-    clue::{Authority, Clue, Command as Ask, Outcome},
+    clue::{Authority, Clue, Command as Ask, Outcome, State as ClueState},
     custody::{Offer, Party},
     post::Organ,
     scope_key::Purpose,
@@ -19,8 +20,8 @@ use serde::Deserialize;
 use serde_json::json;
 use vault::ScopeKey;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change,
-    matter::permitted,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    matter::{permitted, read},
 };
 use zeroize::Zeroizing;
 
@@ -35,6 +36,15 @@ use domain::post::Role;
 /// The routes of the custodian.
 pub(super) fn routes() -> Vec<Route> {
     vec![
+        get(
+            "/api/clues/{id}/slip",
+            Who::Does("clue.offer"),
+            [
+                "移交单(供打印)",
+                "The hand-over list, to be printed: what is in the envelope, unread",
+            ],
+            slip,
+        ),
         change::<Nothing, _>(
             "/api/clues/{id}/seal",
             Who::Does("clue.seal"),
@@ -219,6 +229,25 @@ async fn offer(
         })
     });
     command.run(run).await
+}
+
+/// What stands on the list that goes with an envelope: numbers, dates and who has signed,
+/// and nothing of what is inside.
+async fn slip(
+    State(seat): State<Arc<Seat>>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let row: ClueRow = read(&seat, &caller, &id).await?;
+    caller.permit("clue.offer", &row.matter(&row.office), Code::ClueAbsent)?;
+    let Some(sealed) = row.dates.get("sealed").filter(|_| row.state == ClueState::Sealed) else {
+        return Err(Code::WrongState.into());
+    };
+    let signed: Vec<&str> = row.signatures.iter().map(|one| one.by.as_str()).collect();
+    let today = seat.office.setting().clock.now().day();
+    let body = json!({"demo": seat.pin.demo, "clue": id, "from": row.office, "to": row.route,
+        "sealed": sealed, "content": row.content, "signed_by": signed, "pieces": 1, "printed": today});
+    Ok(Json(body).into_response())
 }
 
 async fn withdraw(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {

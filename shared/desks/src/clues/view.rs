@@ -11,12 +11,16 @@ use domain::{
     post::Organ,
 };
 use event_store::{FoldError, Rows, View};
-use kernel::{Class, Code, EntryRef, Fact, OfficeId, Timestamp, sealed::SealedPart, sign::Hash};
+use kernel::{
+    Class, Code, Day, EntryRef, Fact, OfficeId, Timestamp, sealed::SealedPart, sign::Hash,
+};
 use serde::{Deserialize, Serialize};
 use web::Governed;
 
 /// Clues by id.
 pub const CLUES: &str = "clues";
+/// What goes with open offers to other offices, by the offering stream, until it is there.
+pub const OFFERS_OUT: &str = "clue-offers-out";
 /// Own clue counts by level.
 pub const CLUE_TALLY: &str = "clue-tally";
 
@@ -31,8 +35,6 @@ pub struct OfferRow {
     pub offered: Timestamp,
     /// When the receiver had every byte.
     pub delivered: Option<Timestamp>,
-    /// What goes with it.
-    pub papers: Vec<Hash>,
 }
 
 /// A clue as its first holder has it.
@@ -75,6 +77,13 @@ pub struct ClueRow {
 }
 
 impl ClueRow {
+    /// By when it is to be handed over: with the others of its round, after the
+    /// secretary's meeting.
+    pub(crate) fn hand_over_by(&self, heard: Option<Day>) -> Option<Day> {
+        let open = self.is_the_teams().then_some(heard).flatten();
+        open.map(|day| policy::due("clue.transfer.batch", day))
+    }
+
     /// Whether the team still has it.
     pub fn is_the_teams(&self) -> bool {
         self.handed_over.is_none() && self.state != State::Dropped
@@ -149,6 +158,22 @@ impl View for CluesView {
     }
 }
 
+/// Notes what goes with an offer to another office, until the offer is over.
+pub(crate) fn offer_out(
+    rows: &mut Rows<'_>,
+    stream: &str,
+    custody: &Custody,
+    here: &OfficeId,
+) -> Result<(), FoldError> {
+    match custody {
+        Custody::Offered { offer, papers, .. } if offer.to.office != *here => {
+            rows.put(OFFERS_OUT, stream, papers)?;
+        }
+        _ => rows.delete(OFFERS_OUT, stream),
+    }
+    Ok(())
+}
+
 fn delivered(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
     let clue_case::Event::Delivered { coming } = fact.read()? else { return Ok(()) };
     let Some(id) = coming.offer.stream.strip_prefix("clue/") else { return Ok(()) };
@@ -159,6 +184,7 @@ fn delivered(rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         .filter(|offer| offer.turn == coming.offer.turn && offer.to.office == fact.at.origin)
     {
         offer.delivered = Some(fact.recorded);
+        rows.delete(OFFERS_OUT, &coming.offer.stream);
     }
     rows.put(CLUES, id, &row)
 }
@@ -193,6 +219,9 @@ impl CluesView {
         let name = fact.kind.split('.').nth(3).unwrap_or_default().to_owned();
         row.dates.insert(name, fact.recorded);
         count(rows, &row, &event)?;
+        if let Event::Custody(custody) = &event {
+            offer_out(rows, &fact.stream, custody, &self.office)?;
+        }
         turned(&mut row, event, fact);
         rows.put(CLUES, id, &row)
     }
@@ -230,10 +259,10 @@ fn turned(row: &mut ClueRow, event: Event, fact: &Fact) {
         }
         Event::Closed { .. } => row.state = State::Closed,
         Event::Reopened { .. } => row.state = State::Released,
-        Event::Custody(Custody::Offered { turn, offer, papers }) => {
+        Event::Custody(Custody::Offered { turn, offer, .. }) => {
             let (to, offered) = (offer.to, fact.recorded);
             row.returned = None;
-            row.offer = Some(OfferRow { turn, to, offered, delivered: None, papers });
+            row.offer = Some(OfferRow { turn, to, offered, delivered: None });
         }
         Event::Custody(Custody::OfferWithdrawn { .. }) => row.offer = None,
         Event::Custody(Custody::OfferReturned { reason, .. }) => {

@@ -14,9 +14,14 @@ use std::{
 use event_store::{Engine, Reader, Readers};
 use kernel::{OfficeId, Timestamp, clock::wall, sign::Hash};
 use serde::{Deserialize, Serialize};
+use vault::Vault;
 
 use crate::joining::{Membership, OfficeConfig};
 
+/// The vault's folder below the keys.
+pub const VAULT: &str = "vault";
+/// Where the files of an escrow lie below a backup of the keys.
+pub const ESCROW: &str = "escrow";
 /// The manifest's name.
 pub const MANIFEST: &str = "backup.json";
 pub(super) const FORM: &str = "liandong-backup-1";
@@ -105,7 +110,30 @@ pub fn keys(
         }
         copy(&entry.path(), &folder.join(&name)).map_err(said)?;
     }
+    escrow(&config.keys.join(VAULT), &folder.join(ESCROW))?;
     seal(&folder, membership, "keys", "", 0)
+}
+
+/// Copies what the officers' papers open, if there is an escrow; the running office may
+/// write it anew meanwhile.
+fn escrow(vault: &Path, into: &Path) -> Result<(), String> {
+    for _ in 0..5 {
+        let files = if vault.exists() { Vault::escrowed(vault).map_err(said)? } else { Vec::new() };
+        if files.is_empty() {
+            return Ok(());
+        }
+        fs::create_dir_all(into).map_err(said)?;
+        private(into).map_err(said)?;
+        let copied: io::Result<()> = files
+            .iter()
+            .try_for_each(|file| copy(file, &into.join(file.file_name().unwrap_or_default())));
+        let still = Vault::escrowed(vault).map_err(said)?;
+        if copied.is_ok() && still.first() == files.first() {
+            return Ok(());
+        }
+        fs::remove_dir_all(into).map_err(said)?;
+    }
+    Err(format!("{}: changes all the time", vault.display()))
 }
 
 /// Copies a SQLite store as of one moment and looks whether the copy is sound: how far

@@ -9,10 +9,11 @@ use std::{
     path::{Component, Path},
 };
 
+use ::vault::{Share, Vault};
 use event_store::Engine;
 use kernel::sign::Hash;
 
-use super::backup::{MANIFEST, Manifest, copy_all, engine, run, said, synced};
+use super::backup::{ESCROW, MANIFEST, Manifest, VAULT, copy_all, engine, run, said, synced};
 use crate::joining::{Membership, OfficeConfig};
 
 /// Puts an office's store and papers back; refuses where a store is.
@@ -59,11 +60,30 @@ pub fn keys(config: &OfficeConfig, from: &Path) -> Result<Manifest, String> {
         return Err(format!("{}: there are keys already", config.keys.display()));
     }
     let keys = messaging::keys::Keys::at(&config.keys).map_err(said)?;
-    for file in &manifest.files {
+    // The escrow's files are not put back: officers open them, by a step of its own.
+    let kept = manifest.files.iter().filter(|file| !file.path.starts_with(ESCROW));
+    for file in kept {
         let bytes = fs::read(from.join(&file.path)).map_err(said)?;
         keys.write(&file.path, &bytes).map_err(said)?;
     }
     Ok(manifest)
+}
+
+/// Makes the vault again of what a backup of the keys holds of its escrow and of the
+/// officers' shares, as typed: how many scope keys there are in it. Refuses where one is.
+pub fn vault(config: &OfficeConfig, from: &Path, shares: &[String]) -> Result<usize, String> {
+    proven(from, "keys")?;
+    let wrong = "份额抄写有误 / a share was not typed as it is on its paper";
+    let read = |(at, text): (usize, &String)| {
+        Share::parse(text).ok_or_else(|| format!("{}: {wrong}", at + 1))
+    };
+    let shares: Vec<Share> = shares.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let key = ::vault::escrow::join(&shares).map_err(said)?;
+    let folder = config.keys.join(VAULT);
+    crate::sealing::make_folder(&folder)?;
+    let passphrase = crate::sealing::passphrase(config)?;
+    let given = passphrase.as_ref().map(|text| text.trim_ascii_end());
+    Vault::recover(&from.join(ESCROW), &key, &folder, given).map_err(said)
 }
 
 /// Reads a backup's manifest and holds every file against it.

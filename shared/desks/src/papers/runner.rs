@@ -20,11 +20,8 @@ use web::{Problem, Seat, client::Client};
 
 use super::hub_client::{HubClient, Standing};
 use crate::{
-    clue_cases::{
-        self,
-        view::{CASES, CaseRow},
-    },
-    clues::view::{CLUES, ClueRow, OfferRow},
+    clue_cases,
+    clues::view::OFFERS_OUT,
     filings::{FILINGS, FilingRow},
     reviews::{REVIEWS, ReviewRow},
 };
@@ -266,12 +263,6 @@ impl Errands {
 
 /// What goes with open offers to other offices, until it is there.
 async fn offered(seat: &Seat) -> Result<Vec<Hash>, Problem> {
-    let mut reader = seat.office.reader().await?;
-    let here = &seat.office.setting().office;
-    let clues: Vec<(String, ClueRow)> = reader.all(CLUES, "").await?;
-    let cases: Vec<(String, CaseRow)> = reader.all(CASES, "").await?;
-    let first = clues.into_iter().filter_map(|(_, row)| row.offer);
-    let open = first.chain(cases.into_iter().filter_map(|(_, row)| row.onward));
-    let goes = |offer: &OfferRow| offer.delivered.is_none() && offer.to.office != *here;
-    Ok(open.filter(goes).flat_map(|offer| offer.papers).collect())
+    let open: Vec<(String, Vec<Hash>)> = seat.office.reader().await?.all(OFFERS_OUT, "").await?;
+    Ok(open.into_iter().flat_map(|(_, papers)| papers).collect())
 }

@@ -29,7 +29,12 @@ pub enum Command {
         part: Box<SealedPart>,
     },
     /// 室组办会商
-    Discuss(Quality),
+    Discuss {
+        /// How far it can be checked.
+        quality: Quality,
+        /// The persons with whom.
+        with: Vec<String>,
+    },
     /// 组长签字, then 会签
     Sign {
         /// The clue's own id.
@@ -111,6 +116,8 @@ pub enum Event {
     Discussed {
         /// How far it can be checked.
         quality: Quality,
+        /// The persons with whom.
+        with: Vec<String>,
         /// Who recorded it.
         by: String,
     },

@@ -48,7 +48,8 @@ fn drafted(authority: Authority, of_the_chain: bool) -> Vec<Event> {
         of_the_chain,
     };
     let drafted = Event::Drafted { brief, content: hash("a"), part: part(), by: "p3".into() };
-    vec![drafted, Event::Discussed { quality: Quality::Checkable, by: "p1".into() }]
+    let with = vec!["p3".into()];
+    vec![drafted, Event::Discussed { quality: Quality::Checkable, with, by: "p1".into() }]
 }
 
 fn dual_signed(authority: Authority, of_the_chain: bool) -> Vec<Event> {

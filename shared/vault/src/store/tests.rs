@@ -76,10 +76,10 @@ fn what_was_forgotten_opens_from_no_copy_taken_afterwards() {
     let grant = Grant::to(&key("subject:s1#1", 7), &organ.public(), &purpose).unwrap();
     vault.keep_grant("g1", &scope("subject:s1#1"), &grant).unwrap();
     let before = folder.files();
-    assert!(vault.forget(&scope("subject:s1#1")).unwrap());
+    assert!(vault.forget(&[scope("subject:s1#1")]).unwrap());
     let after = folder.files();
     assert!(after.len() == 2 && before.keys().all(|name| !after.contains_key(name)));
-    assert!(!vault.forget(&scope("subject:s1#1")).unwrap());
+    assert!(!vault.forget(&[scope("subject:s1#1")]).unwrap());
     assert!(vault.key(&scope("subject:s1#1")).is_none() && vault.grant("g1").is_none());
     assert_eq!(vault.key(&scope("subject:s2#1")).unwrap().secret(), &[8; 32]);
     // The sealed file of before, in some backup, under the keys that there are now: noise.
@@ -171,7 +171,7 @@ fn what_does_not_come_to_the_disk_is_not_kept_and_not_forgotten() {
     let away = folder.0.with_extension("away");
     fs::rename(&folder.0, &away).unwrap();
     assert!(matches!(vault.keep(&key("case:x#2", 8)), Err(Unkept::Disk(_))));
-    assert!(matches!(vault.forget(&scope("case:x#1")), Err(Unkept::Disk(_))));
+    assert!(matches!(vault.forget(&[scope("case:x#1")]), Err(Unkept::Disk(_))));
     assert!(vault.key(&scope("case:x#2")).is_none() && vault.key(&scope("case:x#1")).is_some());
     fs::rename(&away, &folder.0).unwrap();
     vault.keep(&key("case:x#2", 8)).unwrap();
@@ -260,9 +260,10 @@ fn officers_together_get_back_what_organs_hold_and_nothing_that_lies_apart() {
     let vault = Vault::open(&folder.0, Some(b"one")).unwrap();
     let organ = vault.organ("discipline-organ").unwrap();
     let officers: Vec<String> = ["p1", "p2", "p3"].map(str::to_owned).into();
-    assert!(vault.begin_escrow(&officers, 4).unwrap().is_none());
+    assert!(vault.begin_escrow("one", &officers, 4).unwrap().is_none());
     assert!(Vault::escrowed(&folder.0).unwrap().is_empty(), "no escrow, nothing to copy");
-    vault.begin_escrow(&officers, 2).unwrap().unwrap();
+    let begun = vault.begin_escrow("two", &officers, 2).unwrap().unwrap();
+    assert_eq!(vault.begin_escrow("two", &officers, 2).unwrap(), Some(begun), "a repeat");
     let shares: Vec<Share> = officers.iter().map(|who| vault.share(who).unwrap()).collect();
     for who in &officers {
         vault.forget_share(who).unwrap();

@@ -1,0 +1,163 @@
+//! 线索流转 Where clues stand: those handed over and those received, with their age; and the
+//! list that goes with an envelope. Nothing of what a clue says is on a page.
+
+use askama::Template;
+use axum::{
+    extract::{Path, Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::Value;
+
+use crate::{
+    ask::{Office, encoded, refused},
+    view::{Head, Lang, local, parts, shown, text},
+};
+
+struct Clue {
+    id: String,
+    state: String,
+    since: String,
+    with: String,
+    sealed: bool,
+}
+
+struct Case {
+    id: String,
+    state: String,
+    age: String,
+    due: String,
+    reminders: String,
+}
+
+#[derive(Template)]
+#[template(path = "clues.html")]
+struct Page {
+    head: Head,
+    clues: Option<Vec<Clue>>,
+    cases: Option<Vec<Case>>,
+}
+
+pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
+    let asks = parts(request);
+    let clues = office.get(&asks, "/api/clues?limit=500").await;
+    let cases = office.get(&asks, "/api/clue-cases?limit=500").await;
+    // Whoever handles clues on one side only, has that table.
+    if !clues.status.is_success() && !cases.status.is_success() {
+        return refused(&office, &asks, &clues).await;
+    }
+    let head = Head::of(&office, &asks).await;
+    let rows = |body: Value| body["items"].as_array().cloned().unwrap_or_default();
+    let clues =
+        clues.good().ok().map(|body| rows(body).iter().map(|row| clue(row, head.lang)).collect());
+    let cases =
+        cases.good().ok().map(|body| rows(body).iter().map(|row| case(row, head.lang)).collect());
+    shown(StatusCode::OK, &Page { head, clues, cases })
+}
+
+fn clue(row: &Value, lang: Lang) -> Clue {
+    let state = text(&row["state"]);
+    let since = row["dates"].as_object().and_then(|dates| dates.values().map(text).max());
+    let to = &row["offer"]["to"]["office"];
+    Clue {
+        id: text(&row["id"]),
+        sealed: state == "sealed",
+        state: clue_state(lang, &state).to_owned(),
+        since: since.map(|at| local(&at)).unwrap_or_default(),
+        with: if to.is_null() { text(&row["office"]) } else { text(to) },
+    }
+}
+
+fn case(row: &Value, lang: Lang) -> Case {
+    let stalls = row["stalls"].as_array().into_iter().flatten().map(text);
+    let named = stalls.map(|stall| match stall.as_str() {
+        "unhandled" => lang.of_two("逾 24 天未办", "not taken up for 24 days").to_owned(),
+        "no-progress" => lang.of_two("逾 6 个月无进展", "no progress for 6 months").to_owned(),
+        _ => stall,
+    });
+    Case {
+        id: text(&row["id"]),
+        state: case_state(lang, &text(&row["state"])).to_owned(),
+        age: row["age_days"].as_i64().map(|days| days.to_string()).unwrap_or_default(),
+        due: text(&row["due"]),
+        reminders: named.collect::<Vec<_>>().join(lang.of_two("、", ", ")),
+    }
+}
+
+fn clue_state(lang: Lang, state: &str) -> &str {
+    let (zh, en) = match state {
+        "drafted" => ("起草", "drafted"),
+        "discussed" => ("已会商", "discussed"),
+        "first-signed" => ("一人已签", "signed by one"),
+        "dual-signed" => ("双签字", "signed by two"),
+        "sealed" => ("已密封", "sealed"),
+        "dropped" => ("封存前撤回", "taken back"),
+        "released" => ("已移交", "handed over"),
+        "on-paper" => ("纸质移交", "went on paper"),
+        "fed-back" => ("已反馈结果", "result is here"),
+        "closed" => ("办结", "closed"),
+        other => (other, other),
+    };
+    lang.of_two(zh, en)
+}
+
+fn case_state(lang: Lang, state: &str) -> &str {
+    let (zh, en) = match state {
+        "delivered" => ("待签收", "to be accepted"),
+        "accepted" => ("已签收", "accepted"),
+        "held" => ("待处置", "to be disposed of"),
+        "proposed" => ("处置意见待批", "proposal to be approved"),
+        "handling" => ("办理中", "being handled"),
+        "waiting" => ("暂存待查", "held for review"),
+        "concluded" => ("予以了结", "concluded"),
+        "resulted" => ("已有结果", "result recorded"),
+        "fed-back" => ("已反馈", "fed back"),
+        "returned" => ("已退回", "returned"),
+        "void" => ("移送已撤回", "offer withdrawn"),
+        "released" => ("已转交", "handed on"),
+        other => (other, other),
+    };
+    lang.of_two(zh, en)
+}
+
+#[derive(Template)]
+#[template(path = "slip.html")]
+struct Slip {
+    head: Head,
+    clue: String,
+    from: String,
+    to: String,
+    sealed: String,
+    content: String,
+    signed_by: Vec<String>,
+    printed: String,
+}
+
+pub(crate) async fn slip(
+    State(office): State<Office>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let asks = parts(request);
+    let said = match office.get(&asks, &format!("/api/clues/{}/slip", encoded(&id))).await.good() {
+        Ok(said) => said,
+        Err(answer) => return refused(&office, &asks, &answer).await,
+    };
+    let head = Head::of(&office, &asks).await;
+    let to = match said["to"]["office"].as_str() {
+        Some(office) => format!("{office} {}", text(&said["to"]["organ"])),
+        None => head.lang.of_two("系统外机关(手填)", "outside, by hand").to_owned(),
+    };
+    let signed_by = said["signed_by"].as_array().into_iter().flatten().map(text).collect();
+    let page = Slip {
+        clue: text(&said["clue"]),
+        from: text(&said["from"]),
+        to,
+        sealed: local(&text(&said["sealed"])),
+        content: text(&said["content"]),
+        signed_by,
+        printed: text(&said["printed"]),
+        head,
+    };
+    shown(StatusCode::OK, &page)
+}
