@@ -13,7 +13,7 @@ use crate::api::{Api, Done};
 
 /// The password of the clerks below, in demo cities only: whoever looks around signs in
 /// by it and signs as they do.
-pub(crate) const PASSWORD: &str = "金丝峡的雾天亮以前就散";
+pub(crate) const PASSWORD: &str = "金丝峡的雾天亮以前早就散了";
 
 /// Who handles clues at an office: account, name, role.
 const CLERKS: [(&str, &str, &str); 5] = [

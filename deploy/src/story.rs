@@ -243,7 +243,7 @@ impl Story {
         let own = &own;
         let played = stream::iter(scripts)
             .map(|clue| async move { clue.play(own).await.map(drop) })
-            .buffer_unordered(8);
+            .buffer_unordered(24);
         played.try_collect::<Vec<()>>().await.map(drop)
     }
 

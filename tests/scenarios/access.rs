@@ -83,6 +83,8 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     // Names the place; while another move is under way it is refused.
     "/api/offices/{id}/move",
     "/api/offices/{id}/renewal-tokens",
+    // Names the organ and its home.
+    "/api/organ-homes",
     "/api/organizations",
     "/api/papers",
     "/api/persons",

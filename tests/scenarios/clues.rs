@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tests::{
     chancery::{Chancery, PASSWORD},
-    town::{CITY, DISTRICT, Town},
+    town::{CITY, DISTRICT, TOWN, Town},
 };
 
 fn own() -> Value {
@@ -280,6 +280,105 @@ async fn a_clue_is_handed_on_and_its_result_finds_the_first_holder() {
     }
     town.until("the holder hears that it is taken up again", async || {
         desk.case_state(&below, &second).await == "held"
+    })
+    .await;
+}
+
+/// The discipline organ as an office of its own: the same way, and the inspection office's
+/// administrators have nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organ_that_is_an_office_of_its_own_receives_and_nobody_of_the_house_sees_it() {
+    let mut town = Town::start().await;
+    town.enrol(ORGAN, CITY, "district").await;
+    house(&town).await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let registry = desk.hire_signer(ORGAN, "NDI_REG", "office").await;
+    let of_house = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let secret = "暗记甲八八";
+
+    // Withdrawn, sent back, offered once more: one holder at every moment.
+    let id = desk.offered_clue(&team, &own(), secret).await;
+    let path = format!("/api/clues/{id}");
+    let row = desk.get(&team.custodian, &path).await.json();
+    assert_eq!(row["route"]["office"], town.id(ORGAN), "{row}");
+    let first = desk.delivered(&registry, &id).await;
+    desk.done(&team.custodian, &format!("{path}/withdraw"), json!({})).await;
+    town.until("the withdrawal came", || async {
+        desk.case_state(&registry, &first).await == "void"
+    })
+    .await;
+    let late = desk.signed(&registry, &format!("/api/clue-cases/{first}/accept"), json!({})).await;
+    assert_ne!(late.status, 200, "{}", late.json());
+    desk.done(&team.custodian, &format!("{path}/offer"), json!({})).await;
+    let second = desk.delivered(&registry, &id).await;
+    let back = json!({"reason": "incomplete"});
+    desk.done(&registry, &format!("/api/clue-cases/{second}/return"), back).await;
+    town.until("it came back", || async {
+        desk.get(&team.custodian, &path).await.json()["returned"] == "incomplete"
+    })
+    .await;
+    desk.done(&team.custodian, &format!("{path}/offer"), json!({})).await;
+    let case = desk.delivered(&registry, &id).await;
+    let at = format!("/api/clue-cases/{case}");
+    let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    town.until("custody is there", || async { desk.case_state(&registry, &case).await == "held" })
+        .await;
+    assert_eq!(desk.clue_state(&team.custodian, &id).await, "released");
+    let read = desk.get(&registry, &format!("{at}/content")).await.json();
+    assert!(read["saying"]["text"].as_str().unwrap_or_default().contains(secret), "{read}");
+
+    // Nobody of the inspection office's house: neither registry nor team, nor its store.
+    assert_eq!(desk.get(&of_house, &at).await.status, 404);
+    assert_eq!(desk.get(&of_house, "/api/clue-cases").await.json()["items"], json!([]));
+    assert_eq!(desk.get(&team.member, &format!("{path}/content")).await.status, 404);
+
+    // What comes of it goes back to who handed it over, as counts.
+    let handler = desk.hire(ORGAN, "NDI_OFF", "round:any").await;
+    desk.done(&registry, &format!("{at}/assign"), json!({"person": handler.person})).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let way = json!({"disposition": "preliminary-verification"});
+    desk.done(&handler, &format!("{at}/propose"), way).await;
+    desk.done(&registry, &format!("{at}/approve"), json!({})).await;
+    desk.done(&handler, &format!("{at}/result"), json!({"cases": 1, "disciplined": 1})).await;
+    desk.done(&registry, &format!("{at}/feed-back"), json!({})).await;
+    town.until("the result came", || async {
+        desk.clue_state(&team.custodian, &id).await == "fed-back"
+    })
+    .await;
+}
+
+/// An office that is the district's discipline organ.
+const ORGAN: &str = "611024";
+
+/// The city says which office the organ is, and the district has heard it.
+async fn house(town: &Town) {
+    let (city, district) = (town.api(CITY), town.api(DISTRICT));
+    let home = |of: &str, organ: &str, home: &str| json!({"of": of, "organ": organ, "home": home});
+    let (of, there) = (town.id(DISTRICT), town.id(ORGAN));
+    for (at, bad) in [
+        home(&of, "team", &there),
+        home(&of, "discipline-organ", &of),
+        home(&of, "discipline-organ", &town.id(CITY)),
+        home(&town.id(TOWN), "discipline-organ", &there),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let why = city.post("SYS", "/api/organ-homes", &format!("bad-{at}"), None, bad).await;
+        assert!(why.as_ref().is_err_and(|why| why.contains("422")), "{bad}: {why:?}");
+    }
+    let body = home(&of, "discipline-organ", &there);
+    let by = city.post("PLAN", "/api/organ-homes", "plan", None, &body).await;
+    assert!(by.is_err_and(|why| why.contains("not-allowed")));
+    town.until("the organ's key came", || async {
+        city.post("SYS", "/api/organ-homes", "home", None, &body).await.is_ok()
+    })
+    .await;
+    town.until("the district knows", || async {
+        let seen = town.entries_seen(DISTRICT).await;
+        seen.iter().any(|kind| kind.contains("organ-home"))
     })
     .await;
 }

@@ -200,6 +200,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/enrolment-tokens", "SYS"),
     ("POST /api/offices/{id}/renewal-tokens", "SYS"),
     ("POST /api/offices/{id}/move", "SYS"),
+    ("POST /api/organ-homes", "SYS"),
     ("POST /api/offices/{id}/key", "SYS"),
     ("POST /api/offices/{id}/consent", "SYS"),
     ("POST /api/key-changes", "SYS"),

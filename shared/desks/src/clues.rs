@@ -165,6 +165,11 @@ async fn content(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row = openable(&seat, &caller, &id).await?;
+    let matter = row.matter(&seat.office.setting().office);
+    // Who is consulted says on what.
+    if !caller.reads(&matter) && caller.reads_with_reason(&matter) {
+        return Err(Code::ReadingReasonMissing.into());
+    }
     let content = opened(&seat, &row).await?;
     if content.is_about(&caller.actor.person) {
         return Err(Code::ClueAbsent.into());

@@ -214,6 +214,7 @@ pub async fn seat(
     }
     let mut routes = enrolment::routes(&admission);
     routes.extend(moves::routes(&admission));
+    routes.extend(crate::organs::homes());
     routes.extend(paper_desk::hub_routes());
     Ok((seat, routes, tasks))
 }

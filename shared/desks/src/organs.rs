@@ -8,9 +8,16 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::post::{Organ, ROLES, Role, letter, scopes};
+use domain::{
+    organ_home::{Home, Name, OrganHome},
+    post::{Organ, ROLES, Role, letter, scopes},
+};
+use kernel::{Code, Refusal, id::Tier};
+use messaging::directory::{DIRECTORY, Entry};
 use serde_json::json;
-use web::{Problem, Route, Seat, Who, get};
+use web::{Command, Problem, Route, Seat, Who, get, post};
+
+use crate::sealing::{ORGAN_KEYS, organ_name};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -20,6 +27,41 @@ pub fn routes() -> Vec<Route> {
         ["机关与岗位", "The organs of this office, their roles, and how many act for each today"],
         organs,
     )]
+}
+
+/// The city's route.
+pub fn homes() -> Vec<Route> {
+    vec![post::<Home, _>(
+        "/api/organ-homes",
+        Who::Does("office.house-organ"),
+        [
+            "机关单设(线索自此移交该单位)",
+            "Say which office an organ is: clues for the organ go there from now on",
+        ],
+        house,
+    )]
+}
+
+async fn house(command: Command<Home>) -> Result<Response, Problem> {
+    let (seat, ask) = (command.seat().clone(), command.body.clone());
+    let mut reader = seat.office.reader().await?;
+    for office in [&ask.of, &ask.home] {
+        let row: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;
+        let tier = row.ok_or(Code::UnknownOffice)?.member.seat.tier;
+        // A township has no registry, and the city is nobody's organ.
+        let fits =
+            if *office == ask.home { tier == Tier::District } else { tier != Tier::Township };
+        if !fits {
+            return Err(Refusal::new(Code::BadField).detail("of, home").into());
+        }
+    }
+    let organ = organ_name(ask.organ);
+    // What goes there is sealed for it: its key must have come first.
+    let key = reader.view(ORGAN_KEYS, &format!("{}/{organ}", ask.home)).await?;
+    let key = key.ok_or(Code::ReceiverUnknown)?;
+    drop(reader);
+    let id = format!("{}-{}-{organ}", seat.office.setting().office, ask.of);
+    command.decide::<OrganHome>(id, None, Name { home: ask, key }).await
 }
 
 async fn organs(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {

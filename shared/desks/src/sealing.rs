@@ -9,7 +9,7 @@
 
 mod view;
 
-use std::{os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use domain::{
     custody::Party,
@@ -37,6 +37,8 @@ use crate::{joining::OfficeConfig, operations::backup::VAULT, signing::SIGNING_K
 
 /// Published keys of organs by `office/organ`.
 pub const ORGAN_KEYS: &str = "organ-keys";
+/// The offices that organs are, by `office/organ`.
+pub const ORGAN_HOMES: &str = "organ-homes";
 /// Scope keys that this office's vault is to forget.
 pub const KEYS_DUE: &str = "scope-keys-due";
 
@@ -113,6 +115,17 @@ pub(crate) async fn in_vault<T: Send + 'static>(
 /// The name of a grant: whose key, for which organ.
 pub(crate) fn grant_id(scope: &Scope, to: &Party) -> String {
     format!("{scope}@{}/{}", to.office, organ_name(to.organ))
+}
+
+/// The organs that are offices of their own, and which.
+pub(crate) async fn homes(seat: &Seat) -> Result<BTreeMap<Party, OfficeId>, Problem> {
+    let rows: Vec<(String, OfficeId)> = seat.office.reader().await?.all(ORGAN_HOMES, "").await?;
+    let party = |name: &str| {
+        let (office, organ) = name.split_once('/')?;
+        let organ = serde_json::from_value(organ.into()).ok()?;
+        Some(Party { office: OfficeId::parse(office)?, organ })
+    };
+    Ok(rows.into_iter().filter_map(|(name, home)| Some((party(&name)?, home))).collect())
 }
 
 fn refused(broken: Broken) -> Refusal {

@@ -116,6 +116,7 @@ pub static TABLE: &[Binding] = &[
     row("envelope", "handed-on", Rule::Own, Class::K10, ALL),
     // Keys: public halves for all who may offer; grants and secrets stand in no log.
     row("organ-key", "published", Rule::All, Class::K1, CITY),
+    row("organ-home", "named", Rule::All, Class::K1, CITY),
     row("organ-key", "told", Rule::Up, Class::K1, DISTRICTS),
     row("scope-key", "granted", Rule::Own, Class::K14, ALL),
     row("scope-key", "destroyed", Rule::Own, Class::K14, ALL),

@@ -15,7 +15,7 @@ mod terms;
 
 use kernel::{Aggregate, Code, Context, OfficeId, Refusal, sign::Hash};
 
-pub use said::{Command, Event};
+pub use said::{Command, Event, Ways};
 pub use terms::{Authority, Brief, Outcome, Quality, RankBand, Source, State};
 
 use crate::{
@@ -105,10 +105,8 @@ impl Aggregate for Clue {
                 self.before_sealing()?;
                 Ok(vec![Event::Dropped { by }])
             }
-            Command::Seal { parent, object_reads } => self.seal(parent, object_reads, context),
-            Command::Reroute { authority, parent, object_reads } => {
-                self.reroute(authority, (parent, object_reads), context)
-            }
+            Command::Seal(ways) => self.seal(&ways, context),
+            Command::Reroute { authority, ways } => self.reroute(authority, &ways, context),
             Command::Offer(offer) => self.offer(offer),
             Command::Withdraw => Ok(custodial(self.hold.withdraw()?)),
             Command::NoteAnswer(answer) => Ok(custodial(self.hold.note(answer)?)),
@@ -191,14 +189,14 @@ fn acts_as(context: &Context, roles: &[&str]) -> bool {
     Role::of(&context.actor.role).is_some_and(|role| roles.contains(&role.name))
 }
 
-/// Where a clue goes.
-fn way(
-    authority: &Authority,
-    of_the_chain: bool,
-    office: OfficeId,
-    parent: Option<OfficeId>,
-) -> Option<Party> {
-    let at = |office: OfficeId, organ| Some(Party { office, organ });
+/// Where a clue goes: to the organ that has authority, at its home if it has one.
+fn way(authority: &Authority, of_the_chain: bool, office: OfficeId, ways: &Ways) -> Option<Party> {
+    let parent = ways.parent.clone();
+    let at = |office: OfficeId, organ| {
+        let party = Party { office, organ };
+        let home = ways.homes.get(&party).cloned();
+        Some(Party { office: home.unwrap_or(party.office), organ })
+    };
     match authority {
         _ if of_the_chain => parent.and_then(|up| at(up, Organ::DisciplineOrgan)),
         Authority::Own => at(office, Organ::DisciplineOrgan),
@@ -279,12 +277,7 @@ impl Clue {
 
     /// Where it goes follows from who has authority over the object; what is said of the
     /// chain itself skips that circle (`model.md` 2.4, rule 3).
-    fn seal(
-        &self,
-        parent: Option<OfficeId>,
-        object_reads: bool,
-        context: &Context,
-    ) -> Result<Vec<Event>, Refusal> {
+    fn seal(&self, ways: &Ways, context: &Context) -> Result<Vec<Event>, Refusal> {
         let Some(brief) = self.brief.as_ref().filter(|_| self.state == State::DualSigned) else {
             return if self.state == State::Sealed {
                 Ok(vec![])
@@ -292,9 +285,9 @@ impl Clue {
                 Err(Code::WrongState.into())
             };
         };
-        let route = way(&brief.authority, brief.of_the_chain, context.office.clone(), parent);
+        let route = way(&brief.authority, brief.of_the_chain, context.office.clone(), ways);
         let stays = route.as_ref().is_some_and(|route| route.office == context.office);
-        if object_reads && stays {
+        if ways.object_reads && stays {
             return Err(Code::ObjectReads.into());
         }
         let by = context.actor.person.clone();
@@ -309,7 +302,7 @@ impl Clue {
     fn reroute(
         &self,
         authority: Authority,
-        (parent, object_reads): (Option<OfficeId>, bool),
+        ways: &Ways,
         context: &Context,
     ) -> Result<Vec<Event>, Refusal> {
         let Some(brief) = self.brief.as_ref().filter(|_| self.state == State::Sealed) else {
@@ -323,8 +316,8 @@ impl Clue {
         if !self.hold.returned().is_some_and(|reason| elsewhere.contains(&reason)) {
             return Err(Code::WrongState.into());
         }
-        let route = way(&authority, brief.of_the_chain, context.office.clone(), parent);
-        if object_reads && route.as_ref().is_some_and(|route| route.office == context.office) {
+        let route = way(&authority, brief.of_the_chain, context.office.clone(), ways);
+        if ways.object_reads && route.as_ref().is_some_and(|route| route.office == context.office) {
             return Err(Code::ObjectReads.into());
         }
         Ok(vec![Event::Rerouted { authority, route, by: context.actor.person.clone() }])

@@ -23,6 +23,7 @@ pub mod history;
 pub mod identity;
 pub mod material;
 pub mod office;
+pub mod organ_home;
 pub mod organ_key;
 pub mod organization;
 pub mod person;

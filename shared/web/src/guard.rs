@@ -51,7 +51,7 @@ impl Caller {
     }
 
     /// Whether the matter may be read once a reason is given.
-    pub(crate) fn reads_with_reason(&self, matter: &Matter<'_>) -> bool {
+    pub fn reads_with_reason(&self, matter: &Matter<'_>) -> bool {
         policy::allows(&self.standing.with_reason(), policy::READ, matter).is_some()
     }
 

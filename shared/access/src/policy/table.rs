@@ -46,6 +46,7 @@ pub static TABLE: &[Row] = &[
     act("office.invite", Offices, &["SYS"]),
     act("office.renew", Offices, &["SYS"]),
     act("office.move", Offices, &["SYS"]),
+    act("office.house-organ", Offices, &["SYS"]),
     act("office.change-key", Offices, &["SYS"]),
     act("office.confirm-key", Offices, &["SYS"]),
     act("office.consent", Offices, &["SYS"]),

@@ -25,7 +25,7 @@ use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, m
 use super::{concerns, opened, view::CaseRow};
 use crate::{
     clues::{Content, handing::for_receiver},
-    sealing::note_grant,
+    sealing::{homes, note_grant},
 };
 
 /// The routes of who holds a clue.
@@ -244,7 +244,10 @@ async fn offer(
     command: Command<Onward>,
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
-    let to = command.body.to.clone();
+    let mut to = command.body.to.clone();
+    if let Some(home) = homes(&seat).await?.remove(&to) {
+        to.office = home;
+    }
     let (_, plain) = opened(&seat, &caller, "clue-case.offer", &id).await?;
     let plain = Arc::new(plain);
     let run = act(move |unit: &mut Unit<'_>| {

@@ -1,6 +1,6 @@
 //! 线索移交 Handing a clue over: sealed, offered, withdrawn, on paper, closed, reopened.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -8,13 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    clue::{Authority, Clue, Command as Ask, Outcome, State as ClueState},
+    clue::{Authority, Clue, Command as Ask, Outcome, State as ClueState, Ways},
     custody::{Offer, Party},
     post::Organ,
     scope_key::Purpose,
 };
 use event_store::{Stop, Unit, act};
-use kernel::{Code, Entropy, sealed::Scope, sign::PublicKey};
+use kernel::{Code, Entropy, OfficeId, sealed::Scope, sign::PublicKey};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,7 +29,7 @@ use super::{
     Content, opened,
     view::{CLUES, ClueRow},
 };
-use crate::sealing::{ORGAN_KEYS, grant_to, note_grant, open, organ_name, seal_next};
+use crate::sealing::{ORGAN_KEYS, grant_to, homes, note_grant, open, organ_name, seal_next};
 use access::{PEOPLE, PersonRow};
 use domain::post::Role;
 
@@ -109,12 +109,13 @@ async fn seal(
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
     let persons = objects(&seat, &caller, "clue.seal", &id).await?;
+    let homes = homes(&seat).await?;
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, caller, persons) = (id.clone(), caller.clone(), persons.clone());
+        let (id, caller, persons, homes) =
+            (id.clone(), caller.clone(), persons.clone(), homes.clone());
         Box::pin(async move {
             permitted::<ClueRow>(unit, &caller, "clue.seal", &id).await?;
-            let object_reads = any_reads(unit, &persons).await?;
-            let ask = Ask::Seal { parent: unit.here().parent, object_reads };
+            let ask = Ask::Seal(ways(unit, &persons, homes).await?);
             let done = unit.execute_at::<Clue>(&id, ask, expected).await?;
             Ok(answer(&id, &done, json!({})))
         })
@@ -152,6 +153,16 @@ async fn any_reads(unit: &mut Unit<'_>, persons: &[String]) -> Result<bool, Stop
         }
     }
     Ok(false)
+}
+
+/// Where clues go from here.
+async fn ways(
+    unit: &mut Unit<'_>,
+    persons: &[String],
+    homes: BTreeMap<Party, OfficeId>,
+) -> Result<Ways, Stop> {
+    let object_reads = any_reads(unit, persons).await?;
+    Ok(Ways { parent: unit.here().parent, homes, object_reads })
 }
 
 /// The published key of an organ.
@@ -269,14 +280,13 @@ async fn reroute(
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
     let persons = objects(&seat, &caller, "clue.reroute", &id).await?;
-    let authority = command.body.authority.clone();
+    let (authority, homes) = (command.body.authority.clone(), homes(&seat).await?);
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, caller, authority, persons) =
-            (id.clone(), caller.clone(), authority.clone(), persons.clone());
+        let (id, caller, authority, persons, homes) =
+            (id.clone(), caller.clone(), authority.clone(), persons.clone(), homes.clone());
         Box::pin(async move {
             permitted::<ClueRow>(unit, &caller, "clue.reroute", &id).await?;
-            let object_reads = any_reads(unit, &persons).await?;
-            let ask = Ask::Reroute { authority, parent: unit.here().parent, object_reads };
+            let ask = Ask::Reroute { authority, ways: ways(unit, &persons, homes).await? };
             let done = unit.execute_at::<Clue>(&id, ask, expected).await?;
             Ok(answer(&id, &done, json!({})))
         })

@@ -2,13 +2,14 @@
 
 use domain::{
     clue, identity,
+    organ_home::{self, Home, OrganHome},
     organ_key::{self, OrganKey},
     scope_key,
 };
 use event_store::{FoldError, Rows, View};
 use kernel::{Aggregate, Fact, OfficeId};
 
-use super::{KEYS_DUE, KEYS_GONE, ORGAN_KEYS, organ_name};
+use super::{KEYS_DUE, KEYS_GONE, ORGAN_HOMES, ORGAN_KEYS, organ_name};
 
 /// Folds what concerns keys: whose are published, and which are to be forgotten.
 #[derive(Debug)]
@@ -29,6 +30,13 @@ impl View for SealingView {
             OrganKey::FAMILY => {
                 let (organ, key) = fact.read::<organ_key::Event>()?.says();
                 rows.put(ORGAN_KEYS, &format!("{}/{}", fact.at.origin, organ_name(organ)), &key)
+            }
+            OrganHome::FAMILY => {
+                let organ_home::Event::Named { home: Home { of, organ, home }, key } =
+                    fact.read()?;
+                let organ = organ_name(organ);
+                rows.put(ORGAN_KEYS, &format!("{home}/{organ}"), &key)?;
+                rows.put(ORGAN_HOMES, &format!("{of}/{organ}"), &home)
             }
             scope_key::ScopeKey::FAMILY if own => {
                 if let scope_key::Event::Destroyed { scope } = fact.read()? {

@@ -1,5 +1,7 @@
 //! What may be asked of a clue, and what can happen to it.
 
+use std::collections::BTreeMap;
+
 use kernel::{OfficeId, sealed::SealedPart, sign::Hash};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,17 @@ use crate::{
     Level,
     custody::{self, Answer, Offer, Party, PersonSignature},
 };
+
+/// What an office knows of where its clues go.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// The parent, where the upper tier's authority leads.
+    pub parent: Option<OfficeId>,
+    /// Organs that are offices of their own.
+    pub homes: BTreeMap<Party, OfficeId>,
+    /// Whether the object could read it at an organ of this very office.
+    pub object_reads: bool,
+}
 
 /// What may be asked.
 #[derive(Clone, Debug)]
@@ -45,20 +58,13 @@ pub enum Command {
     /// 封存前撤回
     Drop,
     /// 密封
-    Seal {
-        /// The parent, where the upper tier's authority leads.
-        parent: Option<OfficeId>,
-        /// Whether a reader of the receiving organ is the object.
-        object_reads: bool,
-    },
+    Seal(Ways),
     /// 变更去向: the organ it was offered to has no authority
     Reroute {
         /// Who has it.
         authority: Authority,
-        /// The parent, where the upper tier's authority leads.
-        parent: Option<OfficeId>,
-        /// Whether a reader of an organ here is the object.
-        object_reads: bool,
+        /// Where clues go from here.
+        ways: Ways,
     },
     /// 移送
     Offer(Box<Offer>),

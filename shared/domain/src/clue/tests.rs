@@ -113,7 +113,7 @@ fn a_change_voids_the_signatures() {
     let revise = Command::Revise { content: hash("b"), part: part() };
     given::<Clue>(facts.clone()).by("p3").when(revise).then([revised.clone()]);
     facts.push(revised);
-    let seal = || Command::Seal { parent: None, object_reads: false };
+    let seal = || Command::Seal(Ways::default());
     given::<Clue>(facts.clone()).by("p4").when(seal()).then_refused(Code::WrongState);
     // A signature over what stood before does not count for what stands now.
     given::<Clue>(facts)
@@ -143,13 +143,13 @@ fn where_it_goes_follows_from_who_has_authority() {
         // What is said of the chain itself skips its circle.
         (Authority::Own, true, Some(party("cccccccc", Organ::DisciplineOrgan))),
     ] {
-        let seal = Command::Seal { parent: Some(city.clone()), object_reads: false };
+        let seal = Command::Seal(Ways { parent: Some(city.clone()), ..Ways::default() });
         given::<Clue>(dual_signed(authority, chain))
             .by("p4")
             .when(seal)
             .then([Event::Sealed { route, by: "p4".into() }]);
     }
-    let reads = Command::Seal { parent: Some(city), object_reads: true };
+    let reads = Command::Seal(Ways { parent: Some(city), object_reads: true, ..Ways::default() });
     given::<Clue>(dual_signed(Authority::Own, false))
         .by("p4")
         .when(reads)
@@ -203,11 +203,8 @@ fn it_is_offered_where_it_goes_and_by_its_holder_alone() {
 #[test]
 fn it_goes_elsewhere_only_when_the_receiver_has_no_authority() {
     let parent = OfficeId::parse("cccccccc");
-    let reroute = || Command::Reroute {
-        authority: Authority::Upper,
-        parent: parent.clone(),
-        object_reads: false,
-    };
+    let ways = Ways { parent, ..Ways::default() };
+    let reroute = || Command::Reroute { authority: Authority::Upper, ways: ways.clone() };
     given::<Clue>(sealed()).by("p4").when(reroute()).then_refused(Code::WrongState);
     let back = |reason| {
         let mut facts = sealed();
