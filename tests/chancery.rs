@@ -150,7 +150,7 @@ impl<'a> Chancery<'a> {
     }
 }
 
-/// A team and a custodian at the district, in the midst of a round.
+/// A team and a custodian of an office, in the midst of a round.
 pub struct Team {
     /// The round's id.
     pub round: String,
@@ -166,18 +166,35 @@ impl Chancery<'_> {
     /// A round of the district that has entered, and its team.
     pub async fn team(&self) -> Team {
         self.town.register_units().await;
-        let district = self.town.api(DISTRICT);
         let (plan, tasks) = self.town.village_round("R1");
-        let mut script = Script::new(&district, plan, tasks, Vec::new());
+        self.team_of(DISTRICT, plan, tasks).await
+    }
+
+    /// A round of the city at one of the district's units, and its team.
+    pub async fn team_of_city(&self) -> Team {
+        let district = self.town.id(DISTRICT);
+        let unit = json!([{"number": "c1", "name": "县直单位002", "level": "county",
+            "unit_office": district, "valid_from": "2021-12-01"}]);
+        let city = self.town.api(CITY);
+        city.post("PLAN", "/api/organizations", "units", None, &unit).await.unwrap();
+        let (plan, _) = self.town.village_round("R1");
+        let task = json!({"id": "k1", "target": "c1", "name": "县直单位002", "level": "county",
+            "unit_office": district});
+        self.team_of(CITY, plan, vec![task]).await
+    }
+
+    async fn team_of(&self, office: &'static str, plan: Value, tasks: Vec<Value>) -> Team {
+        let api = self.town.api(office);
+        let mut script = Script::new(&api, plan, tasks, Vec::new());
         script.plan().await.unwrap();
         script.authorise().await.unwrap();
         script.enter().await.unwrap();
-        let round = format!("{}-R1", district.id);
+        let round = format!("{}-R1", api.id);
         let scope = format!("round:{round}");
         Team {
-            leader: self.hire_signer(DISTRICT, "TL", &scope).await,
-            member: self.hire_signer(DISTRICT, "TM", &scope).await,
-            custodian: self.hire(DISTRICT, "CLUE", "office").await,
+            leader: self.hire_signer(office, "TL", &scope).await,
+            member: self.hire_signer(office, "TM", &scope).await,
+            custodian: self.hire(office, "CLUE", "office").await,
             round,
         }
     }

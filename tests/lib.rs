@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod browser;
+pub mod canary;
 pub mod chance;
 pub mod chancery;
 pub mod collector;

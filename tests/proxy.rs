@@ -5,8 +5,11 @@
 //! network; only connections made after the weather changed are whole.
 
 use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -61,6 +64,8 @@ impl Weather {
     }
 }
 
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// A proxy on a port of its own.
 #[derive(Clone)]
 pub struct Proxy {
@@ -69,6 +74,7 @@ pub struct Proxy {
     weather: Arc<watch::Sender<Weather>>,
     swallowed: Arc<AtomicU64>,
     carried: [Arc<AtomicU64>; 2],
+    heard: Arc<OnceLock<PathBuf>>,
 }
 
 impl Proxy {
@@ -86,6 +92,8 @@ impl Proxy {
         let counter = swallowed.clone();
         let carried = [Arc::default(), Arc::default()];
         let carrying = carried.clone();
+        let heard = Arc::<OnceLock<PathBuf>>::default();
+        let hearing = heard.clone();
         tokio::spawn(async move {
             let chance = Chance::new(seed);
             while let Ok((inside, _)) = listener.accept().await {
@@ -95,11 +103,19 @@ impl Proxy {
                     swallowed: counter.clone(),
                     carried: carrying.clone(),
                     own: Arc::default(),
+                    heard: hearing.clone(),
                 };
                 tokio::spawn(line.carry(inside, target));
             }
         });
-        Self { port, weather: Arc::new(weather), swallowed, carried }
+        Self { port, weather: Arc::new(weather), swallowed, carried, heard }
+    }
+
+    /// Writes down from now on what it carries: a file below this folder for each way of
+    /// each connection.
+    pub fn listen_in(&self, folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        self.heard.set(folder.join(self.port.to_string())).unwrap();
     }
 
     /// Changes the weather.
@@ -136,6 +152,7 @@ struct Line {
     carried: [Arc<AtomicU64>; 2],
     /// What this one has carried, both ways.
     own: Arc<AtomicU64>,
+    heard: Arc<OnceLock<PathBuf>>,
 }
 
 impl Line {
@@ -166,6 +183,8 @@ impl Line {
             swallowed: self.swallowed.clone(),
             carried: self.carried[way as usize].clone(),
             own: self.own.clone(),
+            heard: self.heard.clone(),
+            written: OnceLock::new(),
         }
     }
 }
@@ -180,6 +199,8 @@ struct Pump {
     swallowed: Arc<AtomicU64>,
     carried: Arc<AtomicU64>,
     own: Arc<AtomicU64>,
+    heard: Arc<OnceLock<PathBuf>>,
+    written: OnceLock<fs::File>,
 }
 
 impl Pump {
@@ -237,6 +258,14 @@ impl Pump {
     }
 
     async fn write(&self, piece: &[u8], to: &mut OwnedWriteHalf) -> Option<()> {
+        if let Some(path) = self.heard.get() {
+            let new = || {
+                let name = format!("{}-{}", path.display(), NEXT.fetch_add(1, Ordering::Relaxed));
+                fs::File::create(name).unwrap()
+            };
+            let mut file = self.written.get_or_init(new);
+            file.write_all(piece).unwrap();
+        }
         to.write_all(piece).await.ok()?;
         for count in [&self.carried, &self.own] {
             count.fetch_add(piece.len() as u64, Ordering::Relaxed);

@@ -20,6 +20,7 @@ use desks::{
 };
 use event_store::Readers;
 use messaging::{files::Tray, tls::Tls};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch, task::JoinHandle};
 use web::{Classification, Wire, client::Client};
@@ -62,6 +63,8 @@ pub struct Town {
     /// What each office is started with.
     pub configs: BTreeMap<String, OfficeConfig>,
     running: BTreeMap<String, Running>,
+    /// The offices that are processes of their own.
+    apart: BTreeMap<String, Child>,
     client: Client,
     by_files: &'static [&'static str],
     demo: bool,
@@ -104,6 +107,21 @@ async fn carry(folder: PathBuf, offices: &'static [&'static str], carrying: watc
             std::fs::remove_dir_all(&disc).unwrap();
         }
     }
+}
+
+/// The program of an office's tier.
+pub fn program(code: &str) -> PathBuf {
+    let folder = std::env::var("LIANDONG_BIN").expect("LIANDONG_BIN is not set: run ./deploy/test");
+    let tier = match code.len() {
+        9 => "township",
+        _ if code == CITY => "city",
+        _ => "district",
+    };
+    Path::new(&folder).join(tier)
+}
+
+fn pid(process: &Child) -> Pid {
+    Pid::from_raw(process.id().unwrap().cast_signed()).unwrap()
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -191,6 +209,7 @@ impl Town {
             roads: BTreeMap::new(),
             configs: BTreeMap::new(),
             running: BTreeMap::new(),
+            apart: BTreeMap::new(),
             client: Client::default(),
             by_files,
             demo,
@@ -345,9 +364,14 @@ impl Town {
 
     /// Stops an office and waits until its store is closed.
     pub async fn stop_office(&mut self, code: &str) {
-        let running = self.running.remove(code).unwrap();
-        running.stop.send(true).unwrap();
-        running.task.await.unwrap().unwrap();
+        if let Some(mut process) = self.apart.remove(code) {
+            kill_process(pid(&process), Signal::TERM).unwrap();
+            assert!(process.wait().await.unwrap().success());
+        } else {
+            let running = self.running.remove(code).unwrap();
+            running.stop.send(true).unwrap();
+            running.task.await.unwrap().unwrap();
+        }
         // The writer closes the store behind the last handle.
         let lock = self.data(code).join("lock");
         for _ in 0..500 {
@@ -357,6 +381,41 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{code} does not let go of its store");
+    }
+
+    /// The configuration of an office as its program reads it.
+    pub fn configuration(&self, code: &str) -> PathBuf {
+        let path = self.folder.join(format!("{code}.json"));
+        let config = self.configs.get(code).unwrap();
+        std::fs::write(&path, serde_json::to_vec(&[config]).unwrap()).unwrap();
+        path
+    }
+
+    /// Ends an office inside the test and starts it as a process of its own, by the program
+    /// of its tier; what it says goes into a file.
+    pub async fn part(&mut self, code: &str) {
+        self.stop_office(code).await;
+        let log = std::fs::File::create(self.folder.join(format!("{code}.log"))).unwrap();
+        let process = tokio::process::Command::new(program(code))
+            .arg("--config")
+            .arg(self.configuration(code))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn();
+        self.apart.insert(code.to_owned(), process.expect("the services are missing: cargo build"));
+        self.until(&format!("{code} serves as a process"), async || self.serves(code).await).await;
+    }
+
+    /// The process of an office that is one of its own.
+    pub fn process(&self, code: &str) -> u32 {
+        self.apart[code].id().unwrap()
+    }
+
+    /// The process of nats-server.
+    pub fn hub_process(&self) -> u32 {
+        self.hub.as_ref().and_then(Child::id).unwrap()
     }
 
     /// Whether every view of a stopped office agrees with a fresh fold.

@@ -1,160 +1,87 @@
 //! 封存 What is sealed stays so: marked secrets through a whole town, an identity that two
 //! open and that is destroyed for ever.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
 use kernel::sealed::Scope;
 use serde_json::{Value, json};
 use tests::{
-    chancery::Chancery,
-    town::{CITY, DISTRICT, TOWN, Town},
+    canary::{Looked, Search, forms},
+    chancery::{Chancery, Clerk, Team},
+    town::{CITY, DISTRICT, TOWN, Town, program},
 };
 
-/// One secret in every form in which it could lie about.
-fn forms(secret: &str) -> Vec<Vec<u8>> {
-    use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-    let bytes = secret.as_bytes();
-    let hex: String = bytes.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"));
-    let wide: Vec<u16> = secret.encode_utf16().collect();
-    let escaped = wide.iter().fold(String::new(), |all, unit| all + &format!("\\u{unit:04x}"));
-    let mut all = vec![
-        bytes.to_vec(),
-        hex.clone().into_bytes(),
-        hex.to_uppercase().into_bytes(),
-        wide.iter().flat_map(|unit| unit.to_le_bytes()).collect(),
-        wide.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
-        escaped.into_bytes(),
-    ];
-    // In base64 a text looks in three ways, by where it begins.
-    for before in 0..3 {
-        let text = BASE64.encode([&b"   "[..before], bytes].concat());
-        let clean = &text[[0, 2, 3][before]..text.len() - 4];
-        all.push(clean.as_bytes().to_vec());
-    }
-    all
+/// 镇安县, the other district.
+const OTHER: &str = "611025";
+const OFFICES: [&str; 4] = [CITY, DISTRICT, TOWN, OTHER];
+
+/// What is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Text, posts, evidence.
+    Text,
+    /// Names in characters that nobody is called by.
+    Name,
+    /// Telephone numbers of a range that does not exist.
+    Phone,
 }
 
-/// Where any of the secrets lies below a folder, and how many files and bytes were read.
-fn found(folder: &Path, secrets: &[String]) -> (Vec<String>, usize, usize) {
-    let needles: Vec<(usize, Vec<u8>)> = secrets
-        .iter()
-        .enumerate()
-        .flat_map(|(at, secret)| forms(secret).into_iter().map(move |form| (at, form)))
-        .collect();
-    let (mut hits, mut files, mut read) = (Vec::new(), 0, 0);
-    let mut open = vec![folder.to_owned()];
-    while let Some(next) = open.pop() {
-        for item in fs::read_dir(&next).unwrap() {
-            let path = item.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-                continue;
-            }
-            let Ok(bytes) = fs::read(&path) else { continue };
-            (files, read) = (files + 1, read + bytes.len());
-            hits.extend(
-                hits_in(&bytes, &needles).map(|at| format!("{}: {}", path.display(), secrets[at])),
-            );
-        }
-    }
-    (hits, files, read)
-}
+use Kind::{Name, Phone, Text};
 
-/// Which secrets are in these bytes: every form begins with four bytes that are looked for
-/// all at once.
-fn hits_in<'n>(
-    bytes: &[u8],
-    needles: &'n [(usize, Vec<u8>)],
-) -> impl Iterator<Item = usize> + use<'n> {
-    let mut at_hand: std::collections::HashMap<[u8; 4], Vec<&(usize, Vec<u8>)>> =
-        std::collections::HashMap::new();
-    for needle in needles {
-        at_hand.entry(needle.1[..4].try_into().unwrap()).or_default().push(needle);
-    }
-    let mut hits = std::collections::BTreeSet::new();
-    for (place, window) in bytes.windows(4).enumerate() {
-        let key: [u8; 4] = window.try_into().unwrap();
-        for (which, needle) in at_hand.get(&key).into_iter().flatten() {
-            if bytes[place..].starts_with(needle) {
-                hits.insert(*which);
-            }
-        }
-    }
-    hits.into_iter()
-}
+/// Marked secrets, and which offices have them in the clear while they work on them.
+#[derive(Default)]
+struct Marks(Vec<(String, Kind, &'static [&'static str])>);
 
-fn secret(number: usize) -> String {
-    format!("Qz{:08x}xK{number:04}", number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff)
-}
+impl Marks {
+    fn mark(&mut self, kind: Kind, with: &'static [&'static str]) -> String {
+        let number = self.0.len() as u64 + 1;
+        let chance = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let rare = |at: u32| char::from_u32(0x3400 + (chance >> (at * 13)) as u32 % 0x19b0);
+        let secret = match kind {
+            Text => format!("Qz{:08x}xK{number:04}", chance >> 32),
+            Name => (0..4).filter_map(rare).collect(),
+            Phone => format!("120{:08}", (chance >> 20) % 100_000_000),
+        };
+        self.0.push((secret.clone(), kind, with));
+        secret
+    }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_marked_secret_is_found_anywhere_in_the_clear() {
-    let mut town = Town::start().await;
-    let mut secrets: Vec<String> = Vec::new();
-    let mut mark = || {
-        secrets.push(secret(secrets.len()));
-        secrets.last().unwrap().clone()
-    };
-    {
-        let desk = Chancery::of(&town);
-        let team = desk.team().await;
-        for (office, authority) in [(DISTRICT, json!("own")), (CITY, json!("upper"))] {
-            let registry = desk.hire_signer(office, "NDI_REG", "office").await;
-            for _ in 0..10 {
-                let id = marked_clue(&desk, &team, &authority, &mut mark).await;
-                for step in ["seal", "offer"] {
-                    desk.done(&team.custodian, &format!("/api/clues/{id}/{step}"), json!({})).await;
-                }
-                let case = desk.delivered(&registry, &id).await;
-                let at = format!("/api/clue-cases/{case}");
-                let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
-                assert_eq!(accepted.status, 200, "{}", accepted.json());
-            }
-        }
-        let liaison = desk.hire(DISTRICT, "LO", &format!("round:{}", team.round)).await;
-        for _ in 0..20 {
-            let sender = json!({"name": mark(), "contact": mark(), "other": mark()});
-            let new = json!({"round": team.round, "task": "k1", "sender": sender});
-            desk.done(&liaison, "/api/identities", new).await;
-        }
-        // A body that does not fit is refused, and what it held is not kept either.
-        let bad =
-            json!({"round": team.round, "task": "k1", "sender": {"name": mark(), "x": mark()}});
-        assert_eq!(desk.post(&liaison, "/api/identities", bad).await.status, 422);
-        for office in [CITY, DISTRICT, TOWN] {
-            let metrics = town.api(office).get("SYS", "/api/operations").await.unwrap().to_string();
-            assert!(secrets.iter().all(|secret| !metrics.contains(secret)));
-        }
+    fn count(&self, kind: Kind) -> usize {
+        self.0.iter().filter(|(_, of, _)| *of == kind).count()
     }
-    for office in [TOWN, DISTRICT, CITY] {
-        town.stop_office(office).await;
-    }
-    town.kill_hub().await;
-    assert!(secrets.len() >= 140, "{}", secrets.len());
-    let (hits, files, bytes) = found(&town.folder, &secrets);
-    eprintln!(
-        "{} secrets, 9 forms, {files} files, {bytes} bytes, {} hits",
-        secrets.len(),
-        hits.len()
-    );
-    assert_eq!(hits, Vec::<String>::new());
-    // The search itself finds what is there, in each form.
-    let planted = town.folder.join("planted");
-    for form in forms(&secrets[7]) {
-        fs::write(&planted, [b"abc", form.as_slice(), b"def"].concat()).unwrap();
-        assert_eq!(found(&town.folder, &secrets).0.len(), 1);
+
+    /// The number of kinds, in order, for the eye.
+    fn said(&self) -> String {
+        let [text, names, phones] = [Text, Name, Phone].map(|kind| self.count(kind));
+        format!("{} secrets: {text} texts, {names} names, {phones} telephones", self.0.len())
     }
 }
 
-async fn marked_clue(
-    desk: &Chancery<'_>,
-    team: &tests::chancery::Team,
-    authority: &Value,
-    mark: &mut impl FnMut() -> String,
-) -> String {
+/// What a clue says, marked all over.
+fn saying(marks: &mut Marks, with: &'static [&'static str], person: &str) -> Value {
+    let (text, phone) = (marks.mark(Text, with), marks.mark(Phone, with));
+    let object = json!({"name": marks.mark(Name, with), "post": marks.mark(Text, with),
+        "person": person});
+    let other = json!({"name": marks.mark(Name, with), "post": "会计"});
+    let evidence = json!([marks.mark(Text, with), format!("电话{}", marks.mark(Phone, with))]);
+    json!({"objects": [object, other], "text": format!("{text},可拨打{phone}核实。"),
+        "evidence": evidence})
+}
+
+/// A clue with marks, signed by two, sealed and offered.
+async fn marked_clue(desk: &Chancery<'_>, team: &Team, authority: &Value, says: Value) -> String {
     let mut draft = Chancery::draft_of(team, authority, "");
-    draft["saying"] = json!({"objects": [{"name": mark(), "post": mark()}], "text": mark(),
-        "evidence": [mark()]});
+    draft["saying"] = says;
     let made = desk.done(&team.member, "/api/clues", draft).await;
     let id = made["id"].as_str().unwrap().to_owned();
     let judged = json!({"quality": "checkable", "with": [team.member.person]});
@@ -164,7 +91,266 @@ async fn marked_clue(
         let signed = desk.signed(signer, &format!("/api/clues/{id}/sign"), body).await;
         assert_eq!(signed.status, 200, "{}", signed.json());
     }
+    for step in ["seal", "offer"] {
+        desk.done(&team.custodian, &format!("/api/clues/{id}/{step}"), json!({})).await;
+    }
     id
+}
+
+/// Clues that reach a registry: it accepts them and reads what they say.
+async fn marked_clues(
+    desk: &Chancery<'_>,
+    team: &Team,
+    (authority, registry): (&Value, &Clerk),
+    (marks, with): (&mut Marks, &'static [&'static str]),
+    about: &str,
+) {
+    for number in 0..9 {
+        let id = marked_clue(desk, team, authority, saying(marks, with, about)).await;
+        let case = desk.delivered(registry, &id).await;
+        let at = format!("/api/clue-cases/{case}");
+        // One is returned, and mended by its team.
+        if number == 0 {
+            desk.done(registry, &format!("{at}/return"), json!({"reason": "incomplete"})).await;
+            let row = format!("/api/clues/{id}");
+            let waits =
+                async || !desk.get(&team.custodian, &row).await.json()["returned"].is_null();
+            desk.town.until("the return is noted", waits).await;
+            let mended = saying(marks, with, about);
+            desk.done(&team.member, &format!("{row}/revise"), mended).await;
+            continue;
+        }
+        let accepted = desk.signed(registry, &format!("{at}/accept"), json!({})).await;
+        assert_eq!(accepted.status, 200, "{}", accepted.json());
+        let read = desk.get(registry, &format!("{at}/content")).await;
+        assert_eq!(read.status, 200, "{}", read.json());
+    }
+}
+
+/// Who sent petitions; one is opened and read by two, and bodies that are refused are not
+/// kept either.
+async fn marked_identities(desk: &Chancery<'_>, team: &Team, marks: &mut Marks) {
+    let with = &[DISTRICT];
+    let liaison = desk.hire(DISTRICT, "LO", &format!("round:{}", team.round)).await;
+    let sender = |marks: &mut Marks| {
+        json!({"name": marks.mark(Name, with), "contact": marks.mark(Phone, with),
+            "other": marks.mark(Text, with)})
+    };
+    for number in 0..20 {
+        let new = json!({"round": team.round, "task": "k1", "sender": sender(marks)});
+        let made = desk.done(&liaison, "/api/identities", new).await;
+        if number > 0 {
+            continue;
+        }
+        let at = format!("/api/identities/{}", made["id"].as_str().unwrap());
+        desk.done(&team.leader, &format!("{at}/ask"), json!({"reason": "tell-result"})).await;
+        desk.done(&team.custodian, &format!("{at}/open"), json!({})).await;
+        assert_eq!(desk.get(&team.leader, &format!("{at}/content")).await.status, 200);
+    }
+    let mut unfit = sender(marks);
+    unfit["x"] = json!(marks.mark(Text, with));
+    let bad = json!({"round": team.round, "task": "k1", "sender": unfit});
+    assert_eq!(desk.post(&liaison, "/api/identities", bad).await.status, 422);
+    // Who may not, is refused with all that the body says.
+    let new = json!({"round": team.round, "task": "k1", "sender": sender(marks)});
+    assert_eq!(desk.post(&team.custodian, "/api/identities", new).await.status, 403);
+    let mut draft = Chancery::draft_of(team, &json!("own"), "");
+    draft["saying"] = saying(marks, with, "");
+    assert_eq!(desk.post(&team.custodian, "/api/clues", draft).await.status, 403);
+}
+
+/// Backs an office up by its own program while it runs, store and keys.
+fn back_up(town: &Town, code: &str) {
+    for what in ["backup", "backup-keys"] {
+        let into = town.folder.join(what);
+        let config = town.configuration(code);
+        let mut command = Command::new(program(code));
+        let made = command.arg("--config").arg(config).arg(what).arg(into).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+}
+
+/// What the core images hold that they may not: of a clue that the city holds, its district
+/// has nothing; of a district's own, the city has nothing; the township, the other district
+/// and the hub have nothing of either.
+fn look_at_cores(town: &Town, search: &Search, marks: &Marks) -> Looked {
+    let mut all = Looked::default();
+    let hub = ("hub", town.hub_process());
+    let offices = OFFICES.map(|code| (code, town.process(code)));
+    for (code, process) in offices.into_iter().chain([hub]) {
+        let image = search.core(process, code);
+        let may = |which: usize| marks.0.get(which).is_some_and(|mark| mark.2.contains(&code));
+        let own: BTreeSet<_> = image.of(may).into_iter().map(|(which, _)| which).collect();
+        eprintln!(
+            "core image of {code}: {:.1} MB, {} compressed pieces opened, {} of its own secrets",
+            mega(image.bytes),
+            image.opened,
+            own.len()
+        );
+        let wrong = image.of(|which| which < marks.0.len() && !may(which));
+        assert!(wrong.is_empty(), "{code}: {wrong:?}");
+        // What is no secret is there: the image was really read.
+        assert!(!image.of(|which| which == marks.0.len()).is_empty(), "{code}");
+        all.add(image);
+    }
+    all
+}
+
+fn mega(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Everything that the town has written is searched whole. An office that works on a secret
+/// has it in its memory meanwhile, so core images are searched of those that do not. The
+/// hub's store may be packed in a way of its own: what went to the hub and to the city is
+/// written down on its way and searched as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_marked_secret_is_found_anywhere_in_the_clear() {
+    let mut town = Town::start().await;
+    town.enrol(OTHER, CITY, "district").await;
+    let mut marks = Marks::default();
+    listen_in(&mut town).await;
+    for code in OFFICES {
+        town.part(code).await;
+    }
+    {
+        let desk = Chancery::of(&town);
+        let (team, above) = (desk.team().await, desk.team_of_city().await);
+        let below = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+        let registry = desk.hire_signer(CITY, "NDI_REG", "office").await;
+        let (own, upper) = (json!("own"), json!("upper"));
+        // The city's own clues are about the district's leader.
+        let (here, with) = ((&own, &registry), &[CITY]);
+        marked_clues(&desk, &above, here, (&mut marks, with), &team.leader.person).await;
+        marked_clues(&desk, &team, (&own, &below), (&mut marks, &[DISTRICT]), "").await;
+        let with = &[DISTRICT, CITY];
+        marked_clues(&desk, &team, (&upper, &registry), (&mut marks, with), "").await;
+        marked_identities(&desk, &team, &mut marks).await;
+        for office in OFFICES {
+            let shown = town.api(office).get("SYS", "/api/operations").await.unwrap().to_string();
+            assert!(marks.0.iter().all(|(secret, ..)| !shown.contains(secret)));
+        }
+    }
+    assert!(marks.0.len() >= 200, "{}", marks.0.len());
+    // What is no secret: it must be found.
+    let open = town.id(DISTRICT);
+    let search = Search::of(marks.0.iter().map(|(secret, ..)| &**secret).chain([&*open]));
+    let cores = look_at_cores(&town, &search, &marks);
+    for code in OFFICES {
+        back_up(&town, code);
+    }
+    for code in [TOWN, OTHER, DISTRICT, CITY] {
+        town.stop_office(code).await;
+    }
+    town.kill_hub().await;
+    let files = look_at_files(&town, &search, marks.0.len());
+    let hits = files.of(|which| which < marks.0.len());
+    assert!(hits.is_empty(), "{hits:?}");
+    let (first, ..) = &marks.0[0];
+    let ways: BTreeSet<_> = forms(first).into_iter().map(|(name, _)| name).collect();
+    assert!(ways.len() >= 8);
+    eprintln!(
+        "{}; {} encodings in {} forms, each also compressed; {} files, {:.1} MB; {} core images, \
+         {:.1} MB; 0 hits",
+        marks.said(),
+        ways.len(),
+        forms(first).len(),
+        files.places,
+        mega(files.bytes),
+        cores.places,
+        mega(cores.bytes)
+    );
+    the_search_finds_what_is_there(&town.folder.join("planted"), &search, &marks);
+}
+
+/// Everything that the town has written. In each part of it there is what is no secret: it
+/// was really read.
+fn look_at_files(town: &Town, search: &Search, open: usize) -> Looked {
+    let mut files = Looked::default();
+    for part in fs::read_dir(&town.folder).unwrap() {
+        let path = part.unwrap().path();
+        if path.is_file() {
+            search.file(&path, &mut files);
+            continue;
+        }
+        let looked = search.folder(&path);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        eprintln!(
+            "{name}: {} files, {:.1} MB, {} compressed pieces opened",
+            looked.places,
+            mega(looked.bytes),
+            looked.opened
+        );
+        assert!(!looked.of(|which| which == open).is_empty(), "{name}");
+        files.add(looked);
+    }
+    files
+}
+
+/// What goes between an office and the hub or the city is written down.
+async fn listen_in(town: &mut Town) {
+    let wire = town.folder.join("wire");
+    let hub = town.hub_url().rsplit(':').next().unwrap().parse().unwrap();
+    let link = tests::proxy::Proxy::to(hub).await;
+    town.configs.get_mut(CITY).unwrap().hub = Some(format!("nats://127.0.0.1:{}", link.port));
+    town.links.insert(CITY.to_owned(), link);
+    for proxy in town.links.values().chain(town.roads.values()) {
+        proxy.listen_in(&wire);
+    }
+}
+
+/// Plants one secret of each kind in every form: in a file, in what is compressed, and in
+/// the memory of a process.
+fn the_search_finds_what_is_there(folder: &Path, search: &Search, marks: &Marks) {
+    fs::create_dir_all(folder).unwrap();
+    let mut planted = 0;
+    for kind in [Text, Name, Phone] {
+        let which = marks.0.iter().rposition(|(_, of, _)| *of == kind).unwrap();
+        for (name, form) in forms(&marks.0[which].0) {
+            let around = [b"abc".as_slice(), &form, b"def"].concat();
+            for bytes in [around.clone(), zipped(&around), zlib(&around)] {
+                let bytes = [b"before".as_slice(), &bytes, b"after"].concat();
+                fs::write(folder.join("file"), &bytes).unwrap();
+                let looked = search.folder(folder);
+                assert!(!looked.of(|found| found == which).is_empty(), "{kind:?} {name}");
+                assert!(held_in_memory(search, &bytes, which), "{kind:?} {name} in memory");
+                planted += 2;
+            }
+        }
+    }
+    eprintln!("{planted} planted, {planted} found");
+}
+
+/// Whether a secret is found in the core image of a process that was given it: `sort` keeps
+/// what it reads until it has read all.
+fn held_in_memory(search: &Search, bytes: &[u8], which: usize) -> bool {
+    let mut process =
+        Command::new("sort").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut given = process.stdin.take().unwrap();
+    given.write_all(bytes).unwrap();
+    let found = (0..50).any(|_| {
+        let looked = search.core(process.id(), "sort");
+        let found = !looked.of(|found| found == which).is_empty();
+        if !found {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        found
+    });
+    drop(given);
+    process.wait().unwrap();
+    found
+}
+
+fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::default());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = ZlibEncoder::new(Vec::new(), Compression::best());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
