@@ -9,14 +9,14 @@ use messaging::{link::Link, nats::connection::Connection, relay::Answer};
 use serde_json::Value;
 use tests::town::{CITY, DISTRICT, TOWN, Town};
 
-async fn link_of(town: &Town, code: &str) -> Connection {
+pub(crate) async fn link_of(town: &Town, code: &str) -> Connection {
     let creds = std::fs::read_to_string(town.keys(code).join("nats.creds")).unwrap();
     let mut link = Connection::open(&town.hub_url(), &town.id(code), &creds, None).await.unwrap();
     link.ready().await.unwrap();
     link
 }
 
-async fn ask(link: &Connection, office: &str, items: &[&[u8]]) -> Answer {
+pub(crate) async fn ask(link: &Connection, office: &str, items: &[&[u8]]) -> Answer {
     let body = entry::frame(items.iter().copied());
     let office = OfficeId::parse(office).unwrap();
     serde_json::from_slice(&link.ask(&office, body).await.unwrap()).unwrap()
@@ -45,7 +45,7 @@ fn next_fact(town: &Town, held: u64) -> Fact {
     }
 }
 
-async fn quiet(town: &Town, link: &Connection) -> u64 {
+pub(crate) async fn quiet(town: &Town, link: &Connection) -> u64 {
     town.until("the district's log is held", || async {
         let ready = town.api(DISTRICT).get("SYS", "/health/ready").await.unwrap();
         ready["unsent"] == 0

@@ -14,6 +14,7 @@ mod ceiling;
 mod cities;
 mod clues;
 mod conformance;
+mod custody_edges;
 mod escrow;
 mod faults;
 mod figures;

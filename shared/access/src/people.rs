@@ -51,14 +51,18 @@ impl PersonRow {
         Standing { posts: self.posts_on(day), recused, gives_reason: false }
     }
 
-    /// The posts held on a day.
+    /// The posts held on a day. One on a case is given to whoever holds the same post
+    /// otherwise, and counts no longer than that.
     pub fn posts_on(&self, day: Day) -> Vec<Post> {
         let live = |a: &&Authorisation| a.from <= day && a.to.is_none_or(|to| day <= to);
         let post = |a: &Authorisation| {
             let (authorisation, role) = (a.id.clone(), a.role.clone());
             Scope::parse(&a.scope).map(|scope| Post { authorisation, role, scope })
         };
-        self.authorisations.values().filter(live).filter_map(post).collect()
+        let posts: Vec<Post> = self.authorisations.values().filter(live).filter_map(post).collect();
+        let of_case = |post: &Post| matches!(post.scope, Scope::Case(_));
+        let held = |role: &str| posts.iter().any(|post| post.role == role && !of_case(post));
+        posts.iter().filter(|post| !of_case(post) || held(&post.role)).cloned().collect()
     }
 }
 
@@ -136,4 +140,31 @@ fn kept_away(rows: &mut Rows<'_>, fact: &Fact, id: &str) -> Result<(), FoldError
             row.recused.remove(id);
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_on_a_case_counts_as_long_as_the_same_post_otherwise() {
+        let day = |text| Day::parse(text).unwrap();
+        let post = |id: &str, role: &str, scope: &str, to: Option<&str>| {
+            let (from, to) = (day("2024-01-08"), to.map(day));
+            let (id, role, scope) = (id.to_owned(), role.to_owned(), scope.to_owned());
+            (id.clone(), Authorisation { id, role, scope, from, to })
+        };
+        let held = |posts: Vec<(String, Authorisation)>, on| {
+            let row =
+                PersonRow { authorisations: posts.into_iter().collect(), ..Default::default() };
+            let posts = row.posts_on(day(on)).into_iter();
+            posts.map(|post| post.authorisation).collect::<Vec<_>>()
+        };
+        let case = || post("case", "D_NDI_OFF", "case:c1", None);
+        let base = || post("base", "D_NDI_OFF", "round:r1", Some("2024-01-09"));
+        assert_eq!(held(vec![base(), case()], "2024-01-09"), ["base", "case"]);
+        assert_eq!(held(vec![base(), case()], "2024-01-10"), Vec::<String>::new());
+        let other = post("other", "D_NDI_SUP", "office", None);
+        assert_eq!(held(vec![other, case()], "2024-01-09"), ["other"]);
+    }
 }

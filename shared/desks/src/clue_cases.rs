@@ -27,7 +27,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, change, get, matter::read,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    matter::{permitted, read},
     reading::Seen,
 };
 use zeroize::Zeroizing;
@@ -160,6 +161,22 @@ fn concerns(caller: &Caller, content: &Content) -> bool {
     content.is_about(&caller.actor.person) || caller.standing.is_kept_from(&content.brief.unit)
 }
 
+/// Whoever a clue is about, or who is kept from the unit, does nothing with it. What does
+/// not open here any more, the rules refuse by themselves; else what it says.
+async fn not_its_object(
+    seat: &Seat,
+    caller: &Caller,
+    action: &str,
+    id: &str,
+) -> Result<Option<Content>, Problem> {
+    let content = match opened(seat, caller, action, id).await {
+        Ok((_, bytes)) => Content::read(&bytes)?,
+        Err(problem) if problem.0.code != Code::KeyGone => return Err(problem),
+        Err(_) => return Ok(None),
+    };
+    if concerns(caller, &content) { Err(Code::ClueAbsent.into()) } else { Ok(Some(content)) }
+}
+
 /// The receipt: this content is here, and two persons signed it.
 async fn accept(
     State(seat): State<Arc<Seat>>,
@@ -172,7 +189,7 @@ async fn accept(
     let content = Content::read(&bytes)?;
     // Who is its object, or keeps away from the unit, takes nothing in.
     if concerns(&caller, &content) {
-        return Err(Code::NotAllowed.into());
+        return Err(Code::ClueAbsent.into());
     }
     let hash = Hash::of(&[&bytes]);
     let [first, second] = row.signatures.as_slice() else {
@@ -186,8 +203,21 @@ async fn accept(
     }
     let receipt = signature(&seat, &caller, &headers, RECEIVES, &row.clue, &hash).await?;
     let brief = content.brief;
-    let ask = Ask::Accept { brief, receipt };
-    command.decide_on::<CaseRow, ClueCase>("clue-case.accept", id, expected, ask).await
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, caller, brief, receipt) =
+            (id.clone(), caller.clone(), brief.clone(), receipt.clone());
+        Box::pin(async move {
+            permitted::<CaseRow>(unit, &caller, "clue-case.accept", &id).await?;
+            // Only the content says of which unit it is: who keeps away from it is asked anew.
+            if caller.anew(unit).await?.standing.is_kept_from(&brief.unit) {
+                return Err(Code::ClueAbsent.into());
+            }
+            let ask = Ask::Accept { brief, receipt };
+            let done = unit.execute_at::<ClueCase>(&id, ask, expected).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -201,6 +231,12 @@ async fn send_back(
     Path(id): Path<String>,
     command: Command<Returned>,
 ) -> Result<Response, Problem> {
+    // What does not open, or does not say what it should, is given back by whoever may.
+    if let Ok((_, bytes)) = opened(command.seat(), &command.caller, "clue-case.return", &id).await
+        && Content::read(&bytes).is_ok_and(|content| concerns(&command.caller, &content))
+    {
+        return Err(Code::ClueAbsent.into());
+    }
     let (expected, ask) = (command.expected()?, Ask::Return(command.body.reason));
     command.decide_on::<CaseRow, ClueCase>("clue-case.return", id, expected, ask).await
 }

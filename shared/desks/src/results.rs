@@ -23,7 +23,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use web::{Caller, Problem, Route, Seat, Who, get};
 
-use crate::{clues::counts::by_level as clues_by_level, targets::list_on};
+use crate::{
+    clues::counts::{by_level as clues_by_level, shown_counts},
+    targets::list_on,
+};
 
 /// Own counts by `level/round number`.
 pub const TALLY: &str = "tally";
@@ -151,21 +154,12 @@ impl LevelResult {
             (shown["found"], shown["rate"]) = (Value::Null, Value::Null);
         }
         // Clue counts of a level say nothing of single ones, unless they are that few.
-        let clues = Matter::of(Subject::Of(Class::K10));
-        let ClueCounts { clues: all, clues_closed, cases, disciplined, transferred } =
-            self.clue_counts;
-        let open = all.saturating_sub(clues_closed);
-        let few = |count: u64| caller.count(&clues, count).is_none();
-        if few(all) || few(clues_closed) || few(open) {
-            for name in ["clues", "clues_closed", "clue_rate"] {
-                shown[name] = Value::Null;
+        if let Value::Object(clues) = shown_counts(caller, self.clue_counts) {
+            if clues["clues"].is_null() {
+                shown["clue_rate"] = Value::Null;
             }
-        }
-        for (name, count) in
-            [("cases", cases), ("disciplined", disciplined), ("transferred", transferred)]
-        {
-            if few(count) {
-                shown[name] = Value::Null;
+            for (name, count) in clues {
+                shown[name] = count;
             }
         }
         shown

@@ -20,9 +20,9 @@ use kernel::{Code, Day, Refusal, sealed::Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, matter::permitted};
+use web::{Command, Nothing, Problem, Route, Seat, Who, answer, change, matter::permitted};
 
-use super::{concerns, opened, view::CaseRow};
+use super::{concerns, not_its_object, opened, view::CaseRow};
 use crate::{
     clues::{Content, handing::for_receiver},
     sealing::{homes, note_grant},
@@ -95,21 +95,6 @@ struct Assigned {
     person: String,
 }
 
-/// Whoever a clue is about, or who is kept from the unit, does nothing with it. What does
-/// not open here any more, the rules refuse by themselves.
-async fn not_its_object(
-    seat: &Seat,
-    caller: &Caller,
-    action: &str,
-    id: &str,
-) -> Result<(), Problem> {
-    match opened(seat, caller, action, id).await {
-        Ok((_, bytes)) if concerns(caller, &Content::read(&bytes)?) => Err(Code::ClueAbsent.into()),
-        Err(problem) if problem.0.code != Code::KeyGone => Err(problem),
-        _ => Ok(()),
-    }
-}
-
 /// Whose a case was, has it no more.
 async fn end_posts(unit: &mut Unit<'_>, person: &str, scope: &str) -> Result<(), Stop> {
     let (row, to): (Option<PersonRow>, _) =
@@ -126,9 +111,13 @@ async fn end_posts(unit: &mut Unit<'_>, person: &str, scope: &str) -> Result<(),
 /// The registry assigns; the person has a post on this very case from today on, beside
 /// the one that the security administrator gave.
 async fn assign(Path(id): Path<String>, command: Command<Assigned>) -> Result<Response, Problem> {
-    not_its_object(command.seat(), &command.caller, "clue-case.assign", &id).await?;
+    let content = not_its_object(command.seat(), &command.caller, "clue-case.assign", &id).await?;
     let (expected, caller) = (command.expected()?, command.caller.clone());
     let person = command.body.person.clone();
+    // Nobody handles what is about himself.
+    if content.is_some_and(|content| content.is_about(&person)) {
+        return Err(Code::NotAllowed.into());
+    }
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, caller, person) = (id.clone(), caller.clone(), person.clone());
         Box::pin(async move {
@@ -249,6 +238,9 @@ async fn offer(
         to.office = home;
     }
     let (_, plain) = opened(&seat, &caller, "clue-case.offer", &id).await?;
+    if concerns(&caller, &Content::read(&plain)?) {
+        return Err(Code::ClueAbsent.into());
+    }
     let plain = Arc::new(plain);
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, caller, seat, plain, to) =
@@ -280,6 +272,7 @@ async fn offer(
 }
 
 async fn withdraw(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    not_its_object(command.seat(), &command.caller, "clue-case.withdraw", &id).await?;
     let expected = command.expected()?;
     command.decide_on::<CaseRow, ClueCase>("clue-case.withdraw", id, expected, Ask::Withdraw).await
 }

@@ -113,7 +113,7 @@ async fn counts(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respons
     let levels: Vec<Value> = by_level(&mut reader)
         .await?
         .into_iter()
-        .map(|(level, counts)| json!({"level": level, "counts": floored(&caller, json!(counts))}))
+        .map(|(level, counts)| json!({"level": level, "counts": shown_counts(&caller, counts)}))
         .collect();
     let shown = |counts: ByState| floored(&caller, json!(counts));
     Ok(Json(json!({"demo": seat.pin.demo, "as_of": seat.office.setting().clock.now(),
@@ -121,6 +121,18 @@ async fn counts(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respons
         "principal_leaders": floored(&caller, json!(leaders)), "cases": shown(cases),
         "open_age": shown(ages)}))
     .into_response())
+}
+
+/// The counts of a level without those so small that they speak of single clues, nor those
+/// that would tell them: the open are all without the closed.
+pub(crate) fn shown_counts(caller: &Caller, counts: ClueCounts) -> Value {
+    let open = json!(counts.clues.saturating_sub(counts.clues_closed));
+    let mut shown = floored(caller, json!(counts));
+    let few = floored(caller, open).is_null();
+    if few || shown["clues"].is_null() || shown["clues_closed"].is_null() {
+        (shown["clues"], shown["clues_closed"]) = (Value::Null, Value::Null);
+    }
+    shown
 }
 
 /// Counts without those so small that they speak of single clues, unless the reader may

@@ -124,7 +124,8 @@ async fn seal(
 }
 
 /// The persons of this office whom a clue names, for whoever may do this with it: the
-/// system looks whether one of them would read it, the custodian does not.
+/// system looks whether one of them would read it, the custodian does not. Whoever it is
+/// about hands nothing of it on.
 async fn objects(
     seat: &Seat,
     caller: &Caller,
@@ -137,7 +138,22 @@ async fn objects(
     if !row.is_the_teams() {
         return Ok(Vec::new());
     }
-    Ok(opened(seat, &row).await?.persons())
+    let persons = opened(seat, &row).await?.persons();
+    if persons.contains(&caller.actor.person) { Err(Code::ClueAbsent.into()) } else { Ok(persons) }
+}
+
+/// The same of a step that looks at nothing else: also what does not open is taken back or
+/// goes on paper.
+async fn not_its_object(
+    seat: &Seat,
+    caller: &Caller,
+    action: &str,
+    id: &str,
+) -> Result<(), Problem> {
+    match objects(seat, caller, action, id).await {
+        Err(problem) if problem.0.code == Code::ClueAbsent => Err(problem),
+        _ => Ok(()),
+    }
 }
 
 /// Whether one of these persons works here, other than for an inspected unit.
@@ -204,6 +220,9 @@ async fn offer(
     } else {
         (Zeroizing::new(Vec::new()), Vec::new())
     };
+    if persons.contains(&caller.actor.person) {
+        return Err(Code::ClueAbsent.into());
+    }
     let plain = Arc::new(plain);
     let run = act(move |unit: &mut Unit<'_>| {
         let (id, caller, seat, plain, persons) =
@@ -262,6 +281,7 @@ async fn slip(
 }
 
 async fn withdraw(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    not_its_object(command.seat(), &command.caller, "clue.withdraw", &id).await?;
     let expected = command.expected()?;
     command.decide_on::<ClueRow, Clue>("clue.withdraw", id, expected, Ask::Withdraw).await
 }
@@ -304,6 +324,7 @@ struct OnPaper {
 }
 
 async fn on_paper(Path(id): Path<String>, command: Command<OnPaper>) -> Result<Response, Problem> {
+    not_its_object(command.seat(), &command.caller, "clue.paper", &id).await?;
     let expected = command.expected()?;
     let OnPaper { slip, receipt } = command.body.clone();
     let ask = Ask::HandOnPaper { slip, receipt };

@@ -201,6 +201,34 @@ fn it_is_offered_where_it_goes_and_by_its_holder_alone() {
 }
 
 #[test]
+fn only_somebodys_own_word_on_the_very_content_moves_custody() {
+    let mut facts = sealed();
+    let (offer, papers) = (offer(registry()), offer(registry()).papers());
+    facts.push(Event::Custody(Custody::Offered { turn: 1, offer, papers }));
+    let other = EventKey::from_seed(&[6; 32]).unwrap();
+    let word = |act: &str, clue: &str, content: &str, by: &EventKey| {
+        let signature = Signature(by.sign(&statement(act, clue, &hash(content)).0));
+        PersonSignature { by: "p9".into(), key: KEY.public(), signature }
+    };
+    let answered = |receipt, why| {
+        let by = registry().office;
+        let answer = Answer { turn: 1, by, basis: hash("x"), returned: None, receipt };
+        given::<Clue>(facts.clone()).when(Command::NoteAnswer(answer)).then_refused(why);
+    };
+    answered(None, Code::SignatureWrong);
+    answered(Some((hash("b"), word(RECEIVES, CLUE, "b", &KEY))), Code::ContentDiffers);
+    for wrong in [
+        // Another key, another act, another clue, another content.
+        word(RECEIVES, CLUE, "a", &other),
+        word(SIGNS, CLUE, "a", &KEY),
+        word(RECEIVES, "dddddddd-c2", "a", &KEY),
+        word(RECEIVES, CLUE, "b", &KEY),
+    ] {
+        answered(Some((hash("a"), wrong)), Code::SignatureWrong);
+    }
+}
+
+#[test]
 fn it_goes_elsewhere_only_when_the_receiver_has_no_authority() {
     let parent = OfficeId::parse("cccccccc");
     let ways = Ways { parent, ..Ways::default() };
