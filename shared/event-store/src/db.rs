@@ -216,7 +216,8 @@ impl Conn {
     pub async fn open_writer(engine: &Engine) -> Result<Self, StoreError> {
         match engine {
             Engine::Sqlite(folder) => {
-                let mut conn = sqlite(folder).create_if_missing(true).connect().await?;
+                let options = sqlite(folder).create_if_missing(true);
+                let mut conn = options.journal_mode(SqliteJournalMode::Wal).connect().await?;
                 SQLITE.run_direct(None, &mut conn, false).await.map_err(migration)?;
                 let mut conn = Self::Sqlite(Box::new(conn));
                 conn.check_sqlite().await?;
@@ -238,7 +239,8 @@ impl Conn {
         }
     }
 
-    /// Opens a reading connection.
+    /// Opens a reading connection. It takes a store as it is: a backup that was put back has
+    /// no log beside it before its writer has opened it.
     pub async fn open_reader(engine: &Engine) -> Result<Self, StoreError> {
         Ok(match engine {
             Engine::Sqlite(folder) => {
@@ -377,7 +379,6 @@ fn migration(error: sqlx::migrate::MigrateError) -> StoreError {
 fn sqlite(folder: &std::path::Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(folder.join("office.db"))
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         // Pages in memory: 16 MiB at most of each connection, as they are used, and about
