@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deploy::round::Script;
+use deploy::{api::Api, round::Script};
 use hyper::Method;
 use kernel::sign::Hash;
 use serde_json::{Value, json};
@@ -27,10 +27,28 @@ pub struct Clerk {
 pub const PASSWORD: &str = "丹江口的水今年又涨了三尺";
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// Where clerks work: the offices of a town, or of a city of processes.
+pub trait Place: Sync {
+    /// The address of an office.
+    fn url(&self, code: &str) -> String;
+    /// The interface of an office.
+    fn api(&self, code: &str) -> Api;
+}
+
+impl Place for Town {
+    fn url(&self, code: &str) -> String {
+        Self::url(self, code)
+    }
+
+    fn api(&self, code: &str) -> Api {
+        Self::api(self, code)
+    }
+}
+
 /// A town with people who handle clues.
-pub struct Chancery<'a> {
+pub struct Chancery<'a, P = Town> {
     /// The town.
-    pub town: &'a Town,
+    pub town: &'a P,
     client: Client,
 }
 
@@ -43,9 +61,9 @@ pub fn encoded(text: &str) -> String {
     })
 }
 
-impl<'a> Chancery<'a> {
+impl<'a, P: Place> Chancery<'a, P> {
     /// Of a town.
-    pub fn of(town: &'a Town) -> Self {
+    pub fn of(town: &'a P) -> Self {
         Self { town, client: Client::default() }
     }
 

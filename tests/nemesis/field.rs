@@ -34,6 +34,13 @@ const LONGEST: Duration = Duration::from_secs(150);
 
 impl Field {
     pub(crate) async fn open(seed: u64, layout: Layout) -> Self {
+        let mut field = Self::idle(seed, layout).await;
+        field.work = workload::start(&field.offices, &field.clerks, &field.chance).await;
+        field
+    }
+
+    /// The same with nobody at work yet.
+    pub(crate) async fn idle(seed: u64, layout: Layout) -> Self {
         let chance = Chance::new(seed);
         let offices = Offices::found(&chance, layout).await;
         let ledger = Arc::new(Ledger::default());
@@ -48,8 +55,7 @@ impl Field {
             next: Arc::default(),
         };
         let clerks: Vec<Clerk> = offices.codes().into_iter().map(clerk).collect();
-        let work = workload::start(&offices, &clerks, &chance).await;
-        Self { offices, ledger, clerks, chance, found: Vec::new(), work }
+        Self { offices, ledger, clerks, chance, found: Vec::new(), work: JoinSet::new() }
     }
 
     /// Lets a fault strike under load, ends it, and waits until everybody holds
@@ -124,7 +130,7 @@ impl Field {
         None
     }
 
-    async fn held_of(&self, code: &str) -> Result<u64, String> {
+    pub(crate) async fn held_of(&self, code: &str) -> Result<u64, String> {
         let link = self.link_of(code).await?;
         let id = self.offices.seats[code].id();
         let answer = link.ask(&id, Vec::new()).await.map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use tests::nemesis::{Fault, Outcome, Plan, mixed, run, term, two_cities};
+use tests::nemesis::{Fault, Outcome, Plan, custody, mixed, run, term, two_cities};
 
 /// Faults against a real small city.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ struct Arguments {
     /// Instead: two cities with offices on NATS and on files, whose discs get mixed up.
     #[arg(long)]
     cities: bool,
+    /// Instead: clues go from organ to organ while offices are cut off, killed and put back.
+    #[arg(long)]
+    custody: bool,
     /// Instead: the previous version's programs below a city of this version.
     #[arg(long)]
     previous: Option<PathBuf>,
@@ -72,6 +75,12 @@ async fn main() -> ExitCode {
     let time = Duration::from_secs(arguments.minutes * 60);
     if arguments.cities {
         return report(&two_cities(seed, time.max(Duration::from_secs(8)), say).await);
+    }
+    if arguments.custody {
+        let outcome = custody(seed, time, say).await;
+        say(&outcome.table());
+        let well = outcome.violations.is_empty();
+        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     report(&run(Plan { seed, faults, time, postgres }, say).await)
 }

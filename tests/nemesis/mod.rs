@@ -7,6 +7,7 @@
 mod carrier;
 mod check;
 mod cities;
+mod custody;
 mod faults;
 mod field;
 mod hole;
@@ -26,6 +27,7 @@ use std::{
 
 pub use check::Tally;
 pub use cities::two_cities;
+pub use custody::{Custody, custody};
 pub use faults::Fault;
 use field::Field;
 pub use mixed::mixed;

@@ -38,6 +38,13 @@ const TREE: [Place; 6] = [
     ("611024106", "611024", "township"),
     ("611024107", "611024", "township"),
 ];
+/// Two districts that handle clues, and a township that one of them inspects.
+const HANDLING: [Place; 4] = [
+    TREE[0],
+    ("611024", CITY, "district"),
+    ("611002", CITY, "district"),
+    ("611024106", "611024", "township"),
+];
 /// One township more.
 const LARGER: [Place; 7] =
     [TREE[0], TREE[1], TREE[2], TREE[3], TREE[4], TREE[5], ("611002102", "611002", "township")];
@@ -72,6 +79,11 @@ impl Default for Layout {
 }
 
 impl Layout {
+    /// A city whose offices hand clues to each other.
+    pub(crate) fn handling() -> Self {
+        Self { tree: &HANDLING, ..Self::default() }
+    }
+
     /// A city of which one township and one whole branch go by files.
     pub(crate) fn mixed(carrier: Carrier) -> Self {
         let by_files = &["611002102", "611024", "611024106", "611024107"];
@@ -86,6 +98,8 @@ pub(crate) struct Seat {
     pub(crate) tier: &'static str,
     pub(crate) config: OfficeConfig,
     pub(crate) link: Proxy,
+    /// Its way to the city's own address, by which papers go.
+    pub(crate) road: Proxy,
     child: Option<Child>,
 }
 
@@ -116,7 +130,10 @@ fn people(tier: &str) -> Vec<FirstPerson> {
         "township" => ("T", &["COM", "SYS", "AUDADM"]),
         tier => (
             if tier == "city" { "C" } else { "D" },
-            &["SEC", "PLAN", "FILE", "RECT", "TL", "TD", "TM", "SYS", "AUDADM"],
+            &[
+                "SEC", "PLAN", "FILE", "RECT", "CLUE", "ORG", "TL", "TD", "TM", "SYS", "SECADM",
+                "AUDADM",
+            ],
         ),
     };
     let person = |role: &&str| FirstPerson {
@@ -185,6 +202,16 @@ pub(crate) fn serve(program: &Path, config: &Path, log: &Path) -> Child {
         .expect("the services are missing: cargo build, and LIANDONG_BIN names their folder")
 }
 
+impl crate::chancery::Place for Offices {
+    fn url(&self, code: &str) -> String {
+        Self::url(self, code)
+    }
+
+    fn api(&self, code: &str) -> Api {
+        Self::api(self, code)
+    }
+}
+
 impl Offices {
     /// Founds the city, enrols everybody and waits until all serve.
     pub(crate) async fn found(chance: &Chance, layout: Layout) -> Self {
@@ -205,12 +232,16 @@ impl Offices {
             let token =
                 if tier == "city" { None } else { Some(all.invite(code, parent, tier).await) };
             let link = Proxy::seeded(all.hub.port(), chance.next()).await;
-            let config = all.config(code, tier, &link, token);
+            let listen = format!("127.0.0.1:{}", port());
+            let city = all.seats.get(CITY).map_or(&listen, |city| &city.config.listen);
+            let city = city.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
+            let road = Proxy::to(city).await;
+            let config = all.config((code, tier), listen, (&link, &road), token);
             if tier == "city" {
                 all.hub.configure(&config);
                 all.hub.start();
             }
-            all.seats.insert(code, Seat { code, parent, tier, config, link, child: None });
+            all.seats.insert(code, Seat { code, parent, tier, config, link, road, child: None });
             let previous = previous.as_ref().filter(|_| tier != "city");
             let previous = previous.map(|folder| folder.join(tier));
             let program = previous.unwrap_or_else(|| all.seats[code].program());
@@ -219,9 +250,15 @@ impl Offices {
         all
     }
 
-    fn config(&self, code: &str, tier: &str, link: &Proxy, token: Option<String>) -> OfficeConfig {
-        let listen = format!("127.0.0.1:{}", port());
-        let city = self.seats.get(CITY).map_or_else(|| listen.clone(), |c| c.config.listen.clone());
+    fn config(
+        &self,
+        (code, tier): (&str, &str),
+        listen: String,
+        (link, road): (&Proxy, &Proxy),
+        token: Option<String>,
+    ) -> OfficeConfig {
+        let city = format!("127.0.0.1:{}", road.port);
+        let city = if tier == "city" { listen.clone() } else { city };
         // Offices of a cluster know all its servers, so no proxy stands between.
         let one = || format!("nats://127.0.0.1:{}", link.port);
         let hub = if self.hub.is_cluster() { self.hub.url() } else { one() };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::nemesis::{Fault, Plan, reads, reads_at_every_call, run, term};
+use tests::nemesis::{Fault, Plan, custody, reads, reads_at_every_call, run, term};
 
 async fn holds(seed: u64, faults: &[Fault], postgres: Option<String>) {
     let plan = Plan { seed, faults: faults.to_vec(), time: Duration::ZERO, postgres };
@@ -70,4 +70,36 @@ async fn no_content_left_without_its_reading_on_record_at_any_call_of_a_read() {
     // The calls of a read: the log's pages, their sync, the answer; each was died at.
     assert!(reads.kills >= 8, "{reads:?}");
     assert!(reads.recorded > reads.answered, "nobody died between record and answer: {reads:?}");
+}
+
+/// Clues go round among four services that are cut off, killed and put back from backups.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_organ_holds_each_clue_through_cuts_kills_and_restored_backups() {
+    let outcome = custody(21, Duration::ZERO, |text| eprintln!("{text}")).await;
+    eprintln!("{}", outcome.table());
+    assert!(outcome.violations.is_empty(), "{}", outcome.table());
+    let kinds = [
+        "cut",
+        "one-way",
+        "kill",
+        "kill-two",
+        "kill-hub",
+        "restored",
+        "restored-city",
+        "lost-tail",
+    ];
+    for kind in kinds {
+        assert!(outcome.struck.get(kind).is_some_and(|count| *count > 0), "{kind} never struck");
+    }
+    let words = ["offered", "offer-withdrawn", "offer-returned", "released", "custody-taken"];
+    let beside = [
+        "assigned",
+        "(sent at one moment)",
+        "(accepted and withdrawn)",
+        "(entries fetched back)",
+        "(refused while behind)",
+    ];
+    for what in words.into_iter().chain(beside) {
+        assert!(outcome.counts.get(what).is_some_and(|count| *count > 0), "{what}: none");
+    }
 }
