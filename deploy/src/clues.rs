@@ -187,8 +187,10 @@ impl Script {
         let at = |step: &str| format!("/api/clues/{id}/{step}");
         let on = json!({"content": made.body["content"]});
         let judged = json!({"quality": "checkable", "with": [clerks.person("TM")]});
-        let paper =
-            json!({"slip": format!("XS-{}", self.key), "receipt": format!("SJ-{}", self.key)});
+        let paper = {
+            let number = self.key.to_uppercase();
+            json!({"slip": format!("XS-{number}"), "receipt": format!("SJ-{number}")})
+        };
         let (none, key) = (json!({}), "once");
         let steps: [(Until, &str, &str, &Value); 7] = [
             (Until::Discussed, "TL", "discuss", &judged),

@@ -290,18 +290,21 @@ async fn a_clue_is_handed_on_and_its_result_finds_the_first_holder() {
 async fn an_organ_that_is_an_office_of_its_own_receives_and_nobody_of_the_house_sees_it() {
     let mut town = Town::start().await;
     town.enrol(ORGAN, CITY, "district").await;
-    house(&town).await;
     let desk = Chancery::of(&town);
     let team = desk.team().await;
     let registry = desk.hire_signer(ORGAN, "NDI_REG", "office").await;
     let of_house = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
     let secret = "暗记甲八八";
 
+    // Sealed for the house's own organ, before the city said where that is now.
+    let id = desk.signed_clue(&team, &own(), secret).await;
+    desk.done(&team.custodian, &format!("/api/clues/{id}/seal"), json!({})).await;
+    house(&town).await;
+    desk.done(&team.custodian, &format!("/api/clues/{id}/offer"), json!({})).await;
     // Withdrawn, sent back, offered once more: one holder at every moment.
-    let id = desk.offered_clue(&team, &own(), secret).await;
     let path = format!("/api/clues/{id}");
     let row = desk.get(&team.custodian, &path).await.json();
-    assert_eq!(row["route"]["office"], town.id(ORGAN), "{row}");
+    assert_eq!(row["offer"]["to"]["office"], town.id(ORGAN), "{row}");
     let first = desk.delivered(&registry, &id).await;
     desk.done(&team.custodian, &format!("{path}/withdraw"), json!({})).await;
     town.until("the withdrawal came", || async {

@@ -146,7 +146,7 @@ async fn whoever_is_kept_from_the_unit_has_nothing_of_its_clues_and_identities()
     let saying = &draft["saying"];
     let asked = [
         ("revise", saying.clone()),
-        ("discuss", json!({"quality": "checkable"})),
+        ("discuss", json!({"quality": "checkable", "with": [kept.member.person]})),
         ("sign", json!({"content": open["content"]})),
         ("drop", json!({})),
     ];
@@ -200,12 +200,17 @@ async fn whom_a_clue_is_about_does_nothing_with_it_at_any_organ() {
     let at = format!("/api/clues/{id}");
     let asked = [
         ("revise", draft["saying"].clone()),
-        ("discuss", json!({"quality": "checkable"})),
+        ("discuss", json!({"quality": "checkable", "with": [team.member.person]})),
         ("sign", json!({"content": made["content"]})),
         ("drop", json!({})),
     ];
     nothing_of(&desk, &leader, &at, &asked).await;
-    desk.done(&team.leader, &format!("{at}/discuss"), json!({"quality": "checkable"})).await;
+    desk.done(
+        &team.leader,
+        &format!("{at}/discuss"),
+        json!({"quality": "checkable", "with": [team.member.person]}),
+    )
+    .await;
     nothing_of(&desk, &leader, &at, &asked).await;
     for signer in [&team.leader, &team.member] {
         let body = json!({"content": made["content"]});

@@ -6,6 +6,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tests::{
     chancery::{Chancery, Clerk},
     town::{DISTRICT, Town},
 };
+use vault::Vault;
 
 /// Runs the district's program as its operator would, with what is typed.
 fn district(config: &Path, arguments: &[&str], typed: &str) -> Output {
@@ -49,6 +51,24 @@ async fn written(desk: &Chancery<'_>, officer: &Clerk) -> String {
     desk.done(officer, "/api/escrow/share", said).await;
     assert_eq!(desk.get(officer, "/api/escrow/share").await.json()["code"], "share-absent");
     shown["share"].as_str().unwrap().to_owned()
+}
+
+/// The registry accepts, and the office attests that the team's key is no more: the name of
+/// the grant that it had.
+async fn handed_over(town: &Town, registry: &Clerk, clue: &str) -> String {
+    let desk = Chancery::of(town);
+    let cases = desk.get(registry, "/api/clue-cases?limit=500").await.json();
+    let mut rows = cases["items"].as_array().unwrap().iter();
+    let case = rows.find(|row| row["clue"] == clue).unwrap()["id"].as_str().unwrap().to_owned();
+    let destroyed = || async {
+        let seen = town.entries_seen(DISTRICT).await;
+        seen.iter().filter(|kind| kind.contains("scope-key.destroyed")).count()
+    };
+    let before = destroyed().await;
+    let at = format!("/api/clue-cases/{case}/accept");
+    assert_eq!(desk.signed(registry, &at, json!({})).await.status, 200);
+    town.until("the team's key is destroyed", || async { destroyed().await > before }).await;
+    format!("case:{clue}#1@{}/inspection-office", town.id(DISTRICT))
 }
 
 async fn officers(desk: &Chancery<'_>) -> Vec<String> {
@@ -89,7 +109,7 @@ async fn officers(desk: &Chancery<'_>) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn officers_bring_the_sealing_keys_back_after_the_disk_is_lost() {
     let mut town = Town::start().await;
-    let (registry, member, case, draft, shares) = {
+    let (registry, member, case, draft, shares, other) = {
         let desk = Chancery::of(&town);
         let team = desk.team().await;
         let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
@@ -100,12 +120,16 @@ async fn officers_bring_the_sealing_keys_back_after_the_disk_is_lost() {
         assert_eq!(desk.signed(&registry, &at, json!({})).await.status, 200);
         let draft = Chancery::draft_of(&team, &json!("own"), "暗记草稿");
         let draft = desk.done(&team.member, "/api/clues", draft).await;
-        (registry, team.member, case, draft["id"].as_str().unwrap().to_owned(), shares)
+        let other = desk.offered_clue(&team, &json!("own"), "暗记交后").await;
+        desk.delivered(&registry, &other).await;
+        (registry, team.member, case, draft["id"].as_str().unwrap().to_owned(), shares, other)
     };
     let (config, copy) = (configuration(&town), town.folder.join("keys-copied"));
     let copied = district(&config, &["backup-keys", &copy.display().to_string()], "");
     assert!(copied.status.success(), "{copied:?}");
     let of_office = copy.join(town.id(DISTRICT)).display().to_string();
+    // After the copy one more is handed over: the team's key of it is destroyed.
+    let teams_key = handed_over(&town, &registry, &other).await;
 
     // The key folder is gone with its disk; what was copied comes back, the vault does not.
     town.stop_office(DISTRICT).await;
@@ -127,7 +151,19 @@ async fn officers_bring_the_sealing_keys_back_after_the_disk_is_lost() {
     // A vault that is there is not written over.
     assert_eq!(recover(&[&shares[0], &shares[1]]).status.code(), Some(3));
 
+    // What was destroyed since the copy is forgotten once more.
+    let kept = |town: &Town| {
+        let vault = Vault::open(&town.keys(DISTRICT).join("vault"), None).unwrap();
+        vault.grant(&teams_key).is_some()
+    };
+    assert!(kept(&town), "the copy had it");
     town.start_office(DISTRICT).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    town.stop_office(DISTRICT).await;
+    assert!(!kept(&town));
+    town.start_office(DISTRICT).await;
+    let row = town.api(DISTRICT).get("AUDADM", "/api/escrow").await.unwrap();
+    assert_eq!((row["counts"].as_bool(), row["complete"].as_bool()), (Some(false), Some(false)));
     let desk = Chancery::of(&town);
     let read = |row: Value| row["saying"]["text"].as_str().unwrap_or_default().to_owned();
     let held = desk.get(&registry, &format!("/api/clue-cases/{case}/content")).await.json();

@@ -7,6 +7,7 @@
 mod content;
 pub mod counts;
 pub(crate) mod handing;
+mod slip;
 pub mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -98,6 +99,7 @@ pub fn routes() -> Vec<Route> {
         ),
     ];
     routes.extend(handing::routes());
+    routes.extend(slip::routes());
     routes.extend(counts::routes());
     routes
 }
@@ -297,23 +299,26 @@ struct Judged {
     with: Vec<String>,
 }
 
-/// Who takes part in a discussion (室组办会商).
-const DISCUSS: [&str; 5] = ["TL", "TD", "TM", "NRD", "NDI_SUP"];
-
 async fn discuss(Path(id): Path<String>, command: Command<Judged>) -> Result<Response, Problem> {
     let (expected, seat, caller) =
         (command.expected()?, command.seat().clone(), command.caller.clone());
-    not_its_object(&seat, &caller, &id).await?;
     let row = openable(&seat, &caller, &id).await?;
     let content = opened(&seat, &row).await?;
+    if content.is_about(&caller.actor.person) {
+        return Err(Code::ClueAbsent.into());
+    }
     let Judged { quality, with } = command.body.clone();
-    let today = seat.office.setting().clock.now().day();
+    let (today, matter) =
+        (seat.office.setting().clock.now().day(), row.matter(&seat.office.setting().office));
     let mut reader = seat.office.reader().await?;
     for person in &with {
         let known: Option<PersonRow> = reader.view(PEOPLE, person).await?;
-        let posts = known.map(|row| row.posts_on(today)).unwrap_or_default();
-        let fits = posts.iter().any(|post| DISCUSS.contains(&plain(&post.role)));
-        if !fits || with.len() > 20 || content.is_about(person) {
+        let standing = known.map(|row| row.standing_on(today).with_reason()).unwrap_or_default();
+        // Who may open it takes part, and the supervision desk, which is asked in person.
+        let opens = access::policy::allows(&standing, "clue.open", &matter).is_some();
+        let desk = standing.posts.iter().any(|post| plain(&post.role) == "NDI_SUP");
+        let asked = desk && !standing.is_kept_from(&row.brief.unit);
+        if !(opens || asked) || content.is_about(person) {
             return Err(Refusal::new(Code::BadField).detail("with").into());
         }
     }

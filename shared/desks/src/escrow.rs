@@ -5,7 +5,10 @@
 //! is written down; from then on it is nowhere but on that paper. What belongs to one
 //! person, a complainant's identity or a signing key, is in no escrow.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use access::{PEOPLE, PersonRow, Subject};
 use axum::{
@@ -26,13 +29,16 @@ use kernel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use vault::escrow::OFFICERS;
+use vault::{OrganPublic, escrow::OFFICERS};
 use web::{Caller, Command, Problem, Route, Seat, Who, answer, get, post};
 
 use crate::sealing::in_vault;
 
 /// The escrow that stands, under the key `""`.
 const ESCROW: &str = "escrow";
+/// One thing at a time: between the record of an escrow and the vault's turn to it nobody
+/// else looks.
+static AT_WORK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -70,12 +76,14 @@ pub fn routes() -> Vec<Route> {
 /// An escrow as it is shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EscrowRow {
+    /// The public half of its key.
+    pub key: Option<PublicKey>,
     /// The persons who keep a share each.
     pub officers: Vec<String>,
     /// How many of them must come together.
     pub needed: u8,
-    /// Who has a share on paper.
-    pub taken: BTreeSet<String>,
+    /// Who has a share on paper, by its fingerprint.
+    pub taken: BTreeMap<String, Hash>,
     /// Who began it.
     pub by: String,
     /// Since when.
@@ -99,26 +107,57 @@ impl View for EscrowView {
             return Ok(());
         }
         match fact.read()? {
-            Event::Begun { officers, needed, by, .. } => {
-                let begun = Some(fact.recorded);
-                let row = EscrowRow { officers, needed, taken: BTreeSet::new(), by, begun };
-                rows.put(ESCROW, "", &row)
+            Event::Begun { key, officers, needed, by } => {
+                let (key, begun, taken) = (Some(key), Some(fact.recorded), BTreeMap::new());
+                rows.put(ESCROW, "", &EscrowRow { key, officers, needed, taken, by, begun })
             }
-            Event::ShareTaken { by, .. } => rows.change(ESCROW, "", |row: &mut EscrowRow| {
-                row.taken.insert(by);
-            }),
+            Event::ShareTaken { share, by, .. } => {
+                rows.change(ESCROW, "", |row: &mut EscrowRow| {
+                    row.taken.insert(by, share);
+                })
+            }
         }
     }
 }
 
-async fn standing(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+/// The escrow that stands.
+async fn row(seat: &Seat) -> Result<EscrowRow, Problem> {
     let row: Option<EscrowRow> = seat.office.reader().await?.view(ESCROW, "").await?;
-    let row = row.unwrap_or_default();
-    // With fewer papers than are needed nothing comes back.
-    let complete = row.begun.is_some() && row.taken.len() == row.officers.len();
-    let mut body = json!(row);
-    body["complete"] = json!(complete);
-    Ok(Json(body).into_response())
+    Ok(row.unwrap_or_default())
+}
+
+/// Lets the vault turn to the escrow that the log names, and forget shares that are on
+/// paper: what a stop, or a request that was given up, left undone.
+pub(crate) async fn turn(seat: &Arc<Seat>) -> Result<(), Problem> {
+    let _at_work = AT_WORK.lock().await;
+    follow(seat).await
+}
+
+async fn follow(seat: &Arc<Seat>) -> Result<(), Problem> {
+    let row = row(seat).await?;
+    let Some(key) = row.key else { return Ok(()) };
+    in_vault(seat, move |vault| {
+        if vault.begin_escrow(&OrganPublic(key.0))? {
+            for (officer, share) in &row.taken {
+                vault.forget_share(officer, share)?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn standing(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+    let row = row(&seat).await?;
+    let vaults = in_vault(&seat, |vault| Ok(vault.escrow())).await?;
+    // With fewer papers than are needed nothing comes back; a vault that was itself brought
+    // back has no escrow until another one is begun.
+    let counts = row.key.is_some_and(|key| vaults == Some(OrganPublic(key.0)));
+    let complete = counts && row.taken.len() == row.officers.len();
+    let taken: Vec<&String> = row.taken.keys().collect();
+    Ok(Json(json!({"officers": row.officers, "needed": row.needed, "taken": taken,
+        "by": row.by, "begun": row.begun, "counts": counts, "complete": complete}))
+    .into_response())
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -159,8 +198,9 @@ async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Probl
 async fn begin(command: Command<Begin>) -> Result<Response, Problem> {
     let (new, seat) = (command.body.clone(), command.seat().clone());
     officers(&seat, &command.caller, &new).await?;
+    let _at_work = AT_WORK.lock().await;
     let (named, needed, request) = (new.officers.clone(), new.needed, command.scope().to_owned());
-    let key = in_vault(&seat, move |vault| vault.begin_escrow(&request, &named, needed)).await?;
+    let key = in_vault(&seat, move |vault| vault.prepare_escrow(&request, &named, needed)).await?;
     let key = PublicKey(key.ok_or(Code::Internal)?.0);
     let run = act(move |unit: &mut Unit<'_>| {
         let Begin { officers, needed } = new.clone();
@@ -171,7 +211,10 @@ async fn begin(command: Command<Begin>) -> Result<Response, Problem> {
             Ok(answer(&id, &done, json!({})))
         })
     });
-    command.run(run).await
+    // The record comes first: the vault turns to what the log names, and to nothing else.
+    let done = command.run(run).await?;
+    follow(&seat).await?;
+    Ok(done)
 }
 
 async fn share(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
@@ -192,20 +235,21 @@ struct Taken {
 
 async fn take(command: Command<Taken>) -> Result<Response, Problem> {
     let (share, seat) = (command.body.fingerprint, command.seat().clone());
+    let _at_work = AT_WORK.lock().await;
     let person = command.caller.actor.person.clone();
-    let of = person.clone();
-    let waiting = in_vault(&seat, move |vault| Ok(vault.share(&of))).await?;
-    if waiting.is_some_and(|waiting| waiting.fingerprint() != share) {
+    let waiting = in_vault(&seat, move |vault| Ok((vault.share(&person), vault.escrow()))).await?;
+    let key = PublicKey(waiting.1.ok_or(Code::ShareAbsent)?.0);
+    if waiting.0.is_some_and(|waiting| waiting.fingerprint() != share) {
         return Err(Refusal::new(Code::BadField).detail("fingerprint").into());
     }
     let run = act(move |unit: &mut Unit<'_>| {
         Box::pin(async move {
             let id = unit.setting().office.to_string();
-            let done = unit.execute::<Escrow>(&id, Ask::Take { share }).await?;
+            let done = unit.execute::<Escrow>(&id, Ask::Take { key, share }).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
     let done = command.run(run).await?;
-    in_vault(&seat, move |vault| vault.forget_share(&person)).await?;
+    follow(&seat).await?;
     Ok(done)
 }

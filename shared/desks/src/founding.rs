@@ -166,7 +166,7 @@ pub async fn seat(
     opened: &Opened,
     process: &Process,
 ) -> Result<(Arc<Seat>, Vec<Route>, JoinSet<()>), String> {
-    let mut seat = plain_seat(opened, process)?;
+    let mut seat = plain_seat(opened, process).await?;
     let mut tasks = JoinSet::new();
     if opened.service.tier != Tier::City {
         return Ok((Arc::new(seat), Vec::new(), tasks));

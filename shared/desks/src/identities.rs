@@ -247,7 +247,7 @@ async fn destroy(Path(id): Path<String>, command: Command<Nothing>) -> Result<Re
         command.decide_on::<IdentityRow, Identity>("identity.destroy", id, expected, Ask::Destroy);
     let done = done.await?;
     // At once; what a stop leaves undone, the next turn does.
-    if let Err(problem) = crate::sealing::turn(&seat).await {
+    if let Err(problem) = crate::sealing::turn(&seat, false).await {
         tracing::warn!(?problem, "a key is approved for destruction and not destroyed yet");
     }
     Ok(done)

@@ -238,7 +238,7 @@ async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
             tracing::warn!(?problem, "papers wait");
         }
         if forgotten != Some(commits) {
-            match sealing::turn(&seat).await {
+            match sealing::turn(&seat, forgotten.is_none()).await {
                 Ok(()) if seat.office.rebuilding().is_none() => forgotten = Some(commits),
                 Ok(()) => {}
                 Err(problem) => tracing::warn!(?problem, "keys that are to be forgotten wait"),

@@ -204,7 +204,7 @@ pub async fn open_office(
 }
 
 /// The seat of any office; the city adds what only it has.
-pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
+pub async fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
     let text = |error: std::io::Error| error.to_string();
     let keys = &opened.keys;
     let token_key = keys.secret(crate::token_keys::NOW, &Entropy::System).map_err(text)?;
@@ -225,7 +225,7 @@ pub fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, String> {
         tokens,
         pin: opened.pin.clone(),
         name: opened.membership.seat.name.clone(),
-        vault: Arc::new(crate::sealing::open_vault(&opened.config)?),
+        vault: Arc::new(crate::sealing::open_vault(&opened.config).await?),
         papers: Papers::at(opened.config.data.join("papers")),
         counters: Arc::new(Counters::default()),
         link: Arc::new(LinkState::default()),

@@ -9,7 +9,13 @@
 
 mod view;
 
-use std::{collections::BTreeMap, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{
     custody::Party,
@@ -55,12 +61,18 @@ pub fn organ_name(organ: Organ) -> String {
 }
 
 /// The vault of an office, in a folder of its own beside the keys.
-pub(crate) fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
+pub(crate) async fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
     let folder = config.keys.join(VAULT);
     make_folder(&folder)?;
     let passphrase = passphrase(config)?;
     let given = passphrase.as_ref().map(|text| text.trim_ascii_end());
-    Vault::open(&folder, given).map_err(|error| error.to_string())
+    let (began, mut opened) = (Instant::now(), Vault::open(&folder, given));
+    // The process before this one may be just about to end.
+    while matches!(opened, Err(Unkept::InUse(_))) && began.elapsed() < Duration::from_secs(5) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        opened = Vault::open(&folder, given);
+    }
+    opened.map_err(|error| error.to_string())
 }
 
 /// A folder for its owner alone.
@@ -227,9 +239,14 @@ pub(crate) async fn open(
     header: &SealedPart,
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let to = Party { office: seat.office.setting().office.clone(), organ };
-    let id = grant_id(&header.scope, &to);
-    let grant = seat.vault.grant(&id).ok_or(Code::KeyGone)?;
-    let own = seat.vault.organ(&organ_name(organ)).map_err(|_| Code::Internal)?;
+    let (id, scope) = (grant_id(&header.scope, &to), header.scope.to_string());
+    // What was attested to be destroyed does not come back with an old copy of the vault.
+    let gone: Option<String> = seat.office.reader().await?.view(KEYS_GONE, &scope).await?;
+    let name = id.clone();
+    let found =
+        in_vault(seat, move |vault| Ok((vault.grant(&name), vault.organ(&organ_name(organ))?)));
+    let (grant, own) = found.await?;
+    let grant = grant.filter(|_| gone.is_none()).ok_or(Code::KeyGone)?;
     let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
     let key = grant.open(&own, &header.scope, &what).map_err(refused)?;
     let bytes = seat.papers.get(&header.hash).await?.ok_or(Code::PartAway)?;
@@ -257,8 +274,15 @@ fn key_id(office: &OfficeId, scope: &Scope) -> String {
 }
 
 /// Forgets what is to be forgotten, and says so; drops personal keys that count no more.
-/// One turn of the periodic loop.
-pub(crate) async fn turn(seat: &Arc<Seat>) -> Result<(), Problem> {
+/// One turn of the periodic loop; the first one of a process looks whether the vault is an
+/// old copy.
+pub(crate) async fn turn(seat: &Arc<Seat>, first: bool) -> Result<(), Problem> {
+    if first {
+        let gone: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_GONE, "").await?;
+        let gone: Vec<Scope> = gone.iter().filter_map(|(scope, _)| Scope::parse(scope)).collect();
+        in_vault(seat, move |vault| vault.forget(&gone)).await?;
+    }
+    crate::escrow::turn(seat).await?;
     let due: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_DUE, "").await?;
     let due: Vec<(Scope, String)> =
         due.into_iter().filter_map(|(scope, about)| Some((Scope::parse(&scope)?, about))).collect();

@@ -107,7 +107,8 @@ impl Aggregate for Clue {
             }
             Command::Seal(ways) => self.seal(&ways, context),
             Command::Reroute { authority, ways } => self.reroute(authority, &ways, context),
-            Command::Offer(offer) => self.offer(offer),
+            Command::Offer(offer) => self.offer(offer, false),
+            Command::OfferAtHome(offer) => self.offer(offer, true),
             Command::Withdraw => Ok(custodial(self.hold.withdraw()?)),
             Command::NoteAnswer(answer) => Ok(custodial(self.hold.note(answer)?)),
             Command::HandOnPaper { slip, receipt } => self.hand_on_paper(slip, receipt),
@@ -323,8 +324,9 @@ impl Clue {
         Ok(vec![Event::Rerouted { authority, route, by: context.actor.person.clone() }])
     }
 
-    fn offer(&self, offer: Box<Offer>) -> Result<Vec<Event>, Refusal> {
-        if self.state != State::Sealed || self.route.as_ref() != Some(&offer.to) {
+    fn offer(&self, offer: Box<Offer>, at_home: bool) -> Result<Vec<Event>, Refusal> {
+        let leads = |route: &Party| *route == offer.to || at_home && route.organ == offer.to.organ;
+        if self.state != State::Sealed || !self.route.as_ref().is_some_and(leads) {
             return Err(Code::WrongState.into());
         }
         if offer.content != self.content || offer.signatures != self.signatures {

@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// 领取份额: the officer has it on paper.
     Take {
+        /// The public half of the escrow's key.
+        key: PublicKey,
         /// The share's fingerprint.
         share: Hash,
     },
@@ -57,6 +59,8 @@ pub enum Event {
     },
     /// An officer has written the share down; it is nowhere else.
     ShareTaken {
+        /// The public half of the escrow's key.
+        key: PublicKey,
         /// The share's fingerprint.
         share: Hash,
         /// Who.
@@ -86,11 +90,11 @@ impl Aggregate for Escrow {
                 }
                 Ok(vec![Event::Begun { key, officers, needed, by }])
             }
-            Command::Take { share } => {
-                if !self.waiting.contains(&by) {
+            Command::Take { key, share } => {
+                if self.key != Some(key) || !self.waiting.contains(&by) {
                     return Err(Code::ShareAbsent.into());
                 }
-                Ok(vec![Event::ShareTaken { share, by }])
+                Ok(vec![Event::ShareTaken { key, share, by }])
             }
         }
     }
@@ -125,11 +129,14 @@ mod tests {
     fn each_officer_takes_one_share_once() {
         let share = Hash([1; 32]);
         given::<Escrow>([]).by("p1").when(begin(&["p2", "p3"])).then([begun()]);
-        let take = || Command::Take { share };
-        let taken = Event::ShareTaken { share, by: "p2".into() };
+        let key = PublicKey([7; 32]);
+        let take = || Command::Take { key, share };
+        let taken = Event::ShareTaken { key, share, by: "p2".into() };
         given::<Escrow>([begun()]).by("p2").when(take()).then([taken.clone()]);
         given::<Escrow>([begun(), taken]).by("p2").when(take()).then_refused(Code::ShareAbsent);
         given::<Escrow>([begun()]).by("p1").when(take()).then_refused(Code::ShareAbsent);
+        let before = Command::Take { key: PublicKey([6; 32]), share };
+        given::<Escrow>([begun()]).by("p2").when(before).then_refused(Code::ShareAbsent);
     }
 
     #[test]

@@ -19,6 +19,7 @@ struct Clue {
     state: String,
     since: String,
     with: String,
+    offered: String,
     sealed: bool,
 }
 
@@ -58,13 +59,16 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
 fn clue(row: &Value, lang: Lang) -> Clue {
     let state = text(&row["state"]);
     let since = row["dates"].as_object().and_then(|dates| dates.values().map(text).max());
-    let to = &row["offer"]["to"]["office"];
+    // Who offers it, holds it until it is released.
+    let (holder, offered) = (&row["handed_over"][1]["office"], &row["offer"]["to"]["office"]);
+    let open = state == "sealed" && !offered.is_null();
     Clue {
         id: text(&row["id"]),
-        sealed: state == "sealed",
+        sealed: state == "sealed" && !open,
         state: clue_state(lang, &state).to_owned(),
         since: since.map(|at| local(&at)).unwrap_or_default(),
-        with: if to.is_null() { text(&row["office"]) } else { text(to) },
+        with: if holder.is_null() { text(&row["office"]) } else { text(holder) },
+        offered: if open { text(offered) } else { String::new() },
     }
 }
 

@@ -11,6 +11,7 @@ mod shelf;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,7 +19,7 @@ use std::{
 
 use kernel::{
     Entropy,
-    sign::{EventKey, PublicKey},
+    sign::{EventKey, Hash, PublicKey},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -27,8 +28,8 @@ use zeroize::Zeroizing;
 use crate::{
     Grant, OrganKey, OrganPublic, PersonalKey, Scope, ScopeKey, Share, Signer, escrow, fresh,
 };
-use disk::{locked, owners_alone, unlocked};
-use shelf::{Added, Shelf};
+use disk::{alone, locked, owners_alone, unlocked};
+use shelf::{Added, PARTS, Shelf};
 
 /// Why the store does not open, or does not keep.
 #[derive(Debug, Error)]
@@ -41,6 +42,12 @@ pub enum Unkept {
         "{0}: 密钥库打不开:口令不符或文件已被改动 / does not open: another passphrase, or it was changed"
     )]
     Shut(PathBuf),
+    /// Another process has it.
+    #[error("{0}: 密钥库正由另一进程使用 / is in use by another process")]
+    InUse(PathBuf),
+    /// Something is kept here already.
+    #[error("{0}: 此处已有密钥库,不覆盖 / there is a vault already; it is not written over")]
+    Taken(PathBuf),
     /// The disk.
     #[error("{0}")]
     Disk(#[from] io::Error),
@@ -71,11 +78,18 @@ struct Inside {
     /// The public half of the escrow's key.
     #[serde(default)]
     escrow: Option<[u8; 32]>,
-    /// By which request the escrow was begun.
+    /// Escrows that were asked for, by the request, until one of them counts.
     #[serde(default)]
-    escrow_by: String,
+    asked: BTreeMap<String, Asked>,
     /// Shares that their officers have not written down yet.
     #[serde(default)]
+    shares: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// An escrow that was asked for.
+#[derive(Clone, Serialize, Deserialize)]
+struct Asked {
+    key: [u8; 32],
     shares: BTreeMap<String, Zeroizing<String>>,
 }
 
@@ -85,6 +99,8 @@ pub struct Vault {
     entropy: Entropy,
     held: Mutex<Shelf>,
     apart: Mutex<Shelf>,
+    /// Kept as long as the vault is open: nobody else changes its files.
+    _alone: File,
 }
 
 const HELD: &str = "vault";
@@ -95,11 +111,15 @@ impl Vault {
     /// keys lie sealed under it.
     pub fn open(folder: &Path, passphrase: Option<&[u8]>) -> Result<Self, Unkept> {
         owners_alone(folder)?;
+        Self::open_alone(folder, passphrase, alone(folder)?)
+    }
+
+    fn open_alone(folder: &Path, passphrase: Option<&[u8]>, lock: File) -> Result<Self, Unkept> {
         let entropy = Entropy::System;
         let shelf = |name| Shelf::open(folder, name, passphrase, &entropy).map(Mutex::new);
         let (held, apart) = (shelf(HELD)?, shelf(APART)?);
         let passphrase = passphrase.map(|text| Zeroizing::new(text.to_vec()));
-        Ok(Self { passphrase, entropy, held, apart })
+        Ok(Self { passphrase, entropy, held, apart, _alone: lock })
     }
 
     fn held(&self) -> MutexGuard<'_, Shelf> {
@@ -222,30 +242,44 @@ impl Vault {
         Ok(true)
     }
 
-    /// Begins an escrow in place of the one before: a share for each officer, who takes it
-    /// by [`Self::share`]. The same request twice begins one. Nothing unless two at least
-    /// and all at most are needed.
-    pub fn begin_escrow(
+    /// Makes an escrow that counts from [`Self::begin_escrow`] on: its key. The same request
+    /// makes one. Nothing unless two at least and all at most are needed.
+    pub fn prepare_escrow(
         &self,
         request: &str,
         officers: &[String],
         needed: u8,
     ) -> Result<Option<OrganPublic>, Unkept> {
-        if self.held().inside.escrow_by == request {
-            return Ok(self.escrow());
+        let mut apart = self.apart();
+        if let Some(asked) = apart.inside.asked.get(request) {
+            return Ok(Some(OrganPublic(asked.key)));
         }
         let Some((key, shares)) = escrow::split(needed, officers.len(), &self.entropy) else {
             return Ok(None);
         };
         // Who holds the shelf of the escrow, has no use for shares: they lie apart.
         let texts = shares.iter().map(Share::to_text);
-        let waiting = officers.iter().cloned().zip(texts).collect();
-        self.change(&mut self.apart(), |inside| inside.shares = waiting)?;
-        let mut shelf = self.held();
-        let mut inside = shelf.inside.clone();
-        request.clone_into(&mut inside.escrow_by);
-        shelf.write(inside, self.passphrase(), Some(key), &self.entropy)?;
+        let asked = Asked { key: key.0, shares: officers.iter().cloned().zip(texts).collect() };
+        self.change(&mut apart, |inside| drop(inside.asked.insert(request.to_owned(), asked)))?;
         Ok(Some(key))
+    }
+
+    /// Lets an escrow that was prepared count in place of the one before: each officer takes
+    /// a share by [`Self::share`]. Whether there is such a one.
+    pub fn begin_escrow(&self, key: &OrganPublic) -> Result<bool, Unkept> {
+        if self.escrow() == Some(*key) {
+            return Ok(true);
+        }
+        let mut apart = self.apart();
+        let asked = apart.inside.asked.values().find(|asked| asked.key == key.0).cloned();
+        let Some(asked) = asked else { return Ok(false) };
+        self.change(&mut apart, |inside| inside.shares = asked.shares)?;
+        let mut held = self.held();
+        let inside = held.inside.clone();
+        held.write(inside, self.passphrase(), Some(*key), &self.entropy)?;
+        // A stop before this leaves papers of no use to anybody, until the next begins.
+        self.change(&mut apart, |inside| inside.asked.clear())?;
+        Ok(true)
     }
 
     /// An officer's share that was not written down yet.
@@ -254,7 +288,10 @@ impl Vault {
     }
 
     /// Forgets a share that its officer has on paper.
-    pub fn forget_share(&self, officer: &str) -> Result<(), Unkept> {
+    pub fn forget_share(&self, officer: &str, written: &Hash) -> Result<(), Unkept> {
+        if self.share(officer).is_none_or(|share| share.fingerprint() != *written) {
+            return Ok(());
+        }
         self.change(&mut self.apart(), |inside| drop(inside.shares.remove(officer)))
     }
 
@@ -266,8 +303,11 @@ impl Vault {
     /// The files that an escrow needs, to be copied with a backup of the keys: without the
     /// officers they open nothing. None without an escrow.
     pub fn escrowed(folder: &Path) -> Result<Vec<PathBuf>, Unkept> {
-        let Some(number) = disk::numbers(folder, HELD, "escrow")?.pop() else {
-            return Ok(Vec::new());
+        let Some(number) = shelf::escrowed(folder, HELD)? else {
+            // One that is begun just now, or broken, is no reason to copy nothing.
+            let begun = !disk::numbers(folder, HELD, "escrow")?.is_empty();
+            let why = || Unkept::Shut(folder.join(format!("{HELD}.escrow")));
+            return if begun { Err(why()) } else { Ok(Vec::new()) };
         };
         let parts = ["escrow", "sealed", "added"];
         let files = parts.map(|part| folder.join(format!("{HELD}-{number}.{part}")));
@@ -275,21 +315,26 @@ impl Vault {
     }
 
     /// Makes a vault in an empty folder of what the officers' key opens in copied files:
-    /// how many scope keys and grants there are in it.
+    /// how many scope keys and grants there are in it. It has no escrow until one is begun.
     pub fn recover(
         copied: &Path,
         key: &OrganKey,
         folder: &Path,
         passphrase: Option<&[u8]>,
     ) -> Result<usize, Unkept> {
-        let inside = shelf::recovered(copied, HELD, key)?;
-        let vault = Self::open(folder, passphrase)?;
-        let mut shelf = vault.held();
-        if shelf.inside.grants.len() + shelf.inside.keys.len() + shelf.inside.organs.len() > 0 {
-            return Err(Unkept::Disk(io::Error::from(io::ErrorKind::AlreadyExists)));
+        owners_alone(folder)?;
+        let lock = alone(folder)?;
+        for (shelf, part) in [HELD, APART].into_iter().flat_map(|s| PARTS.map(|part| (s, part))) {
+            if !disk::numbers(folder, shelf, part)?.is_empty() {
+                return Err(Unkept::Taken(folder.to_owned()));
+            }
         }
+        let mut inside = shelf::recovered(copied, HELD, key)?;
+        // Its shares were typed where others could see them: another one is to be begun.
+        inside.escrow = None;
+        let vault = Self::open_alone(folder, passphrase, lock)?;
         let count = inside.grants.len() + inside.keys.len();
-        shelf.write(inside, vault.passphrase(), None, &vault.entropy)?;
+        vault.held().write(inside, vault.passphrase(), None, &vault.entropy)?;
         Ok(count)
     }
 }

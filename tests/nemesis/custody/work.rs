@@ -117,7 +117,7 @@ impl Work {
         let Some(made) = of.member.does("/api/clues", draft, &["drafted"]).await else { return };
         let id = made["id"].as_str().unwrap_or_default().to_owned();
         let path = format!("/api/clues/{id}");
-        let judged = json!({"quality": "checkable"});
+        let judged = json!({"quality": "checkable", "with": [of.team.member.person]});
         let content = json!({"content": made["content"]});
         let steps = async {
             of.leader.does(&format!("{path}/discuss"), judged, &["discussed"]).await?;

@@ -3,12 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json,
     extract::{Path, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use domain::{
-    clue::{Authority, Clue, Command as Ask, Outcome, State as ClueState, Ways},
+    clue::{Authority, Clue, Command as Ask, Outcome, Ways},
     custody::{Offer, Party},
     post::Organ,
     scope_key::Purpose,
@@ -20,8 +19,8 @@ use serde::Deserialize;
 use serde_json::json;
 use vault::ScopeKey;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
-    matter::{permitted, read},
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change,
+    matter::permitted,
 };
 use zeroize::Zeroizing;
 
@@ -36,15 +35,6 @@ use domain::post::Role;
 /// The routes of the custodian.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get(
-            "/api/clues/{id}/slip",
-            Who::Does("clue.offer"),
-            [
-                "移交单(供打印)",
-                "The hand-over list, to be printed: what is in the envelope, unread",
-            ],
-            slip,
-        ),
         change::<Nothing, _>(
             "/api/clues/{id}/seal",
             Who::Does("clue.seal"),
@@ -202,6 +192,20 @@ pub(crate) async fn for_receiver(
     Ok((part, grant))
 }
 
+/// Whoever hands over sees the envelope: what is in it is sealed anew, unread; and whom of
+/// this office it names.
+async fn envelope(
+    seat: &Seat,
+    row: &ClueRow,
+) -> Result<(Zeroizing<Vec<u8>>, Vec<String>), Problem> {
+    if !row.is_the_teams() {
+        return Ok((Zeroizing::new(Vec::new()), Vec::new()));
+    }
+    let plain = open(seat, Organ::InspectionOffice, Purpose::Draft, &row.place, &row.part).await?;
+    let persons = Content::read(&plain)?.persons();
+    Ok((plain, persons))
+}
+
 async fn offer(
     State(seat): State<Arc<Seat>>,
     Path(id): Path<String>,
@@ -212,25 +216,28 @@ async fn offer(
     let row = row.ok_or(Code::ClueAbsent)?;
     caller.permit("clue.offer", &row.matter(&row.office), Code::ClueAbsent)?;
     let organ = Organ::InspectionOffice;
-    // Whoever hands over sees the envelope: what is in it is sealed anew, unread.
-    let (plain, persons) = if row.is_the_teams() {
-        let plain = open(&seat, organ, Purpose::Draft, &row.place, &row.part).await?;
-        let persons = Content::read(&plain)?.persons();
-        (plain, persons)
-    } else {
-        (Zeroizing::new(Vec::new()), Vec::new())
-    };
+    let (plain, persons) = envelope(&seat, &row).await?;
     if persons.contains(&caller.actor.person) {
         return Err(Code::ClueAbsent.into());
     }
-    let plain = Arc::new(plain);
+    let (plain, homes) = (Arc::new(plain), homes(&seat).await?);
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, caller, seat, plain, persons) =
-            (id.clone(), caller.clone(), seat.clone(), plain.clone(), persons.clone());
+        let (id, caller, seat, plain, persons, homes) = (
+            id.clone(),
+            caller.clone(),
+            seat.clone(),
+            plain.clone(),
+            persons.clone(),
+            homes.clone(),
+        );
         Box::pin(async move {
             let row: ClueRow = permitted(unit, &caller, "clue.offer", &id).await?;
             let (clue, _) = unit.load::<Clue>(&id).await?;
-            let to = clue.route().cloned().ok_or(Code::WrongState)?;
+            let route = clue.route().cloned().ok_or(Code::WrongState)?;
+            // The organ may have become an office of its own since it was sealed.
+            let home = homes.get(&route).cloned();
+            let at_home = home.is_some();
+            let to = Party { office: home.unwrap_or(route.office), organ: route.organ };
             if kernel::sign::Hash::of(&[&plain]) != clue.content() {
                 return Err(Code::Stale.into());
             }
@@ -253,31 +260,14 @@ async fn offer(
                 grant,
                 signatures: clue.signatures().to_vec(),
             };
-            let done = unit.execute_at::<Clue>(&id, Ask::Offer(Box::new(offer)), expected).await?;
+            let offer = Box::new(offer);
+            let ask = if at_home { Ask::OfferAtHome(offer) } else { Ask::Offer(offer) };
+            let done = unit.execute_at::<Clue>(&id, ask, expected).await?;
             note_grant(unit, &scope, to, grant, Purpose::HandOver).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
     command.run(run).await
-}
-
-/// What stands on the list that goes with an envelope: numbers, dates and who has signed,
-/// and nothing of what is inside.
-async fn slip(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
-    let row: ClueRow = read(&seat, &caller, &id).await?;
-    caller.permit("clue.offer", &row.matter(&row.office), Code::ClueAbsent)?;
-    let Some(sealed) = row.dates.get("sealed").filter(|_| row.state == ClueState::Sealed) else {
-        return Err(Code::WrongState.into());
-    };
-    let signed: Vec<&str> = row.signatures.iter().map(|one| one.by.as_str()).collect();
-    let today = seat.office.setting().clock.now().day();
-    let body = json!({"demo": seat.pin.demo, "clue": id, "from": row.office, "to": row.route,
-        "sealed": sealed, "content": row.content, "signed_by": signed, "pieces": 1, "printed": today});
-    Ok(Json(body).into_response())
 }
 
 async fn withdraw(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {

@@ -68,6 +68,8 @@ pub enum Command {
     },
     /// 移送
     Offer(Box<Offer>),
+    /// 移送至机关单设的单位: the home that the city has named for the organ it goes to.
+    OfferAtHome(Box<Offer>),
     /// 撤回移送
     Withdraw,
     /// The receiver's answer came.

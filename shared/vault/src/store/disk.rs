@@ -8,7 +8,10 @@ use std::{
 };
 
 use argon2::Argon2;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, KeyType, Salt},
+};
 use kernel::Entropy;
 use zeroize::Zeroizing;
 
@@ -57,6 +60,15 @@ pub(super) fn begin(path: &Path) -> Result<fs::File, Unkept> {
     Ok(file)
 }
 
+/// A folder for one process alone, as long as this is kept.
+pub(super) fn alone(folder: &Path) -> Result<fs::File, Unkept> {
+    let lock = fs::File::open(folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(_) => Err(Unkept::InUse(folder.to_owned())),
+    }
+}
+
 /// What is in the folder, is on the disk.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Unkept> {
     Ok(fs::File::open(folder)?.sync_all()?)
@@ -91,7 +103,9 @@ pub(super) fn sealed(
     bound: &[u8],
     plain: &[u8],
 ) -> Result<Vec<u8>, Unkept> {
-    let mut inside = plain.to_vec();
+    // With room for the tag: what is in the clear is written over in its place.
+    let mut inside = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len());
+    inside.extend_from_slice(plain);
     cipher(master)?
         .seal_in_place_append_tag(nonce(turn), Aad::from(bound), &mut inside)
         .map_err(io::Error::other)?;
@@ -112,7 +126,25 @@ pub(super) fn opened(
     Some(inside)
 }
 
-const SALT: usize = 16;
+/// The key of what is added in one life of a process: 32 bytes that follow from the
+/// master key and from chance, so that a folder that was put back repeats no nonce.
+pub(super) fn line_key(master: &[u8; 32], chance: &[u8]) -> Result<Zeroizing<[u8; 32]>, Unkept> {
+    struct Bytes32;
+    impl KeyType for Bytes32 {
+        fn len(&self) -> usize {
+            32
+        }
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    let follows = Salt::new(HKDF_SHA256, chance).extract(master);
+    let filled =
+        follows.expand(&[b"liandong vault added v1"], Bytes32).and_then(|k| k.fill(&mut *key));
+    filled.map_err(io::Error::other)?;
+    Ok(key)
+}
+
+/// The bytes of chance before sealed ones.
+pub(super) const SALT: usize = 16;
 const LOCKED: &[u8] = b"liandong vault key v1";
 
 fn of_passphrase(passphrase: &[u8], salt: &[u8]) -> Option<Zeroizing<[u8; 32]>> {

@@ -3,7 +3,8 @@
 //! ```text
 //! NAME-7.key      the master key: 32 bytes, or sealed under the passphrase
 //! NAME-7.sealed   AES-256-GCM(master key 7, everything; turn 0)
-//! NAME-7.added    what came since: length | AES-256-GCM(master key 7, one thing; turn 1, 2 …)
+//! NAME-7.added    what came since: chance | (length | its complement |
+//!                 AES-256-GCM(key of master key 7 and chance, one thing; turn 1, 2 …)) …
 //! NAME-7.escrow   the master key for the officers, if this shelf has an escrow
 //! ```
 //! What a reader would get wrong: the order. A new key and file are on the disk before the
@@ -24,13 +25,14 @@ use zeroize::Zeroizing;
 use super::{
     Inside, Kept, Personal, Unkept,
     disk::{
-        begin, destroy, locked, numbers, opened, owners_alone, put, sealed, sync_folder, unlocked,
+        SALT, begin, destroy, line_key, locked, numbers, opened, owners_alone, put, sealed,
+        sync_folder, unlocked,
     },
 };
 use crate::{Escrow, OrganPublic, fresh, joined};
 
 /// The parts of a shelf's name, the key first: without it the others are noise.
-const PARTS: [&str; 4] = ["key", "sealed", "added", "escrow"];
+pub(super) const PARTS: [&str; 4] = ["key", "sealed", "added", "escrow"];
 
 /// One thing that came.
 #[derive(Clone, Serialize, Deserialize)]
@@ -75,9 +77,15 @@ pub(super) struct Shelf {
     master: Zeroizing<[u8; 32]>,
     /// What is on it.
     pub(super) inside: Inside,
-    /// Where the next thing is added, and the last turn; nothing until one was, or when a
-    /// write failed halfway.
-    added: Option<(fs::File, u64)>,
+    /// Where the next thing is added; nothing until one was, or when a write failed halfway.
+    added: Option<Adding>,
+}
+
+/// An added file that is written on: its key, and the last turn.
+struct Adding {
+    file: fs::File,
+    key: Zeroizing<[u8; 32]>,
+    turn: u64,
 }
 
 fn bound(name: &str, number: u64) -> Vec<u8> {
@@ -146,33 +154,35 @@ impl Shelf {
         entropy: &Entropy,
     ) -> Result<(), Unkept> {
         let fits = self.number > 0 && !self.inside.has(&what);
-        let Some((file, turn)) = self.adding().filter(|_| fits) else {
+        let adding = if fits { self.adding(entropy)? } else { None };
+        let Some(Adding { mut file, key, turn }) = adding else {
             let mut inside = self.inside.clone();
             inside.take(what);
             return self.write(inside, passphrase, None, entropy);
         };
         let plain = Zeroizing::new(serde_json::to_vec(&what).map_err(io::Error::other)?);
-        let one = sealed(&self.master, turn + 1, &bound(self.name, self.number), &plain)?;
+        let one = sealed(&key, turn + 1, &bound(self.name, self.number), &plain)?;
         let length = u32::try_from(one.len()).map_err(io::Error::other)?;
-        let mut bytes = length.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&one);
-        let mut file = file;
-        file.write_all(&bytes)?;
+        let header = [length.to_be_bytes(), (!length).to_be_bytes()].concat();
+        file.write_all(&[header, one].concat())?;
         file.sync_data()?;
         // Until here a failure leaves no file to go on with: the next thing is written whole.
-        self.added = Some((file, turn + 1));
+        self.added = Some(Adding { file, key, turn: turn + 1 });
         self.inside.take(what);
         Ok(())
     }
 
-    /// The file to add to and its last turn; whoever has it, puts it back when all went well.
-    fn adding(&mut self) -> Option<(fs::File, u64)> {
+    /// The file to add to; whoever has it, puts it back when all went well. None if one is
+    /// there that was left by a write that failed.
+    fn adding(&mut self, entropy: &Entropy) -> Result<Option<Adding>, Unkept> {
         if let Some(open) = self.added.take() {
-            return Some(open);
+            return Ok(Some(open));
         }
-        // One that is there already was left by a write that failed.
-        let path = self.path(self.number, "added");
-        (self.number > 0).then(|| begin(&path).ok()).flatten().map(|file| (file, 0))
+        let Ok(mut file) = begin(&self.path(self.number, "added")) else { return Ok(None) };
+        let chance = entropy.bytes16();
+        let key = line_key(&self.master, &chance)?;
+        file.write_all(&chance)?;
+        Ok(Some(Adding { file, key, turn: 0 }))
     }
 
     /// Writes everything under a fresh master key and destroys the one before. What did
@@ -187,17 +197,32 @@ impl Shelf {
     ) -> Result<(), Unkept> {
         inside.escrow = escrow.map(|key| key.0).or(inside.escrow);
         let (number, master) = (self.number + 1, Zeroizing::new(fresh(entropy)));
-        let plain = Zeroizing::new(serde_json::to_vec(&inside).map_err(io::Error::other)?);
-        let whole = sealed(&master, 0, &bound(self.name, number), &plain)?;
+        if let Err(error) = self.put_whole(number, &master, &inside, passphrase, entropy) {
+            // Nothing half of it stays: a backup would take it for the newest.
+            let _ = self.finish();
+            return Err(error);
+        }
+        (self.number, self.master, self.inside, self.added) = (number, master, inside, None);
+        self.finish()
+    }
+
+    fn put_whole(
+        &self,
+        number: u64,
+        master: &[u8; 32],
+        inside: &Inside,
+        passphrase: Option<&[u8]>,
+        entropy: &Entropy,
+    ) -> Result<(), Unkept> {
+        let plain = Zeroizing::new(serde_json::to_vec(inside).map_err(io::Error::other)?);
+        let whole = sealed(master, 0, &bound(self.name, number), &plain)?;
         if let Some(key) = inside.escrow {
-            let escrow = Escrow::of(&master, &OrganPublic(key), &bound(self.name, number))
+            let escrow = Escrow::of(master, &OrganPublic(key), &bound(self.name, number))
                 .ok_or_else(|| io::Error::other("escrow key"))?;
             put(&self.path(number, "escrow"), &escrow.0)?;
         }
-        put(&self.path(number, "key"), &locked(&master, passphrase, entropy)?)?;
-        put(&self.path(number, "sealed"), &whole)?;
-        (self.number, self.master, self.inside, self.added) = (number, master, inside, None);
-        self.finish()
+        put(&self.path(number, "key"), &locked(master, passphrase, entropy)?)?;
+        put(&self.path(number, "sealed"), &whole)
     }
 
     /// Finishes what a stop interrupted: of two shelves the older one goes, and one that
@@ -234,19 +259,47 @@ fn read(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((inside, false)),
         read => Zeroizing::new(read?),
     };
-    let (mut rest, mut turn) = (bytes.as_slice(), 0);
+    let shut = || Unkept::Shut(file.clone());
+    let Some((chance, mut rest)) = bytes.split_at_checked(SALT) else { return Ok((inside, true)) };
+    let (key, mut turn) = (line_key(master, chance)?, 0);
     // A tail that a stop cut off, or that the disk never filled, was acknowledged to nobody.
     while rest.iter().any(|byte| *byte != 0) {
-        let Some((length, after)) = rest.split_first_chunk::<4>() else { break };
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((length, after)) = line_length(rest, shut)? else { break };
         let Some((one, after)) = after.split_at_checked(length) else { break };
         turn += 1;
-        let plain = opened(master, turn, &bound, one);
+        let plain = opened(&key, turn, &bound, one);
         let what = plain.and_then(|plain| serde_json::from_slice(&plain).ok());
-        inside.take(what.ok_or_else(|| Unkept::Shut(file.clone()))?);
+        match what {
+            Some(what) => inside.take(what),
+            None if after.is_empty() && one.ends_with(&[0; UNFILLED]) => break,
+            None => return Err(shut()),
+        }
         rest = after;
     }
     Ok((inside, true))
+}
+
+/// So many noughts at the end of the last line say that the disk did not fill it: a tag
+/// that ends so comes once in 2^128.
+const UNFILLED: usize = 16;
+
+/// How long the next line is, and what follows its header; nothing if the header itself
+/// was cut off. One whose complement does not fit was changed.
+fn line_length(bytes: &[u8], shut: impl Fn() -> Unkept) -> Result<Option<(usize, &[u8])>, Unkept> {
+    let Some((header, after)) = bytes.split_first_chunk::<8>() else { return Ok(None) };
+    let [a, b, c, d, complement @ ..] = *header;
+    let length = u32::from_be_bytes([a, b, c, d]);
+    if u32::from_be_bytes(complement) != !length {
+        let unfilled = complement.iter().chain(after).all(|byte| *byte == 0);
+        return if unfilled { Ok(None) } else { Err(shut()) };
+    }
+    Ok(Some((usize::try_from(length).unwrap_or(usize::MAX), after)))
+}
+
+/// The number under which an escrow is whole, if there is one.
+pub(super) fn escrowed(folder: &Path, name: &str) -> Result<Option<u64>, Unkept> {
+    let sealed = numbers(folder, name, "sealed")?;
+    Ok(numbers(folder, name, "escrow")?.into_iter().rfind(|number| sealed.contains(number)))
 }
 
 /// What an escrow gives back: everything that stood on a shelf, by its copied files.
@@ -255,8 +308,8 @@ pub(super) fn recovered(
     name: &'static str,
     key: &crate::OrganKey,
 ) -> Result<Inside, Unkept> {
-    let newest = numbers(folder, name, "escrow")?.pop();
-    let number = newest.ok_or_else(|| Unkept::Shut(path(folder, name, 0, "escrow")))?;
+    let number = escrowed(folder, name)?;
+    let number = number.ok_or_else(|| Unkept::Shut(path(folder, name, 0, "escrow")))?;
     let file = path(folder, name, number, "escrow");
     let escrow = Escrow(fs::read(&file)?);
     let master = escrow.open(key, &bound(name, number)).ok_or(Unkept::Shut(file))?;
