@@ -319,6 +319,9 @@ async fn log_of(town: &Town, code: &str) -> Vec<Fact> {
     }
 }
 
+/// What is changed in an offer.
+type Lie<'a> = Box<dyn Fn(&mut Offer) + 'a>;
+
 /// The fact of an offer, bent.
 fn bent(fact: &Fact, turn: u32, bend: impl Fn(&mut Offer)) -> Fact {
     let ClueEvent::Custody(Custody::Offered { mut offer, papers, .. }) = fact.read().unwrap()
@@ -354,7 +357,7 @@ async fn an_offer_of_another_clues_key_is_taken_in_by_nobody() {
     let version = facts.iter().filter(|fact| fact.stream == offer.stream);
     let version = version.filter_map(|fact| fact.version).max().unwrap();
     let elsewhere = |scope: String| Scope::parse(&scope).unwrap();
-    let lies: Vec<Box<dyn Fn(&mut Offer)>> = vec![
+    let lies: Vec<Lie<'_>> = vec![
         Box::new(|offer| offer.part.scope = elsewhere(format!("case:{district}-0#7"))),
         Box::new(|offer| offer.part.scope = elsewhere(format!("subject:{id}#1"))),
         Box::new(|offer| offer.from.office = city.clone()),

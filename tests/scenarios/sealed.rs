@@ -46,7 +46,10 @@ impl Marks {
     fn mark(&mut self, kind: Kind, with: &'static [&'static str]) -> String {
         let number = self.0.len() as u64 + 1;
         let chance = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let rare = |at: u32| char::from_u32(0x3400 + (chance >> (at * 13)) as u32 % 0x19b0);
+        let rare = |at: u32| {
+            let rest = u32::try_from((chance >> (at * 13)) % 0x19b0).unwrap();
+            char::from_u32(0x3400 + rest)
+        };
         let secret = match kind {
             Text => format!("Qz{:08x}xK{number:04}", chance >> 32),
             Name => (0..4).filter_map(rare).collect(),
@@ -60,7 +63,7 @@ impl Marks {
         self.0.iter().filter(|(_, of, _)| *of == kind).count()
     }
 
-    /// The number of kinds, in order, for the eye.
+    /// How many there are of each kind.
     fn said(&self) -> String {
         let [text, names, phones] = [Text, Name, Phone].map(|kind| self.count(kind));
         format!("{} secrets: {text} texts, {names} names, {phones} telephones", self.0.len())
@@ -182,7 +185,7 @@ fn look_at_cores(town: &Town, search: &Search, marks: &Marks) -> Looked {
         let may = |which: usize| marks.0.get(which).is_some_and(|mark| mark.2.contains(&code));
         let own: BTreeSet<_> = image.of(may).into_iter().map(|(which, _)| which).collect();
         eprintln!(
-            "core image of {code}: {:.1} MB, {} compressed pieces opened, {} of its own secrets",
+            "core image of {code}: {}, {} compressed pieces opened, {} of its own secrets",
             mega(image.bytes),
             image.opened,
             own.len()
@@ -196,8 +199,8 @@ fn look_at_cores(town: &Town, search: &Search, marks: &Marks) -> Looked {
     all
 }
 
-fn mega(bytes: usize) -> f64 {
-    bytes as f64 / 1e6
+fn mega(bytes: usize) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
 /// Everything that the town has written is searched whole. An office that works on a secret
@@ -250,8 +253,8 @@ async fn no_marked_secret_is_found_anywhere_in_the_clear() {
     let ways: BTreeSet<_> = forms(first).into_iter().map(|(name, _)| name).collect();
     assert!(ways.len() >= 8);
     eprintln!(
-        "{}; {} encodings in {} forms, each also compressed; {} files, {:.1} MB; {} core images, \
-         {:.1} MB; 0 hits",
+        "{}; {} encodings in {} forms, each also compressed; {} files, {}; {} core images, \
+         {}; 0 hits",
         marks.said(),
         ways.len(),
         forms(first).len(),
@@ -276,7 +279,7 @@ fn look_at_files(town: &Town, search: &Search, open: usize) -> Looked {
         let looked = search.folder(&path);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         eprintln!(
-            "{name}: {} files, {:.1} MB, {} compressed pieces opened",
+            "{name}: {} files, {}, {} compressed pieces opened",
             looked.places,
             mega(looked.bytes),
             looked.opened
