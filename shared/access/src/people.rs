@@ -148,13 +148,13 @@ mod tests {
 
     #[test]
     fn a_post_on_a_case_counts_as_long_as_the_same_post_otherwise() {
-        let day = |text| Day::parse(text).unwrap();
+        let day = |text: &str| Day::parse(text).unwrap();
         let post = |id: &str, role: &str, scope: &str, to: Option<&str>| {
             let (from, to) = (day("2024-01-08"), to.map(day));
             let (id, role, scope) = (id.to_owned(), role.to_owned(), scope.to_owned());
             (id.clone(), Authorisation { id, role, scope, from, to })
         };
-        let held = |posts: Vec<(String, Authorisation)>, on| {
+        let held = |posts: Vec<(String, Authorisation)>, on: &str| {
             let row =
                 PersonRow { authorisations: posts.into_iter().collect(), ..Default::default() };
             let posts = row.posts_on(day(on)).into_iter();
