@@ -357,7 +357,7 @@ const ORGAN: &str = "611024";
 
 /// The city says which office the organ is, and the district has heard it.
 async fn house(town: &Town) {
-    let (city, district) = (town.api(CITY), town.api(DISTRICT));
+    let city = town.api(CITY);
     let home = |of: &str, organ: &str, home: &str| json!({"of": of, "organ": organ, "home": home});
     let (of, there) = (town.id(DISTRICT), town.id(ORGAN));
     for (at, bad) in [

@@ -69,7 +69,7 @@ impl Strike {
 }
 
 /// How long an office that was put back may need.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 impl Run {
     pub(crate) async fn strike(&mut self, strike: Strike) -> Result<(), String> {
