@@ -188,7 +188,7 @@ impl Script {
         let on = json!({"content": made.body["content"]});
         let judged = json!({"quality": "checkable", "with": [clerks.person("TM")]});
         let paper = {
-            let number = self.key.to_uppercase();
+            let number: String = self.key.chars().filter(char::is_ascii_digit).collect();
             json!({"slip": format!("XS-{number}"), "receipt": format!("SJ-{number}")})
         };
         let (none, key) = (json!({}), "once");

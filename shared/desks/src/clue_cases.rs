@@ -246,6 +246,13 @@ pub(crate) async fn waiting(seat: &Seat) -> Result<Vec<(String, OfferIn)>, Probl
     Ok(seat.office.reader().await?.all(OFFERS_IN, "").await?)
 }
 
+/// The sealed contents of the cases that are held here.
+pub(crate) async fn held_contents(seat: &Seat) -> Result<Vec<Hash>, Problem> {
+    let rows: Vec<(String, CaseRow)> = seat.office.reader().await?.all(CASES, "").await?;
+    let held = rows.into_iter().filter(|(_, row)| !row.is_over());
+    Ok(held.filter_map(|(_, row)| row.part).map(|part| part.hash).collect())
+}
+
 /// Every byte of an offer is here: the grant goes into the vault, and the offerer is told.
 pub(crate) async fn deliver(seat: &Arc<Seat>, id: String, waiting: OfferIn) -> Result<(), Problem> {
     let OfferIn { offer, what, .. } = waiting;

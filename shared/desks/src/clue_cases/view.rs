@@ -97,6 +97,11 @@ impl CaseRow {
         self.dates.get(name).map(|at| at.day())
     }
 
+    /// Whether it is not, or no more, with this organ.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Returned | State::Void | State::Released)
+    }
+
     /// By when the next thing is to be done with it.
     pub(crate) fn due(&self) -> Option<Day> {
         let accepted = |key: &str| self.day("accepted").map(|from| due(key, from));
@@ -282,8 +287,7 @@ impl CasesView {
         }
         turned(&mut row, event, fact);
         // What is not, or no more, with this organ, opens here no more.
-        let over = matches!(row.state, State::Returned | State::Void | State::Released);
-        if let Some(part) = row.part.as_ref().filter(|_| over) {
+        if let Some(part) = row.part.as_ref().filter(|_| row.is_over()) {
             rows.put(KEYS_DUE, &part.scope.to_string(), &id)?;
         }
         rows.put(CASES, id, &row)

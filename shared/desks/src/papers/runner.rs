@@ -90,6 +90,7 @@ impl PaperRunner {
             told: Mutex::default(),
             sent: Rest::default(),
             fetched: Rest::default(),
+            away: tokio::sync::Mutex::default(),
         };
         Self {
             errands: Arc::new(errands),
@@ -151,6 +152,9 @@ struct Errands {
     told: Mutex<BTreeMap<Hash, Instant>>,
     sent: Rest,
     fetched: Rest,
+    /// What clues that are held here say, and is not here: a store that was put back from a
+    /// backup names papers that came after it. Looked for once in a process.
+    away: tokio::sync::Mutex<Option<Vec<Hash>>>,
 }
 
 impl Errands {
@@ -195,7 +199,25 @@ impl Errands {
         told.insert(hash, Instant::now());
     }
 
+    /// Fetches again what held clues say, as far as the hub still has it.
+    async fn fetch_away(&self) -> Result<(), Problem> {
+        let mut away = self.away.lock().await;
+        let hashes = match away.take() {
+            Some(hashes) => hashes,
+            None => clue_cases::held_contents(&self.seat).await?,
+        };
+        let mut left = Vec::new();
+        for hash in hashes {
+            if self.whole(&[hash]).await? == Standing::Away {
+                left.push(hash);
+            }
+        }
+        *away = Some(left);
+        Ok(())
+    }
+
     async fn fetch_all(&self) -> Result<(), Problem> {
+        self.fetch_away().await?;
         let office = &self.seat.office;
         let Some(commits) = self.fetched.over(office) else { return Ok(()) };
         let mut open: Vec<(String, ReviewRow)> = office.reader().await?.all(REVIEWS, "").await?;
