@@ -171,7 +171,9 @@ fn spent() -> Done {
 }
 
 fn not_yet(why: &str) -> bool {
-    ["clue-absent", "not-allowed", "wrong-state"].iter().any(|code| why.contains(code))
+    ["clue-absent", "not-allowed", "not-the-holder", "wrong-state"]
+        .iter()
+        .any(|code| why.contains(code))
 }
 
 impl Script {
