@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::TcpListener,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -493,6 +494,17 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         eprintln!("{what}: after {:.1} s", began.elapsed().as_secs_f64());
+    }
+
+    /// The vault of an office, as whoever copies its folder has it.
+    pub fn vault(&self, code: &str) -> vault::Vault {
+        let copy = self.folder.join(format!("vault-{}", NEXT.fetch_add(1, Ordering::SeqCst)));
+        std::fs::DirBuilder::new().mode(0o700).create(&copy).unwrap();
+        for file in std::fs::read_dir(self.keys(code).join("vault")).unwrap() {
+            let path = file.unwrap().path();
+            std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+        }
+        vault::Vault::open(&copy, None).unwrap()
     }
 
     /// The types of the entries that an office holds, as the audit administrator sees them.

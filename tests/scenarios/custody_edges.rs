@@ -392,7 +392,7 @@ async fn an_offer_of_another_clues_key_is_taken_in_by_nobody() {
         told.iter().any(|fact| fact.stream == stream)
     };
     assert!(answered(sound) && !(2..sound).any(answered));
-    let vault = vault::Vault::open(&town.keys(CITY).join("vault"), None).unwrap();
+    let vault = town.vault(CITY);
     for scope in [format!("case:{district}-0#7"), format!("subject:{id}#1")] {
         let grant = format!("{scope}@{city}/discipline-organ");
         assert!(vault.grant(&grant).is_none(), "{grant}");
@@ -499,7 +499,7 @@ async fn a_personal_key_is_dropped_when_it_counts_no_more_and_no_other() {
         (gone, team.leader, team.member)
     };
     town.stop_office(DISTRICT).await;
-    let vault = vault::Vault::open(&town.keys(DISTRICT).join("vault"), None).unwrap();
+    let vault = town.vault(DISTRICT);
     let kept: Vec<String> = vault.persons().into_iter().map(|(person, _)| person).collect();
     assert!(!kept.contains(&gone.person), "a key that counts no more is kept");
     assert!(kept.contains(&made_again.person) && kept.contains(&stays.person));

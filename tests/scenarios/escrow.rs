@@ -14,7 +14,6 @@ use tests::{
     chancery::{Chancery, Clerk},
     town::{DISTRICT, Town},
 };
-use vault::Vault;
 
 /// Runs the district's program as its operator would, with what is typed.
 fn district(config: &Path, arguments: &[&str], typed: &str) -> Output {
@@ -152,16 +151,11 @@ async fn officers_bring_the_sealing_keys_back_after_the_disk_is_lost() {
     assert_eq!(recover(&[&shares[0], &shares[1]]).status.code(), Some(3));
 
     // What was destroyed since the copy is forgotten once more.
-    let kept = |town: &Town| {
-        let vault = Vault::open(&town.keys(DISTRICT).join("vault"), None).unwrap();
-        vault.grant(&teams_key).is_some()
-    };
+    let kept = |town: &Town| town.vault(DISTRICT).grant(&teams_key).is_some();
     assert!(kept(&town), "the copy had it");
     town.start_office(DISTRICT).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    town.stop_office(DISTRICT).await;
     assert!(!kept(&town));
-    town.start_office(DISTRICT).await;
     let row = town.api(DISTRICT).get("AUDADM", "/api/escrow").await.unwrap();
     assert_eq!((row["counts"].as_bool(), row["complete"].as_bool()), (Some(false), Some(false)));
     let desk = Chancery::of(&town);

@@ -356,6 +356,11 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+/// The name of the grant that opens an identity at its office.
+fn grant_of(town: &Town, identity: &str) -> String {
+    format!("subject:{identity}#1@{}/inspection-office", town.id(DISTRICT))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_opens_for_two_and_is_destroyed_for_ever() {
     let mut town = Town::start().await;
@@ -389,6 +394,8 @@ async fn an_identity_opens_for_two_and_is_destroyed_for_ever() {
         let log = town.api(DISTRICT).get("AUDADM", "/api/reads?limit=500").await.unwrap();
         assert!(log.to_string().contains(&format!("identity/{id}")), "{log}");
 
+        let held = town.vault(DISTRICT);
+        assert!(held.grant(&grant_of(&town, &id)).is_some(), "before, the vault has it");
         desk.done(&team.leader, &format!("{at}/ask-destruction"), json!({})).await;
         let alone = desk.post(&team.leader, &format!("{at}/destroy"), json!({})).await;
         assert_eq!(alone.json()["code"], "same-person");
@@ -399,10 +406,8 @@ async fn an_identity_opens_for_two_and_is_destroyed_for_ever() {
     };
     // With every key that there is now, nothing opens it; the views come out the same.
     town.stop_office(DISTRICT).await;
-    let vault = vault::Vault::open(&town.keys(DISTRICT).join("vault"), None).unwrap();
-    let scope = Scope::parse(&format!("subject:{id}#1")).unwrap();
-    assert!(vault.key(&scope).is_none());
-    let office = town.id(DISTRICT);
-    assert!(vault.grant(&format!("{scope}@{office}/inspection-office")).is_none());
+    let vault = town.vault(DISTRICT);
+    assert!(vault.key(&Scope::parse(&format!("subject:{id}#1")).unwrap()).is_none());
+    assert!(vault.grant(&grant_of(&town, &id)).is_none());
     assert!(town.views_agree(DISTRICT).await);
 }

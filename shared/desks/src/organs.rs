@@ -44,6 +44,7 @@ pub fn homes() -> Vec<Route> {
 
 async fn house(command: Command<Home>) -> Result<Response, Problem> {
     let (seat, ask) = (command.seat().clone(), command.body.clone());
+    ask.check()?;
     let mut reader = seat.office.reader().await?;
     for office in [&ask.of, &ask.home] {
         let row: Option<Entry> = reader.view(DIRECTORY, office.as_str()).await?;

@@ -7,10 +7,10 @@
 //! office says so by an entry of its own afterwards; a stop between the two is finished by
 //! the next turn.
 
+mod organs;
 mod view;
 
 use std::{
-    collections::BTreeMap,
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
@@ -20,7 +20,6 @@ use std::{
 use domain::{
     custody::Party,
     identity,
-    organ_key::{OrganKey, Publish},
     post::Organ,
     scope_key::{self, Purpose},
     signing_key,
@@ -28,7 +27,6 @@ use domain::{
 use event_store::{Answer, Stop, Unit, act};
 use kernel::{
     Code, Entropy, EntryRef, OfficeId, Refusal,
-    id::Tier,
     sealed::{Scope, SealedPart},
     sign::{Hash, PublicKey},
 };
@@ -37,28 +35,17 @@ use vault::{Broken, Grant, OrganPublic, Place, ScopeKey, Unkept, Vault, part};
 use web::{Problem, Seat};
 use zeroize::Zeroizing;
 
+pub use organs::{ORGAN_HOMES, ORGAN_KEYS, organ_name};
+pub(crate) use organs::{homes, publish};
 pub use view::SealingView;
 
 use crate::{joining::OfficeConfig, operations::backup::VAULT, signing::SIGNING_KEYS};
 
-/// Published keys of organs by `office/organ`.
-pub const ORGAN_KEYS: &str = "organ-keys";
-/// The offices that organs are, by `office/organ`.
-pub const ORGAN_HOMES: &str = "organ-homes";
 /// Scope keys that this office's vault is to forget.
 pub const KEYS_DUE: &str = "scope-keys-due";
 
 /// Scope keys that are attested to be destroyed.
 const KEYS_GONE: &str = "scope-keys-gone";
-
-/// The organs of an office with clues that have a key.
-const ORGANS: [Organ; 3] =
-    [Organ::InspectionOffice, Organ::DisciplineOrgan, Organ::OrganizationDepartment];
-
-/// The name of an organ in keys and grants.
-pub fn organ_name(organ: Organ) -> String {
-    serde_json::to_value(organ).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-}
 
 /// The vault of an office, in a folder of its own beside the keys.
 pub(crate) async fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
@@ -88,29 +75,6 @@ pub(crate) fn passphrase(config: &OfficeConfig) -> Result<Option<Zeroizing<Vec<u
     Ok(Some(read.map_err(|error| format!("{}: {error}", path.display()))?))
 }
 
-/// Lets everybody who may offer know the organs' keys.
-pub(crate) async fn publish(seat: &Seat) -> Result<(), String> {
-    if seat.office.setting().tier == Tier::Township {
-        return Ok(());
-    }
-    let office = seat.office.setting().office.clone();
-    for organ in ORGANS {
-        let name = organ_name(organ);
-        let key = in_vault(seat, move |vault| vault.organ(&name).map(|key| key.public()));
-        let key = PublicKey(key.await.map_err(|problem| problem.0.to_string())?.0);
-        let id = format!("{office}-{}", organ_name(organ));
-        let run = act(move |unit: &mut Unit<'_>| {
-            let id = id.clone();
-            Box::pin(async move {
-                unit.execute::<OrganKey>(&id, Publish { organ, key }).await?;
-                Ok(Answer { status: 200, etag: String::new(), body: Vec::new() })
-            })
-        });
-        seat.office.system(run).await.map_err(|refusal| refusal.to_string())?;
-    }
-    Ok(())
-}
-
 /// Runs something with the vault off the async threads: it writes files.
 pub(crate) async fn in_vault<T: Send + 'static>(
     seat: &Seat,
@@ -127,17 +91,6 @@ pub(crate) async fn in_vault<T: Send + 'static>(
 /// The name of a grant: whose key, for which organ.
 pub(crate) fn grant_id(scope: &Scope, to: &Party) -> String {
     format!("{scope}@{}/{}", to.office, organ_name(to.organ))
-}
-
-/// The organs that are offices of their own, and which.
-pub(crate) async fn homes(seat: &Seat) -> Result<BTreeMap<Party, OfficeId>, Problem> {
-    let rows: Vec<(String, OfficeId)> = seat.office.reader().await?.all(ORGAN_HOMES, "").await?;
-    let party = |name: &str| {
-        let (office, organ) = name.split_once('/')?;
-        let organ = serde_json::from_value(organ.into()).ok()?;
-        Some(Party { office: OfficeId::parse(office)?, organ })
-    };
-    Ok(rows.into_iter().filter_map(|(name, home)| Some((party(&name)?, home))).collect())
 }
 
 fn refused(broken: Broken) -> Refusal {

@@ -28,6 +28,7 @@ use percent_encoding::percent_decode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use vault::Signer;
 use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, get, post};
 use zeroize::Zeroizing;
@@ -120,6 +121,10 @@ impl View for SigningView {
     }
 }
 
+/// Keys that passwords open at a time in this process: each takes 19 MiB and a good part of
+/// a processor for a moment, as at the door.
+static OPENING: Semaphore = Semaphore::const_new(2);
+
 /// The password that came with a request.
 fn password(headers: &HeaderMap) -> Result<Zeroizing<String>, Problem> {
     let value = headers.get(PASSWORD).ok_or(Code::SigningPassword)?;
@@ -145,6 +150,7 @@ pub(crate) async fn signature(
         return Err(Code::Locked.into());
     }
     let (of, digest) = (person.clone(), statement(act, clue, content));
+    let _turn = OPENING.acquire().await;
     let signed = in_vault(seat, move |vault| {
         let own = vault.person(&of, &word).filter(|own| own.public() == key);
         Ok(own.and_then(|own| own.sign_prehash(&digest).ok()))
@@ -197,6 +203,7 @@ async fn make(
     seat.door.came_in(&person, "password");
     // A key that this password opens is the person's already: a repeat makes no other one.
     let _at_work = AT_WORK.lock().await;
+    let _turn = OPENING.acquire().await;
     let of = person.clone();
     let key = in_vault(&seat, move |vault| match vault.person(&of, &word) {
         Some(own) => Ok(own.public()),

@@ -26,6 +26,15 @@ pub struct Home {
     pub home: OfficeId,
 }
 
+impl Home {
+    /// Only what receives clues is ever blind to the house; an office is not its own organ.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let receives = matches!(self.organ, Organ::DisciplineOrgan | Organ::OrganizationDepartment);
+        let sound = receives && self.of != self.home;
+        if sound { Ok(()) } else { Err(Refusal::new(Code::BadField).detail("organ, home")) }
+    }
+}
+
 /// Names the home of an organ.
 #[derive(Clone, Debug)]
 pub struct Name {
@@ -61,11 +70,7 @@ impl Aggregate for OrganHome {
         if self.0.as_ref() == Some(&(home.home.clone(), key)) {
             return Ok(vec![]);
         }
-        // Only what receives clues is ever blind to the house; an office is not its own organ.
-        let receives = matches!(home.organ, Organ::DisciplineOrgan | Organ::OrganizationDepartment);
-        if !receives || home.of == home.home {
-            return Err(Refusal::new(Code::BadField).detail("organ, home"));
-        }
+        home.check()?;
         Ok(vec![Event::Named { home, key }])
     }
 

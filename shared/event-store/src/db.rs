@@ -239,8 +239,7 @@ impl Conn {
         }
     }
 
-    /// Opens a reading connection. It takes a store as it is: a backup that was put back has
-    /// no log beside it before its writer has opened it.
+    /// Opens a reading connection; it takes a store as it is, also one that was just put back.
     pub async fn open_reader(engine: &Engine) -> Result<Self, StoreError> {
         Ok(match engine {
             Engine::Sqlite(folder) => {

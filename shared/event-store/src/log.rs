@@ -33,8 +33,7 @@ pub struct Own {
     pub entry: Vec<u8>,
 }
 
-/// A place in the office's local order: own entries, and behind each `Received`
-/// marker the entries that were taken in with it.
+/// A place in the local order: own entries, and behind each marker what was taken in with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// The own sequence.

@@ -7,6 +7,7 @@
 //! and of persons' signatures.
 
 mod disk;
+mod reading;
 mod shelf;
 
 use std::{
@@ -303,7 +304,10 @@ impl Vault {
     /// The files that an escrow needs, to be copied with a backup of the keys: without the
     /// officers they open nothing. None without an escrow.
     pub fn escrowed(folder: &Path) -> Result<Vec<PathBuf>, Unkept> {
-        let Some(number) = shelf::escrowed(folder, HELD)? else {
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let Some(number) = reading::escrowed(folder, HELD)? else {
             // One that is begun just now, or broken, is no reason to copy nothing.
             let begun = !disk::numbers(folder, HELD, "escrow")?.is_empty();
             let why = || Unkept::Shut(folder.join(format!("{HELD}.escrow")));
@@ -329,7 +333,7 @@ impl Vault {
                 return Err(Unkept::Taken(folder.to_owned()));
             }
         }
-        let mut inside = shelf::recovered(copied, HELD, key)?;
+        let mut inside = reading::recovered(copied, HELD, key)?;
         // Its shares were typed where others could see them: another one is to be begun.
         inside.escrow = None;
         let vault = Self::open_alone(folder, passphrase, lock)?;

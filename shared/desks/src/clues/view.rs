@@ -77,8 +77,7 @@ pub struct ClueRow {
 }
 
 impl ClueRow {
-    /// By when it is to be handed over: with the others of its round, after the
-    /// secretary's meeting.
+    /// By when it is to be handed over: with its round, after the secretary's meeting.
     pub(crate) fn hand_over_by(&self, heard: Option<Day>) -> Option<Day> {
         let open = self.is_the_teams().then_some(heard).flatten();
         open.map(|day| policy::due("clue.transfer.batch", day))

@@ -20,8 +20,7 @@ use crate::joining::{Membership, OfficeConfig};
 
 /// The vault's folder below the keys.
 pub const VAULT: &str = "vault";
-/// Where the files of an escrow lie below a backup of the keys.
-pub const ESCROW: &str = "escrow";
+pub(super) const ESCROW: &str = "escrow";
 /// The manifest's name.
 pub const MANIFEST: &str = "backup.json";
 pub(super) const FORM: &str = "liandong-backup-1";
@@ -114,16 +113,14 @@ pub fn keys(
     seal(&folder, membership, "keys", "", 0)
 }
 
-/// Copies what the officers' papers open, if there is an escrow; the running office may
-/// write it anew meanwhile.
+/// Copies what the officers' papers open; the running office may write it anew meanwhile.
 fn escrow(vault: &Path, into: &Path) -> Result<(), String> {
     for _ in 0..5 {
-        let files = if vault.exists() { Vault::escrowed(vault).map_err(said)? } else { Vec::new() };
+        let files = Vault::escrowed(vault).map_err(said)?;
         if files.is_empty() {
             return Ok(());
         }
         fs::create_dir_all(into).map_err(said)?;
-        private(into).map_err(said)?;
         let copied: io::Result<()> = files
             .iter()
             .try_for_each(|file| copy(file, &into.join(file.file_name().unwrap_or_default())));
