@@ -173,11 +173,14 @@ struct Begin {
 
 /// Refuses officers who are none, or who run the machine.
 async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Problem> {
-    let bad = |field: &str| Problem::from(Refusal::new(Code::BadField).detail(field.to_owned()));
+    let refused = |code: Code| Problem::from(Refusal::new(code).detail("officers, needed"));
+    let (count, needed) = (new.officers.len(), usize::from(new.needed));
+    if !OFFICERS.contains(&count) || !OFFICERS.contains(&needed) {
+        return Err(refused(Code::BadField));
+    }
     let named: BTreeSet<&String> = new.officers.iter().collect();
-    let fits = (2..=new.officers.len()).contains(&usize::from(new.needed));
-    if named.len() != new.officers.len() || !OFFICERS.contains(&named.len()) || !fits {
-        return Err(bad("officers, needed"));
+    if named.len() != count || needed > count {
+        return Err(refused(Code::WrongState));
     }
     if named.contains(&caller.actor.person) {
         return Err(Code::SamePerson.into());
@@ -189,7 +192,7 @@ async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Probl
         let posts = row.map(|row| row.posts_on(today)).unwrap_or_default();
         let administers = |role: &str| Role::of(role).is_none_or(Role::administers);
         if posts.is_empty() || posts.iter().any(|post| administers(&post.role)) {
-            return Err(bad("officers"));
+            return Err(refused(Code::WrongState));
         }
     }
     Ok(())
