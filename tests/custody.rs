@@ -22,10 +22,10 @@ use domain::{
 };
 use kernel::{
     Aggregate, Context, OfficeId, Refusal,
-    sealed::SealedPart,
     sign::{EventKey, Hash, Signature},
 };
 use stateright::{Checker, Model, Property};
+use testkit::sealed_part;
 
 /// One fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +105,6 @@ static CONTENT: LazyLock<Hash> = LazyLock::new(|| Hash::of(&[b"content"]));
 fn signed(act: &str, clue: &str) -> PersonSignature {
     let signature = Signature(KEY.sign(&statement(act, clue, &CONTENT).0));
     PersonSignature { by: "p1".into(), key: KEY.public(), signature }
-}
-
-fn part() -> SealedPart {
-    serde_json::from_value(serde_json::json!({"suite": "intl-1", "scope": "case:x#1",
-        "size": 1, "hash": "00".repeat(32), "commitment": "00".repeat(32), "wrap": "A".repeat(80)}))
-    .unwrap()
 }
 
 impl Protocol {
@@ -313,7 +307,7 @@ impl Protocol {
             from: self.party(at),
             to: self.party(to),
             content: *CONTENT,
-            part: part(),
+            part: sealed_part(),
             grant: Hash::default(),
             signatures: vec![signed(SIGNS, &self.clue())],
         });
@@ -384,7 +378,7 @@ impl Model for Protocol {
         let (content, by) = (*CONTENT, "p1".to_owned());
         let route = Some(self.party(1));
         for event in [
-            clue::Event::Drafted { brief, content, part: Box::new(part()), by: by.clone() },
+            clue::Event::Drafted { brief, content, part: Box::new(sealed_part()), by: by.clone() },
             clue::Event::DualSigned { signature },
             clue::Event::Sealed { route, by },
         ] {

@@ -16,6 +16,7 @@ use kernel::{
     Actor, Audience, Clock, Day, Entropy, EntryRef, Fact, OfficeId, Refusal, Root, Timestamp,
     entry,
     id::Tier,
+    sealed::Ciphertext,
     sign::{EventKey, Hash},
 };
 use messaging::{
@@ -98,7 +99,7 @@ impl Command {
     pub fn effects(&self) -> Vec<(String, &'static str)> {
         let finding = format!("finding/{OFFICE}-{}", self.finding);
         if !self.feeds_back {
-            return vec![(finding, "cn.liandong.finding.drafted.v1")];
+            return vec![(finding, "cn.liandong.finding.draft-sealed.v1")];
         }
         let rectification = format!("rectification/{OFFICE}-{OFFICE}-{}", self.finding);
         vec![
@@ -110,11 +111,17 @@ impl Command {
     }
 
     fn asks(&self) -> Vec<Ask> {
+        let (brief, saying) = self.what_was_found().apart();
         if self.feeds_back {
             let due = Day::parse("2024-06-30").unwrap();
-            return vec![Ask::CoSign, Ask::List, Ask::FeedBack { due }];
+            return vec![Ask::CoSign, Ask::List, Ask::FeedBack { saying, due }];
         }
-        vec![Ask::Draft(Draft {
+        let (part, sealed) = (Box::new(testkit::sealed_part()), Ciphertext(vec![7; 528]));
+        vec![Ask::Draft { brief, part, sealed }]
+    }
+
+    fn what_was_found(&self) -> Draft {
+        Draft {
             round: format!("{OFFICE}-R1"),
             round_number: "R1".to_owned(),
             task: "k1".to_owned(),
@@ -125,7 +132,7 @@ impl Command {
             text: "现象、定性、责任。".repeat(12),
             unit_office: office_id(OFFICE),
             concerned: vec![office_id(CITY)],
-        })]
+        }
     }
 
     fn act(&self) -> Act {

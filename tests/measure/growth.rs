@@ -192,7 +192,7 @@ async fn command(office: &Office, base: u64, n: u64) -> Duration {
     let run = act(move |unit: &mut Unit<'_>| {
         Box::pin(async move {
             let (id, ask) = if n.is_multiple_of(2) {
-                (format!("dddddddd-n{base}-{n}"), Ask::Draft(history::draft(n)))
+                (format!("dddddddd-n{base}-{n}"), history::drafted(n))
             } else {
                 (history::finding_id(any), Ask::Reopen { reason: "反弹".to_owned() })
             };

@@ -12,6 +12,7 @@ use event_store::{
 };
 use kernel::{
     Actor, Aggregate, Audience, Day, EntryRef, Fact, Lane, OfficeId, Root, Timestamp, decider,
+    sealed::{Ciphertext, SealedPart},
     sign::{EventKey, Hash},
 };
 use serde::Serialize;
@@ -53,6 +54,17 @@ pub(crate) fn draft(number: u64) -> domain::finding::Draft {
         unit_office: township(),
         concerned: Vec::new(),
     }
+}
+
+/// What it says, as large as it is sealed.
+fn sealed() -> (Box<SealedPart>, Ciphertext) {
+    (Box::new(testkit::sealed_part()), Ciphertext(vec![7; 528]))
+}
+
+/// The command that drafts it.
+pub(crate) fn drafted(number: u64) -> domain::finding::Command {
+    let (part, sealed) = sealed();
+    domain::finding::Command::Draft { brief: draft(number).brief(), part, sealed }
 }
 
 /// Where the writing has come.
@@ -185,7 +197,12 @@ impl Maker {
             }
         };
         let own = || Audience::Own;
-        each(&mut self, 1, &own, &|n| Event::Drafted { draft: draft(n), by: by.clone() });
+        each(&mut self, 1, &own, &|n| Event::DraftSealed {
+            brief: draft(n).brief(),
+            part: sealed().0,
+            sealed: sealed().1,
+            by: by.clone(),
+        });
         each(&mut self, 2, &own, &|_| Event::CoSigned { by: "dddddddd-p2".to_owned() });
         each(&mut self, 3, &own, &|n| Event::Listed { round: draft(n).round, task: draft(n).task });
         each(&mut self, 4, &to, &|n| Event::FedBack { draft: draft(n), due });

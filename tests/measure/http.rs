@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::finding::{Command as Ask, Finding};
+use domain::finding::Finding;
 use event_store::{Answer, Idempotency, Office, Setting, Unit, act};
 use kernel::Actor;
 use serde_json::{Value, json};
@@ -67,12 +67,10 @@ async fn store() -> Figures {
 }
 
 async fn draft(office: Office, n: usize) {
-    let mut draft = history::draft(7);
-    draft.text = "问".repeat(300);
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, draft) = (format!("dddddddd-n{n}"), draft.clone());
+        let id = format!("dddddddd-n{n}");
         Box::pin(async move {
-            unit.execute::<Finding>(&id, Ask::Draft(draft)).await?;
+            unit.execute::<Finding>(&id, history::drafted(7)).await?;
             Ok(Answer { status: 200, etag: String::new(), body: b"{}".to_vec() })
         })
     });

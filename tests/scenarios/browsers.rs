@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use tests::{
     browser::Browser,
+    chancery::{self, Chancery, Clerk},
     town::{CITY, DISTRICT, Secrecy, Town},
 };
 use web::{Wire, client::Client};
@@ -169,4 +170,59 @@ async fn a_clerk_sees_what_waits_and_the_board() {
         assert_eq!(text.contains("巡察轮次") && text.contains("分解任务"), waits, "{text}");
         browser.close().await;
     }
+}
+
+/// Somebody who has a password comes in by the door.
+async fn enters(town: &Town, clerk: &Clerk) -> Browser {
+    let browser = Browser::open(&town.folder.join(&clerk.account), None).await;
+    browser.go(&format!("{}/sign-in", town.url(clerk.office))).await;
+    browser.fill("#account", &clerk.account).await;
+    browser.fill("#password", chancery::PASSWORD).await;
+    browser.press_on("main button").await;
+    assert_eq!(browser.path().await, "/worklist");
+    browser
+}
+
+/// The custodian and the registrar see the way of a clue, and nothing of what it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_of_a_clue_is_seen_and_not_what_it_says() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let waits = desk.signed_clue(&team, &json!("own"), "暗记丁").await;
+    let gone = desk.offered_clue(&team, &json!("own"), "暗记丁").await;
+    let case = desk.delivered(&registry, &gone).await;
+    let at = format!("/api/clue-cases/{case}/accept");
+    assert_eq!(desk.signed(&registry, &at, json!({})).await.status, 200);
+
+    let browser = enters(&town, &team.custodian).await;
+    is_fit(&browser, "zh-CN").await;
+    let text = browser.text().await;
+    assert!(text.contains("问题线索") && text.contains("密封"), "{text}");
+    for (at, sees) in [
+        (format!("/clues/{waits}"), "第二人签字"),
+        (format!("/clues/{gone}"), "已移交"),
+        ("/clues".to_owned(), "线索流转"),
+    ] {
+        browser.go(&format!("{}{at}", town.url(DISTRICT))).await;
+        is_fit(&browser, "zh-CN").await;
+        let text = browser.text().await;
+        assert!(text.contains(sees) && !text.contains("暗记丁"), "{at}: {text}");
+    }
+    browser.picture("clues").await;
+    browser.press_on(&format!("a[href='/clues/{waits}']")).await;
+    assert_eq!(browser.path().await, format!("/clues/{waits}"));
+    browser.picture("clue").await;
+    browser.close().await;
+
+    let browser = enters(&town, &registry).await;
+    browser.go(&format!("{}/clue-cases/{case}", town.url(DISTRICT))).await;
+    is_fit(&browser, "zh-CN").await;
+    let text = browser.text().await;
+    assert!(text.contains("签收") && !text.contains("暗记丁"), "{text}");
+    // The holder's side is not the sender's: each has its own page only.
+    browser.go(&format!("{}/clues/{gone}", town.url(DISTRICT))).await;
+    assert!(!browser.text().await.contains("第二人签字"));
+    browser.close().await;
 }

@@ -371,7 +371,7 @@ async fn house(town: &Town) {
     .enumerate()
     {
         let why = city.post("SYS", "/api/organ-homes", &format!("bad-{at}"), None, bad).await;
-        assert!(why.as_ref().is_err_and(|why| why.contains("wrong-state")), "{bad}: {why:?}");
+        assert!(why.as_ref().is_err_and(|why| why.contains("unfit-choice")), "{bad}: {why:?}");
     }
     let body = home(&of, "discipline-organ", &there);
     let by = city.post("PLAN", "/api/organ-homes", "plan", None, &body).await;

@@ -87,7 +87,7 @@ async fn officers(desk: &Chancery<'_>) -> Vec<String> {
     ];
     for (at, body) in bad.iter().enumerate() {
         let why = api.post("SECADM", "/api/escrow", &format!("bad-{at}"), None, body).await;
-        let code = if body["needed"] == 1 { "bad-field" } else { "wrong-state" };
+        let code = if body["needed"] == 1 { "bad-field" } else { "unfit-choice" };
         assert!(why.as_ref().is_err_and(|why| why.contains(code)), "{body}: {why:?}");
     }
     let body = json!({"officers": ids(&named), "needed": 2});

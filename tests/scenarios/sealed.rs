@@ -162,6 +162,33 @@ async fn marked_identities(desk: &Chancery<'_>, team: &Team, marks: &mut Marks) 
     assert_eq!(desk.post(&team.custodian, "/api/clues", draft).await.status, 403);
 }
 
+/// Drafts of findings, from the team's first word to the list that is not fed back yet.
+async fn marked_findings(desk: &Chancery<'_>, team: &Team, marks: &mut Marks) {
+    let with = &[DISTRICT];
+    let new = |marks: &mut Marks| {
+        let text = format!("{}经手,{}", marks.mark(Name, with), marks.mark(Text, with));
+        json!({"round": team.round, "task": "k1", "category": "三资管理",
+            "title": marks.mark(Text, with), "text": text})
+    };
+    for number in 0..12 {
+        let body = new(marks);
+        let title = body["title"].clone();
+        let made = desk.done(&team.member, "/api/findings", body).await;
+        let at = format!("/api/findings/{}", made["id"].as_str().unwrap());
+        if number == 1 {
+            desk.done(&team.leader, &format!("{at}/drop"), json!({"reason": "重复"})).await;
+        } else {
+            desk.done(&team.leader, &format!("{at}/co-sign"), json!({})).await;
+        }
+        assert_eq!(desk.get(&team.leader, &at).await.json()["draft"]["title"], title);
+    }
+    let listed = desk.get(&team.leader, "/api/findings").await.json();
+    assert!(listed["items"].as_array().unwrap().iter().all(|row| row["draft"]["text"].is_string()));
+    assert_eq!(desk.post(&team.custodian, "/api/findings", new(marks)).await.status, 403);
+    let round = format!("/api/rounds/{}", team.round);
+    desk.done(&team.leader, &format!("{round}/tasks/k1/list"), json!({})).await;
+}
+
 /// Backs an office up by its own program while it runs, store and keys.
 fn back_up(town: &Town, code: &str) {
     for what in ["backup", "backup-keys"] {
@@ -229,6 +256,7 @@ async fn no_marked_secret_is_found_anywhere_in_the_clear() {
         let with = &[DISTRICT, CITY];
         marked_clues(&desk, &team, (&upper, &registry), (&mut marks, with), "").await;
         marked_identities(&desk, &team, &mut marks).await;
+        marked_findings(&desk, &team, &mut marks).await;
         for office in OFFICES {
             let shown = town.api(office).get("SYS", "/api/operations").await.unwrap().to_string();
             assert!(marks.0.iter().all(|(secret, ..)| !shown.contains(secret)));

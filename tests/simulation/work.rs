@@ -4,11 +4,11 @@
 use domain::{
     filing::{Command as File, Expectation, Filing, Paper},
     filing_review::{Command as Judge, FilingReview},
-    finding::{Command as Find, Draft, Finding},
+    finding::{Brief, Command as Find, Finding, Saying},
     rectification::{Command as Rectify, Rectification},
 };
 use event_store::{Act, Answer, Idempotency, Unit, act};
-use kernel::{Actor, Aggregate, Day, OfficeId, sign::Hash};
+use kernel::{Actor, Aggregate, Day, OfficeId, sealed::Ciphertext, sign::Hash};
 
 /// One attempt of a clerk, to be repeated with the same key until it is answered.
 #[derive(Clone)]
@@ -76,21 +76,29 @@ pub(super) fn finding(office: &OfficeId, unit: &OfficeId, number: usize, step: u
     execute::<Finding>(
         id,
         match step {
-            0 => Find::Draft(Draft {
-                round: format!("{office}-R1"),
-                round_number: "R1".to_owned(),
-                task: "k1".to_owned(),
-                target: "v1".to_owned(),
-                level: domain::Level::Village,
-                category: "A1".to_owned(),
-                title: format!("问题{number}"),
-                text: "现象、定性、责任".to_owned(),
-                unit_office: unit.clone(),
-                concerned: Vec::new(),
-            }),
+            0 => Find::Draft {
+                brief: Brief {
+                    round: format!("{office}-R1"),
+                    round_number: "R1".to_owned(),
+                    task: "k1".to_owned(),
+                    target: "v1".to_owned(),
+                    level: domain::Level::Village,
+                    category: "A1".to_owned(),
+                    unit_office: unit.clone(),
+                    concerned: Vec::new(),
+                },
+                part: Box::new(testkit::sealed_part()),
+                sealed: Ciphertext(vec![7; 272]),
+            },
             1 => Find::CoSign,
             2 => Find::List,
-            3 => Find::FeedBack { due: day("2024-06-30") },
+            3 => Find::FeedBack {
+                saying: Saying {
+                    title: format!("问题{number}"),
+                    text: "现象、定性、责任".to_owned(),
+                },
+                due: day("2024-06-30"),
+            },
             _ => Find::Reopen { reason: "整改不到位".to_owned() },
         },
     )

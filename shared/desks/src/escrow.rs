@@ -180,7 +180,7 @@ async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Probl
     }
     let named: BTreeSet<&String> = new.officers.iter().collect();
     if named.len() != count || needed > count {
-        return Err(refused(Code::WrongState));
+        return Err(refused(Code::UnfitChoice));
     }
     if named.contains(&caller.actor.person) {
         return Err(Code::SamePerson.into());
@@ -192,7 +192,7 @@ async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Probl
         let posts = row.map(|row| row.posts_on(today)).unwrap_or_default();
         let administers = |role: &str| Role::of(role).is_none_or(Role::administers);
         if posts.is_empty() || posts.iter().any(|post| administers(&post.role)) {
-            return Err(refused(Code::WrongState));
+            return Err(refused(Code::UnfitChoice));
         }
     }
     Ok(())

@@ -1,6 +1,11 @@
 //! Findings: drafted, co-signed, closed out, reopened; and those fed back to us.
+//!
+//! What a finding says is sealed from its draft on, under a key of its task, and opened
+//! for whoever may read it, until it is fed back.
 
-use std::sync::Arc;
+mod view;
+
+use std::{collections::HashMap, sync::Arc};
 
 use access::{Matter, Subject};
 use axum::{
@@ -8,24 +13,36 @@ use axum::{
     response::Response,
 };
 use domain::{
-    figures::Counts,
-    finding::{Command as Ask, Draft, Event, Finding, State as FindingState},
+    custody::Party,
+    finding::{Brief, Command as Ask, Finding, Saying},
+    post::Organ,
+    scope_key::Purpose,
 };
-use event_store::{FoldError, Rows, Unit, View, act};
-use kernel::{Class, Code, Day, Fact, OfficeId, sign::Hash};
+use event_store::{Stop, Unit, act};
+use kernel::{
+    Class, Code, OfficeId,
+    sealed::{Ciphertext, Scope},
+    sign::Hash,
+};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
+use vault::ScopeKey;
 use web::{
     Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
-    matter::read, post, view,
+    matter::read, post,
 };
+use zeroize::Zeroizing;
 
 use crate::{
-    listing::{InState, Page, list_governed},
-    results::TALLY,
+    listing::{InState, Page, answered, page_governed},
     rounds::{ROUNDS, RoundRow, TASKS, TaskRow},
+    sealing::{kept_key, key_for, note_grant, open_under, seal_within},
 };
+pub use view::{FindingRow, FindingsView};
+
+/// The organ of the house that keeps what findings say.
+const KEEPER: Organ = Organ::InspectionOffice;
 
 /// Findings by id, own and fed back to us.
 pub const FINDINGS: &str = "findings";
@@ -44,9 +61,10 @@ pub fn team_routes() -> Vec<Route> {
         post::<NewDraft, _>(
             "/api/findings",
             Who::Does("finding.draft"),
-            ["起草问题底稿", "Draft a finding"],
+            ["起草问题底稿", "Draft a finding; what it says is sealed at once"],
             draft,
-        ),
+        )
+        .sealed(),
         change::<Nothing, _>(
             "/api/findings/{id}/co-sign",
             Who::Does("finding.co-sign"),
@@ -86,163 +104,6 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// A finding as it is shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FindingRow {
-    /// Its id.
-    pub id: String,
-    /// The team's office.
-    pub office: OfficeId,
-    /// What was found.
-    pub draft: Draft,
-    /// Where it stands.
-    pub state: FindingState,
-    /// The end of the concentrated period.
-    pub due: Option<Day>,
-    /// The basis for closing it out: the completion's hash.
-    pub completion: Option<Hash>,
-    /// The version, of an own finding.
-    pub version: u64,
-}
-
-/// Folds findings and the tally of results.
-#[derive(Debug)]
-pub struct FindingsView {
-    /// The office whose findings count in its own tally.
-    pub office: OfficeId,
-}
-
-impl View for FindingsView {
-    fn name(&self) -> &'static str {
-        FINDINGS
-    }
-
-    fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
-        if fact.family() != "finding" {
-            return Ok(());
-        }
-        let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
-        let own = fact.at.origin == self.office;
-        let event: Event = fact.read()?;
-        if let Event::Drafted { by, .. } | Event::CoSigned { by } = &event {
-            rows.change(HANDLERS, id, |handlers: &mut Vec<String>| handlers.push(by.clone()))?;
-        }
-        let known: Option<FindingRow> = rows.get(FINDINGS, id)?;
-        let Some((row, before)) = folded(known, id, fact, &event) else { return Ok(()) };
-        if own {
-            let Draft { round, task, .. } = &row.draft;
-            rows.put(BY_TASK, &format!("{round}/{task}/{id}"), &row.state)?;
-            tally(rows, &row, before)?;
-        }
-        rows.put(FINDINGS, id, &row)
-    }
-}
-
-/// The row after a fact, and the state before it.
-fn folded(
-    known: Option<FindingRow>,
-    id: &str,
-    fact: &Fact,
-    event: &Event,
-) -> Option<(FindingRow, FindingState)> {
-    let new = |draft: &Draft| FindingRow {
-        id: id.to_owned(),
-        office: fact.at.origin.clone(),
-        draft: draft.clone(),
-        state: FindingState::Absent,
-        due: None,
-        completion: None,
-        version: 0,
-    };
-    let row = match (event, known) {
-        (_, Some(row)) => Some(row),
-        (Event::Drafted { draft, .. } | Event::FedBack { draft, .. }, None) => Some(new(draft)),
-        _ => None,
-    };
-    let mut row = row?;
-    let before = row.state;
-    row.version = fact.version.unwrap_or(row.version);
-    row.state = match event {
-        Event::Drafted { .. } => FindingState::Drafted,
-        Event::CoSigned { .. } => FindingState::CoSigned,
-        Event::Listed { .. } => FindingState::Listed,
-        Event::FedBack { due, .. } => {
-            row.due = Some(*due);
-            FindingState::FedBack
-        }
-        Event::Reopened { .. } => {
-            row.completion = None;
-            FindingState::FedBack
-        }
-        Event::Rectified { basis, .. } => {
-            row.completion = Some(*basis);
-            FindingState::Rectified
-        }
-        Event::ClosedOut { .. } => FindingState::ClosedOut,
-        Event::Dropped { .. } => FindingState::Dropped,
-    };
-    Some((row, before))
-}
-
-/// Counts a finding as found once fed back, and as rectified while it is.
-fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<(), FoldError> {
-    use FindingState::{ClosedOut, FedBack, Listed, Rectified};
-    let done = |state| matches!(state, Rectified | ClosedOut);
-    let found = before == Listed && row.state == FedBack;
-    let (was, is) = (done(before), done(row.state));
-    if found || was != is {
-        let key = format!("{}/{}", row.draft.level.as_str(), row.draft.round_number);
-        rows.change(TALLY, &key, |counts: &mut Counts| {
-            counts.found += u64::from(found);
-            counts.rectified += u64::from(is && !was);
-            counts.rectified -= u64::from(was && !is);
-        })?;
-    }
-    let closed = row.state == ClosedOut && before != ClosedOut;
-    let open_again = before == ClosedOut && row.state != ClosedOut;
-    if !found && !closed && !open_again {
-        return Ok(());
-    }
-    rows.change(ROUNDS, &row.draft.round, |round: &mut RoundRow| {
-        let open = round.open_findings.unwrap_or(0) + u64::from(found || open_again);
-        round.open_findings = Some(open - u64::from(closed));
-    })
-}
-
-impl Governed for FindingRow {
-    const VIEW: &'static str = FINDINGS;
-    const FAMILY: &'static str = "finding";
-    const ABSENT: Code = Code::FindingAbsent;
-
-    /// Until it is on the list it is a draft, until it is fed back the list is secret;
-    /// inspected people see neither (`model.md` 2.4).
-    fn matter(&self, here: &OfficeId) -> Matter<'_> {
-        use FindingState::{Absent, CoSigned, Drafted, Dropped, Listed};
-        let class = match self.state {
-            Absent | Drafted | CoSigned | Dropped => Class::K7,
-            Listed => Class::K8,
-            _ => Class::K9,
-        };
-        Matter {
-            own: self.office == *here,
-            round: Some(&self.draft.round),
-            task: Some(&self.draft.task),
-            unit: Some(&self.draft.target),
-            ..Matter::of(Subject::Of(class))
-        }
-    }
-
-    fn possible(&self) -> &'static [&'static str] {
-        match self.state {
-            FindingState::Drafted => &["finding.co-sign", "finding.drop"],
-            FindingState::CoSigned => &["finding.drop"],
-            FindingState::Rectified => &["finding.close-out", "finding.reopen"],
-            FindingState::ClosedOut => &["finding.reopen"],
-            _ => &[],
-        }
-    }
-}
-
 /// Of which round and task.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Of {
@@ -261,13 +122,22 @@ async fn findings(
 ) -> Result<Response, Problem> {
     let Of { round, task } = of;
     let state = state.state;
-    list_governed::<FindingRow>(&seat, &caller, "", &page, |row| {
+    let (mut rows, next) = page_governed::<FindingRow>(&seat, &caller, "", &page, |row| {
         let named = serde_json::to_value(row.state).unwrap_or_default();
-        round.as_ref().is_none_or(|round| *round == row.draft.round)
-            && task.as_ref().is_none_or(|task| *task == row.draft.task)
+        let brief = &row.draft.brief;
+        round.as_ref().is_none_or(|round| *round == brief.round)
+            && task.as_ref().is_none_or(|task| *task == brief.task)
             && state.as_deref().is_none_or(|state| named.as_str() == Some(state))
     })
-    .await
+    .await?;
+    let mut opener = Opener::of(&seat);
+    for row in &mut rows {
+        // One that does not open stands there without its words; asked for, it says why.
+        if let Err(problem) = opener.open(row).await {
+            tracing::warn!(finding = row.id, code = ?problem.0.code, "it does not open");
+        }
+    }
+    Ok(answered(&seat, &rows, next.as_deref()))
 }
 
 async fn one(
@@ -275,12 +145,66 @@ async fn one(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: FindingRow = read(&seat, &caller, &id).await?;
+    let mut row: FindingRow = read(&seat, &caller, &id).await?;
+    Opener::of(&seat).open(&mut row).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
-    Ok(view(&body, version))
+    Ok(web::view(&body, version))
+}
+
+/// Opens what findings say; each task's key once.
+struct Opener<'a> {
+    seat: &'a Seat,
+    keys: HashMap<String, ScopeKey>,
+}
+
+impl<'a> Opener<'a> {
+    fn of(seat: &'a Seat) -> Self {
+        Self { seat, keys: HashMap::new() }
+    }
+
+    /// Shows what a finding says where it is sealed.
+    async fn open(&mut self, row: &mut FindingRow) -> Result<(), Problem> {
+        let Some(sealed) = row.sealed.take() else { return Ok(()) };
+        let scope = sealed.part.scope.to_string();
+        let key = match self.keys.remove(&scope) {
+            Some(key) => key,
+            None => kept_key(self.seat, KEEPER, Purpose::Draft, &sealed.part.scope).await?,
+        };
+        let opened = open_under(&key, &sealed.place, &sealed.part, &sealed.bytes.0);
+        self.keys.insert(scope, key);
+        // Nothing of it goes into the refusal.
+        let saying = serde_json::from_slice(&opened?).map_err(|_| Code::ContentDiffers)?;
+        row.draft.say(saying);
+        Ok(())
+    }
+}
+
+/// What findings say that are about to be fed back, in their order.
+pub(crate) async fn sayings(
+    unit: &mut Unit<'_>,
+    seat: &Seat,
+    ids: &[String],
+) -> Result<Vec<Saying>, Stop> {
+    let (mut opener, mut said) = (Opener::of(seat), Vec::new());
+    for id in ids {
+        let row: Option<FindingRow> = unit.row(FINDINGS, id).await?;
+        let mut row = row.ok_or(Code::FindingAbsent)?;
+        opener.open(&mut row).await.map_err(|problem| problem.0)?;
+        let (Some(title), Some(text)) = (row.draft.title, row.draft.text) else {
+            return Err(Code::PartAway.into());
+        };
+        said.push(Saying { title, text });
+    }
+    Ok(said)
+}
+
+/// The key under which a task's findings are sealed.
+fn scope_of(office: &OfficeId, round: &str, task: &str) -> Scope {
+    let name = Hash::of(&[round.as_bytes(), b"/", task.as_bytes()]).to_string();
+    Scope::Case(format!("{office}-findings-{}", &name[..16]), 1)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -299,46 +223,62 @@ struct NewDraft {
 }
 
 async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
-    let new = command.body.clone();
+    let (new, seat) = (command.body.clone(), command.seat().clone());
+    let saying = Saying { title: new.title.clone(), text: new.text.clone() };
+    saying.check()?;
     // The same key gives the same finding, even if its answer was lost with the store.
-    let name = command.seat().derive("finding", &[command.scope()]).to_string();
+    let name = seat.derive("finding", &[command.scope()]).to_string();
     let caller = command.caller.clone();
     let run = act(move |unit: &mut Unit<'_>| {
         let (new, name, caller) = (new.clone(), name.clone(), caller.clone());
+        let (seat, saying) = (seat.clone(), saying.clone());
         Box::pin(async move {
-            let (office, caller) = (unit.setting().office.clone(), caller.anew(unit).await?);
-            let key = format!("{}/{}", new.round, new.task);
-            let task = unit.row::<TaskRow>(TASKS, &key).await?.ok_or(Code::TaskAbsent)?;
-            let round = unit.row::<RoundRow>(ROUNDS, &new.round).await?.ok_or(Code::RoundAbsent)?;
-            let place = task.matter(&round, &office);
-            let matter = Matter { subject: Subject::Of(Class::K7), ..place };
-            // A task that nobody knows of yet is absent for whoever may not know of it.
-            if matter.own && !caller.reads(&place) && !task.entered {
-                return Err(Code::TaskAbsent.into());
-            }
-            caller.permit("finding.draft", &matter, Code::TaskAbsent)?;
-            if !task.entered || task.listed.is_some() {
-                return Err(Code::WrongState.into());
-            }
-            let plan = round.plan.ok_or(Code::RoundAbsent)?;
-            let draft = Draft {
-                round: new.round,
-                round_number: plan.number,
-                task: new.task,
-                target: task.task.target,
-                level: task.task.level,
-                category: new.category,
-                title: new.title,
-                text: new.text,
-                unit_office: task.task.unit_office.unwrap_or_else(|| office.clone()),
-                concerned: plan.concerned,
-            };
+            let office = unit.setting().office.clone();
+            let brief = brief(unit, &caller, new).await?;
+            let scope = scope_of(&office, &brief.round, &brief.task);
+            // Only a task that is there gets a key.
+            let made = key_for(&seat, scope, KEEPER, Purpose::Draft).await;
+            let (key, grant) = made.map_err(|problem| problem.0)?;
             let id = format!("{office}-{}", &name[..16]);
-            let done = unit.execute::<Finding>(&id, Ask::Draft(draft)).await?;
+            let bytes = Zeroizing::new(serde_json::to_vec(&saying).map_err(|_| Code::Internal)?);
+            let (part, sealed) = seal_within(unit, &key, &bytes)?;
+            let (part, sealed) = (Box::new(part), Ciphertext(sealed));
+            let done = unit.execute::<Finding>(&id, Ask::Draft { brief, part, sealed }).await?;
+            let to = Party { office, organ: KEEPER };
+            note_grant(unit, key.scope(), to, grant, Purpose::Draft).await?;
             Ok(answer(&id, &done, json!({})))
         })
     });
     command.run(run).await
+}
+
+/// What may be said of a new finding: where it belongs follows from the task.
+async fn brief(unit: &mut Unit<'_>, caller: &Caller, new: NewDraft) -> Result<Brief, Stop> {
+    let (office, caller) = (unit.setting().office.clone(), caller.anew(unit).await?);
+    let key = format!("{}/{}", new.round, new.task);
+    let task = unit.row::<TaskRow>(TASKS, &key).await?.ok_or(Code::TaskAbsent)?;
+    let round = unit.row::<RoundRow>(ROUNDS, &new.round).await?.ok_or(Code::RoundAbsent)?;
+    let place = task.matter(&round, &office);
+    let matter = Matter { subject: Subject::Of(Class::K7), ..place };
+    // A task that nobody knows of yet is absent for whoever may not know of it.
+    if matter.own && !caller.reads(&place) && !task.entered {
+        return Err(Code::TaskAbsent.into());
+    }
+    caller.permit("finding.draft", &matter, Code::TaskAbsent)?;
+    if !task.entered || task.listed.is_some() {
+        return Err(Code::WrongState.into());
+    }
+    let plan = round.plan.ok_or(Code::RoundAbsent)?;
+    Ok(Brief {
+        round: new.round,
+        round_number: plan.number,
+        task: new.task,
+        target: task.task.target,
+        level: task.task.level,
+        category: new.category,
+        unit_office: task.task.unit_office.unwrap_or(office),
+        concerned: plan.concerned,
+    })
 }
 
 async fn co_sign(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {

@@ -105,6 +105,19 @@ pub async fn list_governed_as<T: Governed, S: Serialize>(
     keep: impl Fn(&T) -> bool,
     shown: impl Fn(T) -> S,
 ) -> Result<Response, Problem> {
+    let (items, next) = page_governed(seat, caller, prefix, page, keep).await?;
+    let items: Vec<S> = items.into_iter().map(shown).collect();
+    Ok(answered(seat, &items, next.as_deref()))
+}
+
+/// The same rows for whoever shows them, and where the next page begins.
+pub(crate) async fn page_governed<T: Governed>(
+    seat: &Seat,
+    caller: &Caller,
+    prefix: &str,
+    page: &Page,
+    keep: impl Fn(&T) -> bool,
+) -> Result<(Vec<T>, Option<String>), Problem> {
     let here = &seat.office.setting().office;
     let sees = |key: &str, row: T| {
         (caller.reads(&row.matter(here)) && keep(&row)).then(|| (key.to_owned(), row))
@@ -119,8 +132,7 @@ pub async fn list_governed_as<T: Governed, S: Serialize>(
     for row in &mut items {
         row.withhold(caller, here);
     }
-    let items: Vec<S> = items.into_iter().map(shown).collect();
-    Ok(answered(seat, &items, next.as_deref()))
+    Ok((items, next))
 }
 
 /// The rows of a view under a prefix as `shown` shows them, a page of them.
@@ -135,7 +147,8 @@ pub async fn list_as<T: DeserializeOwned, S: Serialize>(
     Ok(answered(seat, &items, next.as_deref()))
 }
 
-fn answered<S: Serialize>(seat: &Seat, items: &[S], next: Option<&str>) -> Response {
+/// The answer with a page of items.
+pub(crate) fn answered<S: Serialize>(seat: &Seat, items: &[S], next: Option<&str>) -> Response {
     Json(json!({"demo": seat.pin.demo, "items": items, "next": next})).into_response()
 }
 

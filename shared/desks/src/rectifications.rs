@@ -131,7 +131,8 @@ impl View for RectificationsView {
             Event::Reopened { .. } => "",
         };
         let known: Option<FindingRow> = rows.get(FINDINGS, finding)?;
-        let place = known.map(|row| (row.draft.round, row.draft.task, row.draft.target));
+        let place = known.map(|row| row.draft.brief);
+        let place = place.map(|brief| (brief.round, brief.task, brief.target));
         rows.change(RECTIFICATIONS, id, |row: &mut RectificationRow| {
             id.clone_into(&mut row.id);
             row.place = row.place.take().or(place);

@@ -26,7 +26,7 @@ use web::{
 };
 
 use crate::{
-    findings::BY_TASK,
+    findings::{BY_TASK, sayings},
     listing::{Page, list_as, list_governed},
     organizations::{ORGANIZATIONS, OrganizationRow},
 };
@@ -309,11 +309,12 @@ async fn feed_back(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
+    let seat = command.seat().clone();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, task, caller) = (id.clone(), task.clone(), caller.clone());
+        let (id, task, caller, seat) = (id.clone(), task.clone(), caller.clone(), seat.clone());
         Box::pin(async move {
             on_task(unit, &caller, "round.feedback", &id, &task).await?;
-            deliver(unit, id, task, expected).await
+            deliver(unit, &seat, id, task, expected).await
         })
     });
     command.run(run).await
@@ -321,18 +322,22 @@ async fn feed_back(
 
 async fn deliver(
     unit: &mut Unit<'_>,
+    seat: &Seat,
     id: String,
     task: String,
     expected: Option<u64>,
 ) -> Result<Answer, Stop> {
     let findings = of_task(unit, &id, &task).await?;
+    let findings: Vec<String> = findings.into_iter().map(|(finding, _)| finding).collect();
     let count = findings.len() as u64;
     let ask = Ask::DeliverFeedback { task, findings: count };
     let done = unit.execute_at::<Round>(&id, ask, expected).await?;
     if done.added > 0 {
         let due = policy::due("rect.concentrated", unit.context().day());
-        for (finding, _) in findings {
-            unit.execute::<Finding>(&finding, finding::Command::FeedBack { due }).await?;
+        let said = sayings(unit, seat, &findings).await?;
+        for (finding, saying) in findings.iter().zip(said) {
+            let ask = finding::Command::FeedBack { saying, due };
+            unit.execute::<Finding>(finding, ask).await?;
         }
     }
     Ok(answer(&id, &done, json!({"findings": count})))

@@ -13,7 +13,7 @@ mod view;
 use std::{
     os::unix::fs::DirBuilderExt,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,9 @@ pub const KEYS_DUE: &str = "scope-keys-due";
 
 /// Scope keys that are attested to be destroyed.
 const KEYS_GONE: &str = "scope-keys-gone";
+
+/// Held while it is looked whether a scope has a key, and one is made.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// The vault of an office, in a folder of its own beside the keys.
 pub(crate) async fn open_vault(config: &OfficeConfig) -> Result<Vault, String> {
@@ -105,13 +108,11 @@ pub(crate) async fn key_for(
     organ: Organ,
     purpose: Purpose,
 ) -> Result<(ScopeKey, Hash), Problem> {
-    let gone: Option<String> =
-        seat.office.reader().await?.view(KEYS_GONE, &scope.to_string()).await?;
-    if gone.is_some() {
-        return Err(Code::KeyGone.into());
-    }
+    not_gone(seat, &scope).await?;
     let to = Party { office: seat.office.setting().office.clone(), organ };
     in_vault(seat, move |vault| {
+        // Two that need the key of one scope at a time get the same.
+        let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let (id, key) = (grant_id(&scope, &to), vault.organ(&organ_name(organ))?);
         let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
         if let Some(grant) = vault.grant(&id) {
@@ -130,6 +131,15 @@ pub(crate) async fn key_for(
     .map_err(|broken| refused(broken).into())
 }
 
+/// What was attested to be destroyed does not come back with an old copy of the vault.
+async fn not_gone(seat: &Seat, scope: &Scope) -> Result<(), Problem> {
+    let mut reader = seat.office.reader().await?;
+    match reader.view::<String>(KEYS_GONE, &scope.to_string()).await? {
+        Some(_) => Err(Code::KeyGone.into()),
+        None => Ok(()),
+    }
+}
+
 /// Seals a content for the next entry of the transaction; its ciphertext is on the disk
 /// when this returns. Nothing may be recorded between this and that entry.
 pub(crate) async fn seal_next(
@@ -138,15 +148,24 @@ pub(crate) async fn seal_next(
     key: &ScopeKey,
     content: &[u8],
 ) -> Result<SealedPart, Stop> {
-    let origin = unit.setting().office.clone();
-    let entry = EntryRef { origin, epoch: unit.epoch(), sequence: unit.sequence() + 1 };
-    let place = Place { entry: &entry, part: "content" };
-    let (header, bytes) = part::seal(&place, key, content, &Entropy::System).map_err(refused)?;
+    let (header, bytes) = seal_within(unit, key, content)?;
     papers.keep(bytes).await.map_err(|error| {
         tracing::error!(%error, "a sealed part could not be kept");
         Refusal::new(Code::DiskFull)
     })?;
     Ok(header)
+}
+
+/// The same with a ciphertext that is to stand in that entry itself.
+pub(crate) fn seal_within(
+    unit: &mut Unit<'_>,
+    key: &ScopeKey,
+    content: &[u8],
+) -> Result<(SealedPart, Vec<u8>), Stop> {
+    let origin = unit.setting().office.clone();
+    let entry = EntryRef { origin, epoch: unit.epoch(), sequence: unit.sequence() + 1 };
+    let place = Place { entry: &entry, part: "content" };
+    Ok(part::seal(&place, key, content, &Entropy::System).map_err(refused)?)
 }
 
 /// A scope key sealed for another organ, as a paper that goes with the offer.
@@ -191,20 +210,37 @@ pub(crate) async fn open(
     place: &EntryRef,
     header: &SealedPart,
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let key = kept_key(seat, organ, purpose, &header.scope).await?;
+    let bytes = seat.papers.get(&header.hash).await?.ok_or(Code::PartAway)?;
+    Ok(open_under(&key, place, header, &bytes)?)
+}
+
+/// The key of a scope that was granted to an own organ.
+pub(crate) async fn kept_key(
+    seat: &Seat,
+    organ: Organ,
+    purpose: Purpose,
+    scope: &Scope,
+) -> Result<ScopeKey, Problem> {
+    not_gone(seat, scope).await?;
     let to = Party { office: seat.office.setting().office.clone(), organ };
-    let (id, scope) = (grant_id(&header.scope, &to), header.scope.to_string());
-    // What was attested to be destroyed does not come back with an old copy of the vault.
-    let gone: Option<String> = seat.office.reader().await?.view(KEYS_GONE, &scope).await?;
+    let id = grant_id(scope, &to);
     let name = id.clone();
     let found =
         in_vault(seat, move |vault| Ok((vault.grant(&name), vault.organ(&organ_name(organ))?)));
     let (grant, own) = found.await?;
-    let grant = grant.filter(|_| gone.is_none()).ok_or(Code::KeyGone)?;
     let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
-    let key = grant.open(&own, &header.scope, &what).map_err(refused)?;
-    let bytes = seat.papers.get(&header.hash).await?.ok_or(Code::PartAway)?;
-    let place = Place { entry: place, part: "content" };
-    Ok(part::open(&place, &key, header, &bytes).map_err(refused)?)
+    Ok(grant.ok_or(Code::KeyGone)?.open(&own, scope, &what).map_err(refused)?)
+}
+
+/// Opens a part under the key of its scope.
+pub(crate) fn open_under(
+    key: &ScopeKey,
+    place: &EntryRef,
+    header: &SealedPart,
+    bytes: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    part::open(&Place { entry: place, part: "content" }, key, header, bytes).map_err(refused)
 }
 
 /// Notes that a scope key was granted.

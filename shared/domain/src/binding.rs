@@ -101,6 +101,7 @@ pub static TABLE: &[Binding] = &[
     row("round", "archived", Rule::Up, Class::K2, TEAMS),
     // Findings: drafts stay; feedback goes to the unit and those concerned.
     row("finding", "drafted", Rule::Own, Class::K7, TEAMS),
+    row("finding", "draft-sealed", Rule::Own, Class::K7, TEAMS),
     row("finding", "co-signed", Rule::Own, Class::K7, TEAMS),
     row("finding", "listed", Rule::Own, Class::K9, TEAMS),
     row("finding", "fed-back", Rule::To, Class::K9, TEAMS),

@@ -6,12 +6,21 @@
 //!                                    └────── reopened ◀─────┘
 //! ```
 //! It lives at the inspecting team's office. What the unit does about it lives
-//! in `rectification/…` at the unit's office.
+//! in `rectification/…` at the unit's office. Until it is fed back, what it says lies in a
+//! sealed part; the rules never see it before. The ciphertext stands in the entry: it stays
+//! at this office, and comes back with the entry where a store was lost.
 
-use kernel::{Aggregate, Code, Context, Day, OfficeId, Refusal, sign::Hash};
+mod said;
+
+use kernel::{
+    Aggregate, Code, Context, Day, OfficeId, Refusal,
+    sealed::{Ciphertext, SealedPart},
+    sign::Hash,
+};
+pub use said::{Brief, Draft, Event, Saying};
 use serde::{Deserialize, Serialize};
 
-use crate::{Level, another, filled};
+use crate::{another, filled};
 
 /// Where a finding stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,48 +50,31 @@ pub enum State {
 pub struct Finding {
     state: State,
     drafted_by: String,
-    draft: Option<Draft>,
+    brief: Option<Brief>,
     /// The entry by which the unit reported completion, and who did.
     completion: Option<(Hash, String)>,
-}
-
-/// A draft.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Draft {
-    /// The round's id.
-    pub round: String,
-    /// The round's number, as people quote it.
-    pub round_number: String,
-    /// The task in the round.
-    pub task: String,
-    /// The inspected organization.
-    pub target: String,
-    /// Its level.
-    pub level: Level,
-    /// The category in the round's catalogue.
-    pub category: String,
-    /// One line.
-    pub title: String,
-    /// The matter: phenomenon, qualification, responsibility.
-    pub text: String,
-    /// The office where the unit's rectification is kept.
-    pub unit_office: OfficeId,
-    /// Further offices to which feedback goes: the township, the district.
-    pub concerned: Vec<OfficeId>,
 }
 
 /// What may be asked.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// 起草问题底稿
-    Draft(Draft),
+    Draft {
+        /// What may be said of it.
+        brief: Brief,
+        /// How what it says is sealed.
+        part: Box<SealedPart>,
+        /// What it says.
+        sealed: Ciphertext,
+    },
     /// 第二人签字
     CoSign,
     /// 列入清单
     List,
     /// 反馈
     FeedBack {
+        /// What it says, as it was opened for this.
+        saying: Saying,
         /// The end of the concentrated rectification period.
         due: Day,
     },
@@ -112,64 +104,6 @@ pub enum Command {
     },
 }
 
-/// What can happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Event {
-    /// A member drafted it.
-    Drafted {
-        /// The draft.
-        draft: Draft,
-        /// Who.
-        by: String,
-    },
-    /// A second handler signed.
-    CoSigned {
-        /// Who.
-        by: String,
-    },
-    /// It stands on the task's list.
-    Listed {
-        /// The round.
-        round: String,
-        /// The task.
-        task: String,
-    },
-    /// It was fed back to the unit and those concerned.
-    FedBack {
-        /// What was fed back.
-        draft: Draft,
-        /// The end of the concentrated period.
-        due: Day,
-    },
-    /// The unit reported it rectified.
-    Rectified {
-        /// The completion's leaf hash.
-        basis: Hash,
-        /// Who reported.
-        by: String,
-    },
-    /// It was taken off the ledger.
-    ClosedOut {
-        /// The judged completion.
-        basis: Hash,
-        /// The office that rectified.
-        unit_office: OfficeId,
-    },
-    /// It must be rectified again.
-    Reopened {
-        /// Why.
-        reason: String,
-        /// The office that rectifies.
-        unit_office: OfficeId,
-    },
-    /// It was dropped before it was listed.
-    Dropped {
-        /// Why.
-        reason: String,
-    },
-}
-
 impl Aggregate for Finding {
     type Command = Command;
     type Event = Event;
@@ -178,6 +112,7 @@ impl Aggregate for Finding {
     fn name(event: &Event) -> &'static str {
         match event {
             Event::Drafted { .. } => "drafted",
+            Event::DraftSealed { .. } => "draft-sealed",
             Event::CoSigned { .. } => "co-signed",
             Event::Listed { .. } => "listed",
             Event::FedBack { .. } => "fed-back",
@@ -192,11 +127,9 @@ impl Aggregate for Finding {
         use State::{Absent, ClosedOut, CoSigned, Drafted, Dropped, FedBack, Listed, Rectified};
         let by = context.actor.person.clone();
         match (self.state, command) {
-            (Absent, Command::Draft(draft)) => {
-                filled("title", &draft.title)?;
-                filled("text", &draft.text)?;
-                filled("category", &draft.category)?;
-                Ok(vec![Event::Drafted { draft, by }])
+            (Absent, Command::Draft { brief, part, sealed }) => {
+                filled("category", &brief.category)?;
+                Ok(vec![Event::DraftSealed { brief, part, sealed, by }])
             }
             (Absent, _) => Err(Code::FindingAbsent.into()),
             (Drafted, Command::CoSign) => {
@@ -204,12 +137,12 @@ impl Aggregate for Finding {
                 Ok(vec![Event::CoSigned { by }])
             }
             (CoSigned, Command::List) => {
-                let Draft { round, task, .. } = self.known()?;
+                let Brief { round, task, .. } = self.known()?;
                 Ok(vec![Event::Listed { round, task }])
             }
             (Drafted, Command::List) => Err(Code::ListOpen.into()),
-            (Listed, Command::FeedBack { due }) => {
-                Ok(vec![Event::FedBack { draft: self.known()?, due }])
+            (Listed, Command::FeedBack { saying, due }) => {
+                Ok(vec![Event::FedBack { draft: self.known()?.with(saying), due }])
             }
             (_, Command::NoteRectified { from, .. }) if from != self.known()?.unit_office => {
                 Err(Code::NotAllowed.into())
@@ -239,7 +172,12 @@ impl Aggregate for Finding {
         self.state = match event {
             Event::Drafted { draft, by } => {
                 self.drafted_by.clone_from(by);
-                self.draft = Some(draft.clone());
+                self.brief = Some(draft.brief());
+                State::Drafted
+            }
+            Event::DraftSealed { brief, by, .. } => {
+                self.drafted_by.clone_from(by);
+                self.brief = Some(brief.clone());
                 State::Drafted
             }
             Event::CoSigned { .. } => State::CoSigned,
@@ -278,8 +216,8 @@ impl Finding {
         self.state
     }
 
-    fn known(&self) -> Result<Draft, Refusal> {
-        self.draft.clone().ok_or_else(|| Code::FindingAbsent.into())
+    fn known(&self) -> Result<Brief, Refusal> {
+        self.brief.clone().ok_or_else(|| Code::FindingAbsent.into())
     }
 
     fn close_out(&self, basis: Hash, context: &Context) -> Result<Vec<Event>, Refusal> {

@@ -204,14 +204,11 @@ mod tests {
     use testkit::given;
 
     fn sealed() -> Event {
-        let part = serde_json::from_value(serde_json::json!({
-            "suite": "intl-1", "scope": "subject:d-i1#1", "size": 272,
-            "hash": "00".repeat(32), "commitment": "00".repeat(32), "wrap": "A".repeat(80)}));
         Event::Sealed {
             round: "d-r1".into(),
             task: "k1".into(),
             unit: "d-v1".into(),
-            part: part.unwrap(),
+            part: Box::new(testkit::sealed_part()),
         }
     }
 

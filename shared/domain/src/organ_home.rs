@@ -31,7 +31,7 @@ impl Home {
     pub fn check(&self) -> Result<(), Refusal> {
         let receives = matches!(self.organ, Organ::DisciplineOrgan | Organ::OrganizationDepartment);
         let sound = receives && self.of != self.home;
-        if sound { Ok(()) } else { Err(Refusal::new(Code::WrongState).detail("organ, home")) }
+        if sound { Ok(()) } else { Err(Refusal::new(Code::UnfitChoice).detail("organ, home")) }
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
         given::<OrganHome>([]).when(ask()).then([named.clone()]);
         given::<OrganHome>([named]).when(ask()).then([]);
         for bad in [name(Organ::Team, "eeeeeeee"), name(Organ::DisciplineOrgan, "dddddddd")] {
-            given::<OrganHome>([]).when(bad).then_refused(Code::WrongState);
+            given::<OrganHome>([]).when(bad).then_refused(Code::UnfitChoice);
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::custody::Party;
 #[derive(Clone, Debug, Default)]
 pub struct ScopeKey {
     destroyed: bool,
+    /// The grants that are on record.
+    granted: Vec<Hash>,
 }
 
 /// What a grant is for.
@@ -96,6 +98,7 @@ impl Aggregate for ScopeKey {
     fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
         match command {
             Command::Attest { .. } if self.destroyed => Ok(vec![]),
+            Command::Grant { grant, .. } if self.granted.contains(&grant) => Ok(vec![]),
             Command::Grant { scope, to, grant, purpose } => {
                 Ok(vec![Event::Granted { scope, to, grant, purpose }])
             }
@@ -104,6 +107,9 @@ impl Aggregate for ScopeKey {
     }
 
     fn evolve(&mut self, event: &Event) {
-        self.destroyed = matches!(event, Event::Destroyed { .. });
+        match event {
+            Event::Granted { grant, .. } => self.granted.push(*grant),
+            Event::Destroyed { .. } => self.destroyed = true,
+        }
     }
 }

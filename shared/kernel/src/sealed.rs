@@ -130,6 +130,24 @@ impl<'de> Deserialize<'de> for Wrap {
     }
 }
 
+/// A ciphertext that stands in the entry itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ciphertext(pub Vec<u8>);
+
+impl Serialize for Ciphertext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ciphertext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let bytes = BASE64.decode(text.as_bytes());
+        bytes.map(Self).map_err(|_| D::Error::custom("a ciphertext is in base64"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

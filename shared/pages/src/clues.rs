@@ -3,16 +3,20 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Path, Query, Request, State},
     http::StatusCode,
     response::Response,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     ask::{Office, encoded, refused},
     view::{Head, Lang, local, parts, shown, text},
 };
+
+/// How many rows each table has.
+const MOST: usize = 200;
 
 struct Clue {
     id: String,
@@ -37,23 +41,48 @@ struct Page {
     head: Head,
     clues: Option<Vec<Clue>>,
     cases: Option<Vec<Case>>,
+    next: Option<String>,
 }
 
-pub(crate) async fn page(State(office): State<Office>, request: Request) -> Response {
+/// Where the page begins in both tables.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct From {
+    clues: String,
+    cases: String,
+}
+
+pub(crate) async fn page(
+    State(office): State<Office>,
+    Query(from): Query<From>,
+    request: Request,
+) -> Response {
     let asks = parts(request);
-    let clues = office.get(&asks, "/api/clues?limit=500").await;
-    let cases = office.get(&asks, "/api/clue-cases?limit=500").await;
+    let path =
+        |what: &str, after: &str| format!("/api/{what}?limit={MOST}&after={}", encoded(after));
+    let clues = office.get(&asks, &path("clues", &from.clues)).await;
+    let cases = office.get(&asks, &path("clue-cases", &from.cases)).await;
     // Whoever handles clues on one side only, has that table.
     if !clues.status.is_success() && !cases.status.is_success() {
         return refused(&office, &asks, &clues).await;
     }
     let head = Head::of(&office, &asks).await;
     let rows = |body: Value| body["items"].as_array().cloned().unwrap_or_default();
+    let next = next(&from, &clues.body["next"], &cases.body["next"]);
     let clues =
         clues.good().ok().map(|body| rows(body).iter().map(|row| clue(row, head.lang)).collect());
     let cases =
         cases.good().ok().map(|body| rows(body).iter().map(|row| case(row, head.lang)).collect());
-    shown(StatusCode::OK, &Page { head, clues, cases })
+    shown(StatusCode::OK, &Page { head, clues, cases, next })
+}
+
+/// The page after this one: a table that is at its end stays where it is.
+fn next(from: &From, clues: &Value, cases: &Value) -> Option<String> {
+    if clues.is_null() && cases.is_null() {
+        return None;
+    }
+    let at = |next: &Value, now: &str| encoded(next.as_str().unwrap_or(now));
+    Some(format!("/clues?clues={}&cases={}", at(clues, &from.clues), at(cases, &from.cases)))
 }
 
 fn clue(row: &Value, lang: Lang) -> Clue {
@@ -73,22 +102,29 @@ fn clue(row: &Value, lang: Lang) -> Clue {
 }
 
 fn case(row: &Value, lang: Lang) -> Case {
-    let stalls = row["stalls"].as_array().into_iter().flatten().map(text);
-    let named = stalls.map(|stall| match stall.as_str() {
-        "unhandled" => lang.of_two("逾 24 天未办", "not taken up for 24 days").to_owned(),
-        "no-progress" => lang.of_two("逾 6 个月无进展", "no progress for 6 months").to_owned(),
-        _ => stall,
-    });
     Case {
         id: text(&row["id"]),
         state: case_state(lang, &text(&row["state"])).to_owned(),
         age: row["age_days"].as_i64().map(|days| days.to_string()).unwrap_or_default(),
         due: text(&row["due"]),
-        reminders: named.collect::<Vec<_>>().join(lang.of_two("、", ", ")),
+        reminders: reminders(lang, &row["stalls"]),
     }
 }
 
-fn clue_state(lang: Lang, state: &str) -> &str {
+/// What waits too long, in words; nothing of what it is about.
+pub(crate) fn reminders(lang: Lang, stalls: &Value) -> String {
+    let stalls = stalls.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let named: Vec<&str> = stalls
+        .map(|stall| match stall {
+            "unhandled" => lang.of_two("逾 24 天未办", "not taken up for 24 days"),
+            "no-progress" => lang.of_two("逾 6 个月无进展", "no progress for 6 months"),
+            other => other,
+        })
+        .collect();
+    named.join(lang.of_two("、", ", "))
+}
+
+pub(crate) fn clue_state(lang: Lang, state: &str) -> &str {
     let (zh, en) = match state {
         "drafted" => ("起草", "drafted"),
         "discussed" => ("已会商", "discussed"),
@@ -105,7 +141,7 @@ fn clue_state(lang: Lang, state: &str) -> &str {
     lang.of_two(zh, en)
 }
 
-fn case_state(lang: Lang, state: &str) -> &str {
+pub(crate) fn case_state(lang: Lang, state: &str) -> &str {
     let (zh, en) = match state {
         "delivered" => ("待签收", "to be accepted"),
         "accepted" => ("已签收", "accepted"),

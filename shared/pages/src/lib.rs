@@ -18,6 +18,7 @@ mod policy;
 mod problems;
 mod sign_in;
 mod view;
+mod way;
 mod worklist;
 
 use std::sync::Arc;
@@ -56,7 +57,9 @@ pub fn around(interface: Router) -> Router {
         .route("/worklist", get(worklist::page))
         .route("/filing-board", get(board::page))
         .route("/clues", get(clues::page))
+        .route("/clues/{id}", get(way::clue))
         .route("/clues/{id}/slip", get(clues::slip))
+        .route("/clue-cases/{id}", get(way::case))
         .route("/events", get(events::page))
         .route("/policy", get(policy::page))
         .route("/problems/{code}", get(problems::page))

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     ask::{Office, refused},
+    clues::reminders,
     view::{Head, Lang, parts, shown, text},
 };
 
@@ -20,6 +21,7 @@ struct Item {
     actions: String,
     due: String,
     late: bool,
+    reminders: String,
 }
 
 #[derive(Template)]
@@ -57,7 +59,12 @@ fn item(row: &Value, lang: Lang, today: &str) -> Item {
         other => format!("{other}s"),
     };
     Item {
-        address: format!("/api/{plural}/{id}"),
+        // What has a page of its own is shown there.
+        address: match kind.as_str() {
+            "clue" | "clue-case" => format!("/{plural}/{id}"),
+            _ => format!("/api/{plural}/{id}"),
+        },
+        reminders: reminders(lang, &row["stalls"]),
         kind: family(lang, &kind).to_owned(),
         id,
         actions: actions.join(lang.of_two("、", ", ")),
@@ -75,6 +82,8 @@ fn family(lang: Lang, family: &str) -> &str {
         "filing-review" => ("报备审核", "Filing review"),
         "round" => ("巡察轮次", "Round"),
         "finding" => ("问题", "Finding"),
+        "clue" => ("问题线索", "Clue"),
+        "clue-case" => ("收到的线索", "Clue received"),
         "rectification" => ("整改", "Rectification"),
         other => (other, other),
     };
@@ -102,6 +111,28 @@ fn named(lang: Lang, action: &str) -> &str {
         "finding.drop" => ("撤销底稿", "drop"),
         "finding.close-out" => ("销号", "close out"),
         "finding.reopen" => ("重新整改", "reopen"),
+        "clue.open" | "clue-case.open" => ("打开内容", "open"),
+        "clue.revise" => ("修改", "revise"),
+        "clue.discuss" => ("会商", "discuss"),
+        "clue.sign" => ("签字", "sign"),
+        "clue.drop" => ("封存前撤回", "take back"),
+        "clue.seal" => ("密封", "seal"),
+        "clue.offer" => ("移送", "offer"),
+        "clue.withdraw" | "clue-case.withdraw" => ("撤销移送", "withdraw the offer"),
+        "clue.reroute" => ("改变去向", "choose another way"),
+        "clue.paper" => ("登记纸质移交", "hand over on paper"),
+        "clue.result" | "clue-case.result" => ("登记结果", "record the result"),
+        "clue.close" => ("办结", "close"),
+        "clue.reopen" => ("请求重启", "ask to reopen"),
+        "clue-case.accept" => ("签收", "accept"),
+        "clue-case.return" => ("退回", "return"),
+        "clue-case.assign" => ("交办", "assign"),
+        "clue-case.propose" => ("提出处置意见", "propose a disposition"),
+        "clue-case.approve" => ("审批处置意见", "approve the disposition"),
+        "clue-case.progress" => ("记录进展", "record progress"),
+        "clue-case.review" => ("暂存复查", "review a held clue"),
+        "clue-case.feed-back" => ("反馈结果", "feed back the result"),
+        "clue-case.offer" => ("转送", "hand on"),
         "rectification.measures" => ("制定措施", "plan measures"),
         "rectification.complete" => ("报告完成", "report completion"),
         other => (other, other),

@@ -74,3 +74,10 @@ where
         assert_eq!(self.outcome.expect_err("it was not refused").code, code);
     }
 }
+
+/// The header of a sealed part that nobody made: what rules see of one.
+pub fn sealed_part() -> kernel::sealed::SealedPart {
+    let part = serde_json::json!({"suite": "intl-1", "scope": "case:dddddddd-c1#1", "size": 272,
+        "hash": "00".repeat(32), "commitment": "00".repeat(32), "wrap": "A".repeat(80)});
+    serde_json::from_value(part).unwrap()
+}

@@ -5,7 +5,7 @@
 mod given;
 mod stores;
 
-pub use given::{context, given};
+pub use given::{context, given, sealed_part};
 pub use stores::{TestStore, office_id, setting};
 
 /// Stamps every scenario, a function of a [`TestStore`], out for both engines.

@@ -21,9 +21,7 @@ fn hash(text: &str) -> Hash {
 }
 
 fn part() -> Box<SealedPart> {
-    let part = serde_json::json!({"suite": "intl-1", "scope": "case:dddddddd-c1#1", "size": 272,
-        "hash": "00".repeat(32), "commitment": "00".repeat(32), "wrap": "A".repeat(80)});
-    serde_json::from_value(part).unwrap()
+    Box::new(testkit::sealed_part())
 }
 
 fn signature(by: &str, content: &str) -> PersonSignature {

@@ -128,16 +128,13 @@ fn a_reopening_goes_on_to_whoever_holds_it_and_asks_for_a_new_result() {
         to: to.clone(),
         basis: Hash([3; 32]),
     };
-    let part = serde_json::from_value(serde_json::json!({"suite": "intl-1",
-        "scope": "case:dddddddd-x#2", "size": 272, "hash": "00".repeat(32),
-        "commitment": "00".repeat(32), "wrap": "A".repeat(80)}));
     let offer = Box::new(custody::Offer {
         clue: "cccccccc-c1".into(),
         number: 2,
         from: coming().to,
         to: to.clone(),
         content: Hash([2; 32]),
-        part: part.unwrap(),
+        part: testkit::sealed_part(),
         grant: Hash([4; 32]),
         signatures: Vec::new(),
     });

@@ -1,5 +1,8 @@
-use super::*;
+use kernel::sealed::{Ciphertext, SealedPart};
 use testkit::given;
+
+use super::*;
+use crate::Level;
 
 fn id(text: &str) -> OfficeId {
     OfficeId::parse(text).unwrap()
@@ -20,8 +23,13 @@ fn draft() -> Draft {
     }
 }
 
+fn sealed() -> (Box<SealedPart>, Ciphertext) {
+    (Box::new(testkit::sealed_part()), Ciphertext(vec![7; 272]))
+}
+
 fn drafted() -> Event {
-    Event::Drafted { draft: draft(), by: "p1".into() }
+    let (part, sealed) = sealed();
+    Event::DraftSealed { brief: draft().brief(), part, sealed, by: "p1".into() }
 }
 
 fn co_signed() -> Event {
@@ -49,8 +57,29 @@ fn a_draft_without_a_second_signature_is_not_listed() {
 
 #[test]
 fn an_empty_draft_is_refused() {
-    let empty = Draft { text: " ".into(), ..draft() };
-    given::<Finding>([]).when(Command::Draft(empty)).then_refused(Code::EmptyText);
+    let empty = Saying { title: "台账".into(), text: " ".into() };
+    assert_eq!(empty.check().unwrap_err().code, Code::EmptyText);
+    let brief = Brief { category: " ".into(), ..draft().brief() };
+    let (part, sealed) = sealed();
+    let ask = Command::Draft { brief, part, sealed };
+    given::<Finding>([]).when(ask).then_refused(Code::EmptyText);
+}
+
+#[test]
+fn what_was_opened_is_fed_back_in_the_clear() {
+    let facts: Vec<_> = up_to_rectified().into_iter().take(3).collect();
+    let (_, saying) = draft().apart();
+    let due = Day::parse("2024-06-01").unwrap();
+    let fed_back = Event::FedBack { draft: draft(), due };
+    given::<Finding>(facts).when(Command::FeedBack { saying, due }).then([fed_back]);
+}
+
+/// Until drafts were sealed they stood in the clear; those stay readable.
+#[test]
+fn a_draft_in_the_clear_goes_its_way() {
+    let clear = Event::Drafted { draft: draft(), by: "p1".into() };
+    given::<Finding>([clear.clone()]).by("p1").when(Command::CoSign).then_refused(Code::SamePerson);
+    given::<Finding>([clear]).by("p2").when(Command::CoSign).then([co_signed()]);
 }
 
 #[test]
@@ -103,6 +132,7 @@ fn the_stored_form_of_a_fact_does_not_drift() {
         r#""target":"o1","level":"village","category":"三资管理","title":"集体资产台账不全","#,
         r#""text":"台账缺少三年的登记","unit_office":"tttttttt","concerned":[]},"by":"p1"}"#
     );
-    assert_eq!(serde_json::to_string(&drafted()).unwrap(), stored);
-    assert_eq!(serde_json::from_str::<Event>(stored).unwrap(), drafted());
+    let clear = Event::Drafted { draft: draft(), by: "p1".into() };
+    assert_eq!(serde_json::to_string(&clear).unwrap(), stored);
+    assert_eq!(serde_json::from_str::<Event>(stored).unwrap(), clear);
 }

@@ -10,9 +10,10 @@ use domain::{
 };
 use kernel::{
     EntryRef, OfficeId,
-    sealed::SealedPart,
     sign::{EventKey, Hash, Signature},
 };
+
+use testkit::sealed_part;
 
 use super::{Said, Word, told};
 
@@ -39,12 +40,6 @@ fn signed() -> PersonSignature {
     let key = EventKey::from_seed(&[3; 32]).unwrap();
     let signature = Signature(key.sign(&statement("clue.sign", CLUE, &Hash::default()).0));
     PersonSignature { by: "p1".into(), key: key.public(), signature }
-}
-
-fn part() -> SealedPart {
-    serde_json::from_value(serde_json::json!({"suite": "intl-1", "scope": "case:x#1",
-        "size": 1, "hash": "00".repeat(32), "commitment": "00".repeat(32), "wrap": "A".repeat(80)}))
-    .unwrap()
 }
 
 /// Logs as they are written.
@@ -82,7 +77,7 @@ impl Story {
         };
         let (content, by) = (Hash::default(), "p1".to_owned());
         for event in [
-            clue::Event::Drafted { brief, content, part: Box::new(part()), by: by.clone() },
+            clue::Event::Drafted { brief, content, part: Box::new(sealed_part()), by: by.clone() },
             clue::Event::Sealed { route: Some(party(CITY)), by },
         ] {
             story.says(CLUE, Said::Clue(event), None);
@@ -107,7 +102,7 @@ impl Story {
             from: party(&stream.split_once('/').unwrap().1[..8]),
             to: party(to),
             content: Hash::default(),
-            part: part(),
+            part: sealed_part(),
             grant: Hash::default(),
             signatures: Vec::new(),
         });
