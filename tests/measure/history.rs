@@ -34,6 +34,17 @@ fn township() -> OfficeId {
     office_id("tttttttt")
 }
 
+/// How a district's store is opened.
+pub(crate) fn setting(store: &testkit::TestStore) -> event_store::Setting {
+    event_store::Setting {
+        bindings: domain::binding::bindings,
+        views: (district::service().views)(&office()).into(),
+        reactions: desks::reactions::REACTIONS.into(),
+        turns: domain::office::turns,
+        ..testkit::setting(store)
+    }
+}
+
 /// The id of a finding, by its number.
 pub(crate) fn finding_id(number: u64) -> String {
     format!("dddddddd-f{number:08}")

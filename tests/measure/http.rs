@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use domain::finding::Finding;
-use event_store::{Answer, Idempotency, Office, Setting, Unit, act};
+use event_store::{Answer, Idempotency, Office, Unit, act};
 use kernel::Actor;
 use serde_json::{Value, json};
 use testkit::TestStore;
@@ -55,14 +55,7 @@ pub(crate) async fn measure() -> Measured {
 
 async fn store() -> Figures {
     let store = TestStore::sqlite();
-    let setting = Setting {
-        bindings: domain::binding::bindings,
-        views: (district::service().views)(&history::office()).into(),
-        reactions: desks::reactions::REACTIONS.into(),
-        turns: domain::office::turns,
-        ..testkit::setting(&store)
-    };
-    let office = Office::open(setting).await.unwrap();
+    let office = Office::open(history::setting(&store)).await.unwrap();
     callers(|n| draft(office.clone(), n)).await
 }
 

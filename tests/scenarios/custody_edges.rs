@@ -42,8 +42,22 @@ async fn nothing_of(desk: &Chancery<'_>, who: &Clerk, at: &str, asked: &[(&str, 
         let reply = desk.signed(who, &format!("{at}/{step}"), body.clone()).await;
         assert_eq!(reply.status, 404, "{step} of {at} by {}: {}", who.account, reply.json());
     }
-    let read = desk.get(who, &format!("{at}/content")).await;
-    assert_eq!(read.status, 404, "content of {at} by {}: {}", who.account, read.json());
+    for of in ["", "/content"] {
+        let read = desk.get(who, &format!("{at}{of}")).await;
+        assert_eq!(read.status, 404, "{at}{of} by {}: {}", who.account, read.json());
+    }
+    // It is not there either where everything is listed.
+    let (of, id) = at.rsplit_once('/').unwrap();
+    let family = match of {
+        "/api/identities" => "identity",
+        of => of.strip_prefix("/api/").and_then(|of| of.strip_suffix('s')).unwrap(),
+    };
+    for list in [of, "/api/worklist", "/api/events?limit=1000"] {
+        let seen = desk.get(who, list).await.json().to_string();
+        assert!(!seen.contains(id), "{list} by {}", who.account);
+    }
+    let history = desk.get(who, &format!("/api/history/{family}/{id}")).await;
+    assert_eq!(history.status, 404, "history of {at} by {}: {}", who.account, history.json());
 }
 
 /// What a registry does with a case that it holds.

@@ -15,6 +15,7 @@ mod cities;
 mod clues;
 mod conformance;
 mod custody_edges;
+mod drafts;
 mod escrow;
 mod faults;
 mod figures;

@@ -503,7 +503,7 @@ async fn a_post_reaches_its_own_work_and_nothing_beside_it() {
     let of = |role: &str, scope: &str| {
         people.iter().find(|who| who.role == role && who.scope == scope).unwrap().bearer.clone()
     };
-    let drop = json!({"reason": "不再列入"});
+    let drop = json!({"reason": "duplicate"});
     for (who, path, status) in [
         (of("TL", &scopes[3]), format!("/api/findings/{f1}/drop"), 404),
         (of("TL", &scopes[1]), format!("/api/findings/{f1}/drop"), 404),

@@ -76,7 +76,7 @@ const ASKED: &[Asked] = &[
     reads("draft's history", "/api/history/finding/DRAFT"),
     reads("task", "/api/rounds/R1/tasks"),
     does("co-sign", "/api/findings/DRAFT/co-sign", "{}"),
-    does("drop", "/api/findings/DRAFT/drop", r#"{"reason":"不再列入"}"#),
+    does("drop", "/api/findings/DRAFT/drop", r#"{"reason":"duplicate"}"#),
     does(
         "close-out",
         "/api/findings/DRAFT/close-out",
@@ -320,7 +320,7 @@ async fn whoever_declares_a_recusal_is_out_at_once_and_two_organs_let_him_back()
         "title": "丙", "text": "三要素"});
     let late = desk.send(Method::POST, "/api/findings", &who.bearer, "late", draft).await;
     assert_eq!(late.status, 404, "{}", late.json());
-    let drop = json!({"reason": "不再列入"});
+    let drop = json!({"reason": "duplicate"});
     let late = desk.send(Method::POST, &format!("{path}/drop"), &who.bearer, "late", drop).await;
     assert_eq!(late.status, 404, "{}", late.json());
 

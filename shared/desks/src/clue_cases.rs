@@ -34,9 +34,9 @@ use web::{
 use zeroize::Zeroizing;
 
 use crate::{
-    clues::Content,
+    clues::{Content, apart},
     listing::{InState, Page, list_governed_as},
-    sealing::{open, take_grant},
+    sealing::{has_grant, open, take_grant},
     signing::{PASSWORD, signature},
 };
 use view::{CASES, CaseRow, OFFERS_IN, OfferIn};
@@ -98,8 +98,10 @@ async fn all(
     Query(InState { state }): Query<InState>,
 ) -> Result<Response, Problem> {
     let named = |row: &CaseRow| serde_json::to_value(row.state).unwrap_or_default();
+    let apart = apart::apart(&seat, &caller).await?;
     let (today, keep) = (seat.office.setting().clock.now().day(), |row: &CaseRow| {
-        state.as_ref().is_none_or(|state| named(row) == state.as_str())
+        !apart.has("clue-case", &row.id)
+            && state.as_ref().is_none_or(|state| named(row) == state.as_str())
     });
     list_governed_as(&seat, &caller, "", &page, keep, |row: CaseRow| shown(&row, today)).await
 }
@@ -110,6 +112,9 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: CaseRow = read(&seat, &caller, &id).await?;
+    if apart::concerns(&seat, &caller, apart::case(&row)).await {
+        return Err(Code::ClueAbsent.into());
+    }
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let mut body = shown(&row, seat.office.setting().clock.now().day());
     body["actions"] = json!(actions);
@@ -244,6 +249,13 @@ async fn send_back(
 /// The offers whose bytes have not all come.
 pub(crate) async fn waiting(seat: &Seat) -> Result<Vec<(String, OfferIn)>, Problem> {
     Ok(seat.office.reader().await?.all(OFFERS_IN, "").await?)
+}
+
+/// What an offer still needs here: a grant that is in the vault already is not asked for
+/// again.
+pub(crate) fn needed(seat: &Seat, offer: &Offer) -> Vec<Hash> {
+    let kept = has_grant(seat, &offer.part.scope, &offer.to);
+    offer.papers().into_iter().filter(|hash| !kept || *hash != offer.grant).collect()
 }
 
 /// The sealed contents of the cases that are held here.

@@ -4,6 +4,7 @@
 //! What a clue says goes into a sealed part at once and is read back by its own route,
 //! which is on record. Lists, answers and refusals have none of it.
 
+pub(crate) mod apart;
 mod content;
 pub mod counts;
 pub(crate) mod handing;
@@ -116,8 +117,10 @@ async fn all(
     Query(InState { state }): Query<InState>,
 ) -> Result<Response, Problem> {
     let named = |row: &ClueRow| serde_json::to_value(row.state).unwrap_or_default();
+    let apart = apart::apart(&seat, &caller).await?;
     list_governed::<ClueRow>(&seat, &caller, "", &page, |row| {
-        state.as_ref().is_none_or(|state| named(row) == state.as_str())
+        !apart.has("clue", &row.id)
+            && state.as_ref().is_none_or(|state| named(row) == state.as_str())
     })
     .await
 }
@@ -128,6 +131,9 @@ async fn one(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let row: ClueRow = read(&seat, &caller, &id).await?;
+    if apart::concerns(&seat, &caller, apart::clue(&row)).await {
+        return Err(Code::ClueAbsent.into());
+    }
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
@@ -218,12 +224,12 @@ async fn draft(command: Command<NewClue>) -> Result<Response, Problem> {
     let office = seat.office.setting().office.clone();
     let id = format!("{office}-{}", &name[..16]);
     let organ = Organ::InspectionOffice;
-    let (key, grant) = key_for(&seat, scope_of(&id), organ, Purpose::Draft).await?;
     let run = act(move |unit: &mut Unit<'_>| {
-        let (new, id, caller, key, seat) =
-            (new.clone(), id.clone(), caller.clone(), key.clone(), seat.clone());
+        let (new, id, caller, seat) = (new.clone(), id.clone(), caller.clone(), seat.clone());
         Box::pin(async move {
             let brief = brief(unit, &caller, &new).await?;
+            // Only what may be drafted gets a key.
+            let (key, grant) = key_for(&seat, scope_of(&id), organ, Purpose::Draft).await?;
             let (bytes, hash) = Content::of(brief.clone(), new.saying).bytes()?;
             let part = Box::new(seal_next(unit, &seat.papers, &key, &bytes).await?);
             let ask = Ask::Draft { brief, content: hash, part };

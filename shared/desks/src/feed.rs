@@ -22,6 +22,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use web::{Caller, Problem, Route, Seat, Who, get, reading::Seen};
 
+use crate::clues::apart::apart;
+
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
@@ -166,11 +168,15 @@ async fn page(
     after: Cursor,
     limit: usize,
 ) -> Result<(Vec<(Cursor, Value)>, Cursor), Problem> {
+    let apart = apart(seat, caller).await?;
     let mut reader = seat.office.reader().await?;
     let (mut items, mut seen, mut last) = (Vec::new(), Seen::default(), after);
     for (at, bytes) in log::feed(&mut reader, after, limit).await? {
         last = at;
         let (fact, hash) = Fact::of_entry(&bytes).map_err(|_| Problem::from(Code::Internal))?;
+        if apart.has_stream(&fact.stream) {
+            continue;
+        }
         let sight = sight(seat, caller, &fact, &mut seen);
         if sight != Sight::Nothing {
             items.push((at, item(at, &bytes, &fact, &hash, sight)));
@@ -282,6 +288,9 @@ async fn history(
     let mut reader = seat.office.reader().await?;
     let stream = format!("{family}/{id}");
     let mut entries = log::stream_entries(&mut reader, &stream).await?;
+    if apart(&seat, &caller).await?.has_stream(&stream) {
+        return Err(Code::NotFound.into());
+    }
     if entries.is_empty() {
         entries = log::received_stream(&mut reader, &stream).await?;
     }

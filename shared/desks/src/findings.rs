@@ -14,7 +14,7 @@ use axum::{
 };
 use domain::{
     custody::Party,
-    finding::{Brief, Command as Ask, Finding, Saying},
+    finding::{Brief, Command as Ask, DropReason, Finding, Saying},
     post::Organ,
     scope_key::Purpose,
 };
@@ -71,10 +71,10 @@ pub fn team_routes() -> Vec<Route> {
             ["第二人签字", "Co-sign; another person than the drafter"],
             co_sign,
         ),
-        change::<Reason, _>(
+        change::<Dropped, _>(
             "/api/findings/{id}/drop",
             Who::Does("finding.drop"),
-            ["不再列入", "Drop a draft with a reason"],
+            ["不再列入", "Drop what is not fed back yet, with a reason of the list"],
             drop_draft,
         ),
         change::<CloseOut, _>(
@@ -192,7 +192,7 @@ pub(crate) async fn sayings(
     for id in ids {
         let row: Option<FindingRow> = unit.row(FINDINGS, id).await?;
         let mut row = row.ok_or(Code::FindingAbsent)?;
-        opener.open(&mut row).await.map_err(|problem| problem.0)?;
+        opener.open(&mut row).await?;
         let (Some(title), Some(text)) = (row.draft.title, row.draft.text) else {
             return Err(Code::PartAway.into());
         };
@@ -214,11 +214,14 @@ struct NewDraft {
     round: String,
     /// The task.
     task: String,
-    /// The category in the round's catalogue.
+    /// The category in the round's catalogue; it is not sealed.
+    #[schemars(length(min = 1, max = 30))]
     category: String,
     /// One line.
+    #[schemars(length(min = 1, max = 200))]
     title: String,
     /// Phenomenon, qualification, responsibility.
+    #[schemars(length(min = 1, max = 9000))]
     text: String,
 }
 
@@ -237,8 +240,7 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
             let brief = brief(unit, &caller, new).await?;
             let scope = scope_of(&office, &brief.round, &brief.task);
             // Only a task that is there gets a key.
-            let made = key_for(&seat, scope, KEEPER, Purpose::Draft).await;
-            let (key, grant) = made.map_err(|problem| problem.0)?;
+            let (key, grant) = task_key(&seat, scope).await?;
             let id = format!("{office}-{}", &name[..16]);
             let bytes = Zeroizing::new(serde_json::to_vec(&saying).map_err(|_| Code::Internal)?);
             let (part, sealed) = seal_within(unit, &key, &bytes)?;
@@ -250,6 +252,16 @@ async fn draft(command: Command<NewDraft>) -> Result<Response, Problem> {
         })
     });
     command.run(run).await
+}
+
+/// The key under which a task's findings are sealed: of the first epoch that is not lost.
+async fn task_key(seat: &Seat, mut scope: Scope) -> Result<(ScopeKey, Hash), Problem> {
+    loop {
+        match key_for(seat, scope.clone(), KEEPER, Purpose::Draft).await {
+            Err(problem) if problem.0.code == Code::KeyGone => scope = scope.next(),
+            made => return made,
+        }
+    }
 }
 
 /// What may be said of a new finding: where it belongs follows from the task.
@@ -293,8 +305,18 @@ struct Reason {
     reason: String,
 }
 
-async fn drop_draft(Path(id): Path<String>, command: Command<Reason>) -> Result<Response, Problem> {
-    let (expected, reason) = (command.expected()?, command.body.reason.clone());
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Dropped {
+    /// 不再列入的理由
+    reason: DropReason,
+}
+
+async fn drop_draft(
+    Path(id): Path<String>,
+    command: Command<Dropped>,
+) -> Result<Response, Problem> {
+    let (expected, reason) = (command.expected()?, command.body.reason);
     command
         .decide_on::<FindingRow, Finding>("finding.drop", id, expected, Ask::Drop { reason })
         .await

@@ -180,20 +180,12 @@ async fn seal(command: Command<NewIdentity>) -> Result<Response, Problem> {
     let office = seat.office.setting().office.clone();
     let id = format!("{office}-{}", &name[..16]);
     let organ = Organ::InspectionOffice;
-    let (key, grant) = key_for(&seat, scope_of(&id), organ, Purpose::Identity).await?;
     let bytes =
         Arc::new(Zeroizing::new(serde_json::to_vec(&new.sender).map_err(|_| Code::Internal)?));
     let (round, task) = (new.round, new.task);
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, caller, key, seat, bytes, round, task) = (
-            id.clone(),
-            caller.clone(),
-            key.clone(),
-            seat.clone(),
-            bytes.clone(),
-            round.clone(),
-            task.clone(),
-        );
+        let (id, caller, seat, bytes) = (id.clone(), caller.clone(), seat.clone(), bytes.clone());
+        let (round, task) = (round.clone(), task.clone());
         Box::pin(async move {
             let (office, caller) = (unit.setting().office.clone(), caller.anew(unit).await?);
             let of = format!("{round}/{task}");
@@ -204,6 +196,8 @@ async fn seal(command: Command<NewIdentity>) -> Result<Response, Problem> {
             if !row.entered {
                 return Err(Code::WrongState.into());
             }
+            // Only what may be sealed gets a key.
+            let (key, grant) = key_for(&seat, scope_of(&id), organ, Purpose::Identity).await?;
             let part = Box::new(seal_next(unit, &seat.papers, &key, &bytes).await?);
             let unit_id = row.task.target.clone();
             let ask = Ask::Seal { round, task, unit: unit_id, part };

@@ -265,14 +265,18 @@ async fn issue_list(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let (expected, caller) = (command.expected()?, command.caller.clone());
+    let seat = command.seat().clone();
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, task, caller) = (id.clone(), task.clone(), caller.clone());
+        let (id, task, caller, seat) = (id.clone(), task.clone(), caller.clone(), seat.clone());
         Box::pin(async move {
             on_task(unit, &caller, "round.list", &id, &task).await?;
             let findings = of_task(unit, &id, &task).await?;
             if findings.is_empty() {
                 return Err(Refusal::new(Code::ListMissing).detail(task).into());
             }
+            // What opens no more is found now, as long as it can be drafted anew.
+            let ids: Vec<String> = findings.iter().map(|(finding, _)| finding.clone()).collect();
+            sayings(unit, &seat, &ids).await?;
             for (finding, _) in &findings {
                 unit.execute::<Finding>(finding, finding::Command::List).await?;
             }

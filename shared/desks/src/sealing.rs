@@ -44,6 +44,9 @@ use crate::{joining::OfficeConfig, operations::backup::VAULT, signing::SIGNING_K
 /// Scope keys that this office's vault is to forget.
 pub const KEYS_DUE: &str = "scope-keys-due";
 
+/// Grants to own organs that are on record, by their ids.
+const KEYS_GIVEN: &str = "scope-keys-given";
+
 /// Scope keys that are attested to be destroyed.
 const KEYS_GONE: &str = "scope-keys-gone";
 
@@ -110,25 +113,31 @@ pub(crate) async fn key_for(
 ) -> Result<(ScopeKey, Hash), Problem> {
     not_gone(seat, &scope).await?;
     let to = Party { office: seat.office.setting().office.clone(), organ };
-    in_vault(seat, move |vault| {
+    // A key that was given and is not in the vault is lost: another under its name would
+    // make what was sealed before look as if somebody had changed it.
+    let given: Option<Hash> =
+        seat.office.reader().await?.view(KEYS_GIVEN, &grant_id(&scope, &to)).await?;
+    let made = in_vault(seat, move |vault| {
         // Two that need the key of one scope at a time get the same.
         let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let (id, key) = (grant_id(&scope, &to), vault.organ(&organ_name(organ))?);
         let what = vault::grant::Purpose { id: &id, what: purpose.as_str() };
         if let Some(grant) = vault.grant(&id) {
-            return Ok(grant.open(&key, &scope, &what).map(|key| (key, grant.hash())));
+            return Ok(Some(grant.open(&key, &scope, &what).map(|key| (key, grant.hash()))));
+        }
+        if given.is_some() {
+            return Ok(None);
         }
         let fresh = ScopeKey::fresh(scope.clone(), &Entropy::System);
-        Ok(match Grant::to(&fresh, &key.public(), &what) {
+        Ok(Some(match Grant::to(&fresh, &key.public(), &what) {
             Ok(grant) => {
                 vault.keep_grant(&id, &scope, &grant)?;
                 Ok((fresh, grant.hash()))
             }
             Err(broken) => Err(broken),
-        })
-    })
-    .await?
-    .map_err(|broken| refused(broken).into())
+        }))
+    });
+    Ok(made.await?.ok_or(Code::KeyGone)?.map_err(refused)?)
 }
 
 /// What was attested to be destroyed does not come back with an old copy of the vault.
@@ -182,23 +191,25 @@ pub(crate) async fn grant_to(
     Ok(kept.map_err(|_| Refusal::new(Code::DiskFull))?)
 }
 
-/// Takes a grant that came into the vault.
+/// Whether the vault has the grant of a scope key for an organ.
+pub(crate) fn has_grant(seat: &Seat, scope: &Scope, to: &Party) -> bool {
+    seat.vault.grant(&grant_id(scope, to)).is_some()
+}
+
+/// Takes a grant that came into the vault; it lies there, where it can be forgotten, and
+/// nowhere else here. What is there already is not written over by what comes from outside.
 pub(crate) async fn take_grant(
     seat: &Seat,
     scope: &Scope,
     to: &Party,
     hash: &Hash,
 ) -> Result<(), Problem> {
-    let bytes = seat.papers.get(hash).await?.ok_or(Code::PartAway)?;
-    let Some(grant) = Grant::of(&bytes) else { return Ok(()) };
-    let (id, scope) = (grant_id(scope, to), scope.clone());
-    in_vault(seat, move |vault| match vault.grant(&id) {
-        // What is here already is not written over by what comes from outside.
-        Some(_) => Ok(()),
-        None => vault.keep_grant(&id, &scope, &grant),
-    })
-    .await?;
-    // It lies in the vault, which can forget it, and nowhere else here.
+    if !has_grant(seat, scope, to) {
+        let bytes = seat.papers.get(hash).await?.ok_or(Code::PartAway)?;
+        let Some(grant) = Grant::of(&bytes) else { return Ok(()) };
+        let (id, scope) = (grant_id(scope, to), scope.clone());
+        in_vault(seat, move |vault| vault.keep_grant(&id, &scope, &grant)).await?;
+    }
     Ok(seat.papers.forget(hash)?)
 }
 

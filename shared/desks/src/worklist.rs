@@ -19,7 +19,10 @@ use web::{Caller, Governed, Problem, Route, Seat, Who, get};
 
 use crate::{
     clue_cases::view::CaseRow,
-    clues::view::ClueRow,
+    clues::{
+        apart::{Apart, apart},
+        view::ClueRow,
+    },
     envelopes::EnvelopeRow,
     filings::FilingRow,
     findings::FindingRow,
@@ -54,6 +57,13 @@ struct Waiting {
     urgency: Urgency,
 }
 
+/// What waits, and what is kept from the caller.
+#[derive(Debug)]
+struct List {
+    waiting: Vec<Waiting>,
+    apart: Apart,
+}
+
 /// By when something waits, and whether it waits too long already.
 #[derive(Debug, Default, Serialize)]
 struct Urgency {
@@ -76,34 +86,35 @@ async fn heard(seat: &Seat) -> Result<BTreeMap<String, Day>, Problem> {
 }
 
 async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
-    let mut waiting = Vec::new();
-    let mut more = collect::<FilingRow, _>(&seat, &caller, &mut waiting, |row| {
+    let mut list = List { waiting: Vec::new(), apart: apart(&seat, &caller).await? };
+    let mut more = collect::<FilingRow, _>(&seat, &caller, &mut list, |row| {
         row.expectation.as_ref().map(|expectation| expectation.due)
     })
     .await?;
-    more |= collect::<ReviewRow, _>(&seat, &caller, &mut waiting, |row| {
+    more |= collect::<ReviewRow, _>(&seat, &caller, &mut list, |row| {
         row.expectation.as_ref().map(|expectation| expectation.due)
     })
     .await?;
-    more |= collect::<RoundRow, _>(&seat, &caller, &mut waiting, |_| Urgency::default()).await?;
-    more |= collect::<FindingRow, _>(&seat, &caller, &mut waiting, |row| row.due).await?;
-    more |= collect::<RectificationRow, _>(&seat, &caller, &mut waiting, |row| {
+    more |= collect::<RoundRow, _>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
+    more |= collect::<FindingRow, _>(&seat, &caller, &mut list, |row| row.due).await?;
+    more |= collect::<RectificationRow, _>(&seat, &caller, &mut list, |row| {
         row.opening.as_ref().map(|opening| opening.due)
     })
     .await?;
-    more |= collect::<RecusalRow, _>(&seat, &caller, &mut waiting, |_| Urgency::default()).await?;
-    more |= collect::<EnvelopeRow, _>(&seat, &caller, &mut waiting, |row| Some(row.due)).await?;
+    more |= collect::<RecusalRow, _>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
+    more |= collect::<EnvelopeRow, _>(&seat, &caller, &mut list, |row| Some(row.due)).await?;
     let (rounds, today) = (heard(&seat).await?, seat.office.setting().clock.now().day());
-    more |= collect::<ClueRow, _>(&seat, &caller, &mut waiting, |row| {
+    more |= collect::<ClueRow, _>(&seat, &caller, &mut list, |row| {
         row.hand_over_by(rounds.get(&row.brief.round).copied())
     })
     .await?;
-    more |= collect::<CaseRow, _>(&seat, &caller, &mut waiting, |row| Urgency {
+    more |= collect::<CaseRow, _>(&seat, &caller, &mut list, |row| Urgency {
         due: row.due(),
         stalls: row.stalls(today),
     })
     .await?;
     // What is due first stands first; what has no day stands last.
+    let mut waiting = list.waiting;
     waiting.sort_by_key(|item| (item.urgency.due.is_none(), item.urgency.due));
     let body = json!({"demo": seat.pin.demo, "today": seat.office.setting().clock.now().day(),
         "items": waiting, "more": more});
@@ -115,28 +126,28 @@ async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respo
 async fn collect<T: Governed, U: Into<Urgency>>(
     seat: &Seat,
     caller: &Caller,
-    waiting: &mut Vec<Waiting>,
+    list: &mut List,
     due: impl Fn(&T) -> U,
 ) -> Result<bool, Problem> {
     let here = &seat.office.setting().office;
     if !policy::acts_on(&caller.standing.posts, T::FAMILY) {
         return Ok(false);
     }
-    let (mut after, first) = (String::new(), waiting.len());
+    let (mut after, first) = (String::new(), list.waiting.len());
     let mut reader = seat.office.reader().await?;
     loop {
         let rows: Vec<(String, T)> = reader.scan(T::VIEW, "", &after, PAGE).await?;
         let last = rows.last().map(|(key, _)| key.clone());
         for (id, row) in rows {
             let actions = caller.actions(&row.matter(here), row.possible_for(caller));
-            if actions.is_empty() {
+            if actions.is_empty() || list.apart.has(T::FAMILY, &id) {
                 continue;
             }
-            if waiting.len() - first == MOST {
+            if list.waiting.len() - first == MOST {
                 return Ok(true);
             }
             let urgency = due(&row).into();
-            waiting.push(Waiting { kind: T::FAMILY, id, actions, urgency });
+            list.waiting.push(Waiting { kind: T::FAMILY, id, actions, urgency });
         }
         match last {
             Some(last) => after = last,

@@ -174,7 +174,11 @@ impl Aggregate for Clue {
             }
             Event::Closed { .. } => self.state = State::Closed,
             Event::ReopeningAsked { by } => self.reopening = Some(by.clone()),
-            Event::Reopened { .. } => (self.reopening, self.state) = (None, State::Released),
+            Event::Reopened { holder, .. } => {
+                self.reopening = None;
+                // What went on paper is with whoever has the paper.
+                self.state = if holder.is_some() { State::Released } else { State::OnPaper };
+            }
             Event::Custody(event) => {
                 self.hold.evolve(event);
                 if self.hold.at() == At::Released {

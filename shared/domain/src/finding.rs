@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! drafted → co-signed → listed → fed-back → rectified → closed-out
-//!    └────────┴→ dropped             ▲          └───────────┤
+//!    └────────┴────────┴→ dropped    ▲          └───────────┤
 //!                                    └────── reopened ◀─────┘
 //! ```
 //! It lives at the inspecting team's office. What the unit does about it lives
@@ -17,7 +17,7 @@ use kernel::{
     sealed::{Ciphertext, SealedPart},
     sign::Hash,
 };
-pub use said::{Brief, Draft, Event, Saying};
+pub use said::{Brief, Draft, DropReason, Event, Saying};
 use serde::{Deserialize, Serialize};
 
 use crate::{another, filled};
@@ -100,7 +100,7 @@ pub enum Command {
     /// 不再列入
     Drop {
         /// Why.
-        reason: String,
+        reason: DropReason,
     },
 }
 
@@ -128,7 +128,7 @@ impl Aggregate for Finding {
         let by = context.actor.person.clone();
         match (self.state, command) {
             (Absent, Command::Draft { brief, part, sealed }) => {
-                filled("category", &brief.category)?;
+                brief.check()?;
                 Ok(vec![Event::DraftSealed { brief, part, sealed, by }])
             }
             (Absent, _) => Err(Code::FindingAbsent.into()),
@@ -155,9 +155,8 @@ impl Aggregate for Finding {
                 filled("reason", &reason).map_err(|_| Code::ReasonRequired)?;
                 Ok(vec![Event::Reopened { reason, unit_office: self.known()?.unit_office }])
             }
-            (Drafted | CoSigned, Command::Drop { reason }) => {
-                filled("reason", &reason).map_err(|_| Code::ReasonRequired)?;
-                Ok(vec![Event::Dropped { reason }])
+            (Drafted | CoSigned | Listed, Command::Drop { reason }) => {
+                Ok(vec![Event::Dropped { reason: reason.as_str().to_owned() }])
             }
             (Listed | FedBack | Rectified | ClosedOut, Command::List | Command::CoSign)
             | (CoSigned, Command::CoSign)

@@ -88,7 +88,7 @@ codes! {
     RoundExists "round-exists" 409 "轮次编号已使用" "The round's number is taken" "请使用新的轮次编号。" "Use another number.";
     RoundAbsent "round-absent" 404 "轮次不存在" "No such round" "请核对轮次编号。" "Check the round's id.";
     WrongState "wrong-state" 409 "当前状态不允许此操作" "Its state does not allow this now" "请查看可办理事项(actions)。" "See the resource's actions for what can be done now.";
-    UnfitChoice "unfit-choice" 409 "所选的人员或机关不符合条件" "Who was chosen does not fit" "请按提示另选;请求的格式没有错误。" "Choose others, as the detail says; the request's form is right.";
+    UnfitChoice "unfit-choice" 409 "所选的人员、人数或机关不符合条件" "Who was chosen, or how many, does not fit" "请按提示另选;请求的格式没有错误。" "Choose others, as the detail says; the request's form is right.";
     NoTasks "no-tasks" 409 "轮次尚未分解任务" "The round has no tasks" "请先分解任务。" "Define its tasks first.";
     TaskAbsent "task-absent" 404 "任务不存在" "No such task in this round" "请核对任务编号。" "Check the task's id.";
     TaskExists "task-exists" 409 "该对象已在本轮任务中" "The target already has a task in this round" "同一轮次一个对象只设一个任务。" "One task a target and round.";

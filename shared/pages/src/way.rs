@@ -30,14 +30,15 @@ pub(crate) async fn clue(
     request: Request,
 ) -> Response {
     let of = |lang: Lang, row: &Value| {
-        let offer = &row["offer"];
+        // What it went by stays in the row; it is open only while the clue is sealed.
+        let open = if row["state"] == "sealed" { &row["offer"] } else { &Value::Null };
         vec![
             (lang.of_two("状态", "State"), clue_state(lang, &text(&row["state"])).to_owned()),
             (lang.of_two("所属单位", "Unit"), text(&row["brief"]["unit"])),
             (lang.of_two("签字人", "Signed by"), signers(row)),
             (lang.of_two("移送去向", "Goes to"), party(lang, &row["route"])),
-            (lang.of_two("移送待签收", "Offered to"), party(lang, &offer["to"])),
-            (lang.of_two("对方收齐时间", "Every byte there"), local(&text(&offer["delivered"]))),
+            (lang.of_two("移送待签收", "Offered to"), party(lang, &open["to"])),
+            (lang.of_two("对方收齐时间", "Every byte there"), local(&text(&open["delivered"]))),
             (lang.of_two("退回原因", "Returned because"), why(lang, &row["returned"])),
             (lang.of_two("已移交", "Handed over to"), party(lang, &row["handed_over"][1])),
             (lang.of_two("结果", "Result"), outcome(lang, &row["outcome"])),
@@ -161,19 +162,20 @@ fn step(lang: Lang, name: &str) -> &str {
         "dropped" => ("撤回", "taken back"),
         "rerouted" => ("改变去向", "another way was chosen"),
         "offered" => ("移送", "offered"),
-        "offer-withdrawn" => ("撤销移送", "offer withdrawn"),
+        "offer-withdrawn" => ("撤回移送", "offer withdrawn"),
         "offer-returned" => ("被退回", "came back"),
         "released" => ("保管责任移交", "custody handed over"),
         "handed-on-paper" => ("纸质移交", "handed over on paper"),
         "result-noted" => ("收到结果", "result is here"),
         "closed" => ("办结", "closed"),
-        "reopening-asked" => ("请求重启", "reopening asked"),
-        "reopened" => ("重启", "reopened"),
+        "reopening-asked" => ("请求重新办理", "reopening asked"),
+        "reopened" => ("重新办理", "reopened"),
+        "reopening-passed-on" => ("重新办理已转告", "reopening passed on"),
         "delivered" => ("送达", "delivered"),
         "accepted" => ("签收", "accepted"),
         "registered" => ("登记", "registered"),
         "returned" => ("退回", "returned"),
-        "voided" => ("移送已撤销", "offer was withdrawn"),
+        "voided" => ("移送已撤回", "offer was withdrawn"),
         "custody-taken" => ("保管责任生效", "custody taken"),
         "assigned" => ("交办", "assigned"),
         "disposition-proposed" => ("提出处置意见", "disposition proposed"),

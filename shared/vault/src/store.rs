@@ -179,6 +179,16 @@ impl Vault {
         held.or_else(|| of(&self.apart()))
     }
 
+    /// All grants that are kept, by their ids: for whoever proves what still opens.
+    pub fn grants(&self) -> Vec<(String, Grant)> {
+        let of = |shelf: &Shelf| -> Vec<(String, Grant)> {
+            let kept = shelf.inside.grants.iter();
+            kept.filter_map(|(id, kept)| Some((id.clone(), Grant::of(&kept.bytes)?))).collect()
+        };
+        let held = of(&self.held());
+        [held, of(&self.apart())].concat()
+    }
+
     /// An organ's sealing key, made at the first call.
     pub fn organ(&self, organ: &str) -> Result<OrganKey, Unkept> {
         let mut shelf = self.held();

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use event_store::StoreError;
+use event_store::{Stop, StoreError};
 use kernel::{Code, Refusal};
 use serde_json::{Value, json};
 
@@ -24,6 +24,12 @@ impl From<Refusal> for Problem {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         Self(code.into())
+    }
+}
+
+impl From<Problem> for Stop {
+    fn from(Problem(refusal): Problem) -> Self {
+        Self::Refused(refusal)
     }
 }
 

@@ -285,9 +285,10 @@ impl CasesView {
         if let Event::Custody(custody) = &event {
             offer_out(rows, &fact.stream, custody, &self.office)?;
         }
+        let was_over = row.is_over();
         turned(&mut row, event, fact);
         // What is not, or no more, with this organ, opens here no more.
-        if let Some(part) = row.part.as_ref().filter(|_| row.is_over()) {
+        if let Some(part) = row.part.as_ref().filter(|_| row.is_over() && !was_over) {
             rows.put(KEYS_DUE, &part.scope.to_string(), &id)?;
         }
         rows.put(CASES, id, &row)

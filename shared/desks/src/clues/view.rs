@@ -146,6 +146,10 @@ impl View for CluesView {
         CLUES
     }
 
+    fn schema(&self) -> &'static str {
+        "2"
+    }
+
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
         let Some((_, id)) = fact.stream.split_once('/') else { return Ok(()) };
         match fact.family() {
@@ -257,7 +261,9 @@ fn turned(row: &mut ClueRow, event: Event, fact: &Fact) {
             (row.outcome, row.state) = (Some(outcome), State::FedBack);
         }
         Event::Closed { .. } => row.state = State::Closed,
-        Event::Reopened { .. } => row.state = State::Released,
+        Event::Reopened { holder, .. } => {
+            row.state = if holder.is_some() { State::Released } else { State::OnPaper };
+        }
         Event::Custody(Custody::Offered { turn, offer, .. }) => {
             let (to, offered) = (offer.to, fact.recorded);
             row.returned = None;

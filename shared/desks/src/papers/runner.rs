@@ -227,7 +227,7 @@ impl Errands {
             self.fetched.begin(commits, office);
         }
         for (id, offer) in offers {
-            match self.whole(&offer.what.papers()).await? {
+            match self.whole(&clue_cases::needed(&self.seat, &offer.what)).await? {
                 Standing::Whole => {
                     if let Err(problem) = clue_cases::deliver(&self.seat, id, offer).await {
                         tracing::warn!(?problem, "an offer is not delivered yet");

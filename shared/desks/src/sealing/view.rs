@@ -9,7 +9,7 @@ use domain::{
 use event_store::{FoldError, Rows, View};
 use kernel::{Aggregate, Fact, OfficeId};
 
-use super::{KEYS_DUE, KEYS_GONE, ORGAN_HOMES, ORGAN_KEYS, organ_name};
+use super::{KEYS_DUE, KEYS_GIVEN, KEYS_GONE, ORGAN_HOMES, ORGAN_KEYS, grant_id, organ_name};
 
 /// Folds what concerns keys: whose are published, and which are to be forgotten.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub struct SealingView {
 impl View for SealingView {
     fn name(&self) -> &'static str {
         KEYS_DUE
+    }
+
+    fn schema(&self) -> &'static str {
+        "2"
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
@@ -38,13 +42,16 @@ impl View for SealingView {
                 rows.put(ORGAN_KEYS, &format!("{home}/{organ}"), &key)?;
                 rows.put(ORGAN_HOMES, &format!("{of}/{organ}"), &home)
             }
-            scope_key::ScopeKey::FAMILY if own => {
-                if let scope_key::Event::Destroyed { scope } = fact.read()? {
-                    rows.delete(KEYS_DUE, &scope.to_string());
-                    rows.put(KEYS_GONE, &scope.to_string(), &id)?;
+            scope_key::ScopeKey::FAMILY if own => match fact.read()? {
+                scope_key::Event::Granted { scope, to, grant, .. } if to.office == self.office => {
+                    rows.put(KEYS_GIVEN, &grant_id(&scope, &to), &grant)
                 }
-                Ok(())
-            }
+                scope_key::Event::Granted { .. } => Ok(()),
+                scope_key::Event::Destroyed { scope } => {
+                    rows.delete(KEYS_DUE, &scope.to_string());
+                    rows.put(KEYS_GONE, &scope.to_string(), &id)
+                }
+            },
             clue::Clue::FAMILY if own => {
                 use clue::Event::{Custody, Dropped, HandedOnPaper};
                 use domain::custody::Event::Released;

@@ -266,5 +266,10 @@ fn it_is_closed_on_a_result_and_reopened_by_two() {
     facts.extend([closed, Event::ReopeningAsked { by: "p1".into() }]);
     given::<Clue>(facts.clone()).by("p1").when(Command::Reopen).then_refused(Code::SamePerson);
     let reopened = Event::Reopened { level, by: "p2".into(), holder: None };
-    given::<Clue>(facts).by("p2").when(Command::Reopen).then([reopened]);
+    given::<Clue>(facts.clone()).by("p2").when(Command::Reopen).then([reopened.clone()]);
+    // What went on paper gets its next result there too, and is closed again.
+    facts.push(reopened);
+    let noted = Event::ResultNoted { basis: Hash::of(&[b"on paper"]), outcome, level };
+    let result = Command::PaperResult(outcome);
+    given::<Clue>(facts).when(result).then([noted]);
 }

@@ -1,10 +1,11 @@
 //! What a finding says, what may be said of it before, and what can happen to it.
 
 use kernel::{
-    Day, OfficeId, Refusal,
+    Code, Day, OfficeId, Refusal,
     sealed::{Ciphertext, SealedPart},
     sign::Hash,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Level, filled};
@@ -66,15 +67,60 @@ pub struct Draft {
     pub concerned: Vec<OfficeId>,
 }
 
+/// 不再列入的理由: a code, so that nothing secret stands in the log as a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DropReason {
+    /// 重复
+    Duplicate,
+    /// 事实不成立或证据不足
+    NotEstablished,
+    /// 不属于本轮巡察范围
+    OutOfScope,
+    /// 已转为问题线索
+    BecameClue,
+    /// 内容已无法打开
+    Lost,
+}
+
+impl DropReason {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::NotEstablished => "not-established",
+            Self::OutOfScope => "out-of-scope",
+            Self::BecameClue => "became-clue",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// The longest category, title and text, in characters.
+const LONGEST: [usize; 3] = [30, 200, 9_000];
+
+fn fits(name: &'static str, text: &str, most: usize) -> Result<(), Refusal> {
+    filled(name, text)?;
+    if text.chars().count() > most {
+        return Err(Refusal::new(Code::BadField).detail(format!("{name}: 1 … {most}")));
+    }
+    Ok(())
+}
+
 impl Saying {
-    /// Refuses one that says nothing.
+    /// Refuses one that says nothing, or more than an entry holds.
     pub fn check(&self) -> Result<(), Refusal> {
-        filled("title", &self.title)?;
-        filled("text", &self.text)
+        fits("title", &self.title, LONGEST[1])?;
+        fits("text", &self.text, LONGEST[2])
     }
 }
 
 impl Brief {
+    /// Refuses one whose category is no name.
+    pub fn check(&self) -> Result<(), Refusal> {
+        fits("category", &self.category, LONGEST[0])
+    }
+
     /// The whole finding.
     pub fn with(self, Saying { title, text }: Saying) -> Draft {
         let Self { round, round_number, task, target, level, category, unit_office, concerned } =
