@@ -125,7 +125,8 @@ async fn a_lost_vault_costs_the_drafts_and_nothing_after_them() {
     let why = api.post("PLAN", &other, "feedback", Some("*"), &json!({})).await;
     assert!(why.is_err_and(|why| why.contains("sealed-key-gone")));
     let body = json!({"reason": "lost"});
-    api.post("TL", &drop(&listed), "drop", Some("*"), &body).await.unwrap();
+    let strike = format!("/api/findings/{listed}/strike");
+    api.post("TL", &strike, "strike", Some("*"), &body).await.unwrap();
     api.post("PLAN", &other, "feedback-2", Some("*"), &json!({})).await.unwrap();
     town.stop_office(DISTRICT).await;
     assert!(town.views_agree(DISTRICT).await);

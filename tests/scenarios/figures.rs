@@ -29,8 +29,8 @@ async fn from_the_streams(town: &Town) -> BTreeMap<String, (u64, u64)> {
         }
         let event: Event = fact.read().unwrap();
         let (level, finding) = streams.entry(fact.stream.clone()).or_default();
-        if let Event::Drafted { draft, .. } = &event {
-            draft.level.as_str().clone_into(level);
+        if let Event::DraftSealed { brief, .. } = &event {
+            brief.level.as_str().clone_into(level);
         }
         finding.evolve(&event);
     }
