@@ -19,7 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("domain", &["kernel"]),
     ("event-store", &["kernel", "telemetry"]),
     ("messaging", &["kernel", "domain", "event-store", "telemetry"]),
-    ("access", &["kernel", "domain", "event-store"]),
+    ("access", &["kernel", "domain", "event-store", "vault"]),
     ("web", &["kernel", "domain", "event-store", "access", "messaging", "telemetry", "vault"]),
     (
         "desks",

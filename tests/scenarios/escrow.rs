@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -30,6 +30,28 @@ fn district(config: &Path, arguments: &[&str], typed: &str) -> Output {
         .unwrap();
     child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
+}
+
+/// What a terminal shows while a share is typed after the prompt has come.
+fn seen_on_a_terminal(config: &Path, folder: &str, share: &str) -> String {
+    let program = Path::new(&std::env::var("LIANDONG_BIN").unwrap()).join("district");
+    let command =
+        format!("'{}' --config '{}' recover-vault '{folder}'", program.display(), config.display());
+    let mut script = Command::new("script");
+    let mut child = script
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut typing, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = [0; 4096];
+    let first = shown.read(&mut seen).unwrap();
+    write!(typing, "{share}\n\n").unwrap();
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).unwrap();
+    child.wait().unwrap();
+    String::from_utf8_lossy(&seen[..first]).into_owned() + &rest
 }
 
 fn configuration(town: &Town) -> PathBuf {
@@ -150,6 +172,8 @@ async fn officers_bring_the_sealing_keys_back_after_the_disk_is_lost() {
     assert!(both.status.success(), "{}", says(&both));
     // A vault that is there is not written over.
     assert_eq!(recover(&[&shares[0], &shares[1]]).status.code(), Some(3));
+    let seen = seen_on_a_terminal(&config, &of_office, &shares[0]);
+    assert!(seen.contains("not shown") && !seen.contains(&shares[0]), "{seen}");
 
     // What was destroyed since the copy is forgotten once more.
     let kept = |town: &Town| town.vault(DISTRICT).grant(&teams_key).is_some();

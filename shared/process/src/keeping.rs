@@ -10,6 +10,7 @@ use desks::{
     },
 };
 use messaging::keys::Keys;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{Failed, write_out};
 
@@ -63,10 +64,35 @@ pub(crate) fn restore_keys(configs: &[OfficeConfig], folder: &Path) -> Result<()
     Ok(())
 }
 
+/// What is typed is not shown, for as long as this lives; a pipe has no terminal to quiet.
+struct Unseen(Option<Termios>);
+
+impl Unseen {
+    fn of_input() -> Self {
+        let before = tcgetattr(std::io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet);
+            write_out("one share a line, not shown as it is typed; an empty line ends\n");
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, before);
+        }
+    }
+}
+
 pub(crate) fn recover_vault(configs: &[OfficeConfig], folder: &Path) -> Result<(), Failed> {
     let [config] = configs else {
         return Err(Failed(2, "name a configuration of one office: a vault is made singly".into()));
     };
+    let _unseen = Unseen::of_input();
     let mut shares = Vec::new();
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;

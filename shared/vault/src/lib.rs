@@ -15,6 +15,7 @@ pub mod grant;
 pub mod part;
 pub mod person;
 pub mod scope;
+pub mod slow;
 pub mod store;
 
 pub use escrow::{Escrow, Share};

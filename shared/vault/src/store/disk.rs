@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use argon2::Argon2;
+use argon2::Params;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Salt},
@@ -16,6 +16,7 @@ use kernel::Entropy;
 use zeroize::Zeroizing;
 
 use super::Unkept;
+use crate::slow::argon2id;
 
 /// Refuses a folder or file that others can read, and links.
 pub(super) fn owners_alone(path: &Path) -> Result<(), Unkept> {
@@ -149,7 +150,7 @@ const LOCKED: &[u8] = b"liandong vault key v1";
 
 fn of_passphrase(passphrase: &[u8], salt: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
-    Argon2::default().hash_password_into(passphrase, salt, &mut *key).ok()?;
+    argon2id(passphrase, salt, Params::DEFAULT, &mut *key)?;
     Some(key)
 }
 
