@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tests::{
     chancery::{Chancery, Team},
-    town::{DISTRICT, TOWN, Town},
+    town::{CITY, DISTRICT, TOWN, Town},
 };
 
 fn draft(team: &Team, title: &str) -> Value {
@@ -45,12 +45,60 @@ async fn two_first_drafts_of_a_task_are_sealed_under_one_key() {
     let at = format!("/api/findings/{}/drop", id(&one));
     let free = desk.post(&team.leader, &at, json!({"reason": "某甲已转线索"})).await;
     assert_eq!((free.status, &free.json()["code"]), (422, &json!("bad-field")));
+    let opens = desk.post(&team.leader, &at, json!({"reason": "lost"})).await;
+    assert_eq!(opens.json()["code"], "unfit-choice", "what opens is not lost");
     desk.done(&team.leader, &at, json!({"reason": "became-clue"})).await;
     let mut long = draft(&team, "丙");
     long["text"] = json!("长".repeat(9_001));
     assert_eq!(desk.post(&team.member, "/api/findings", long.clone()).await.status, 422);
     long["text"] = json!("长".repeat(9_000));
     desk.done(&team.member, "/api/findings", long).await;
+}
+
+/// Nothing that follows from what is sealed is kept, so one key with other words is the same
+/// draft; with another category it is noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_for_two_drafts_is_noticed_by_what_is_not_sealed() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let api = town.api(DISTRICT);
+    let body = draft(&team, "甲");
+    let made = api.post("TM", "/api/findings", "one", None, &body).await.unwrap();
+    let again = api.post("TM", "/api/findings", "one", None, &draft(&team, "乙")).await.unwrap();
+    assert_eq!(made.body, again.body);
+    assert_eq!(title(&desk, &team, &id(&made.body)).await, "甲");
+    let mut other = body.clone();
+    other["category"] = json!("四个落实");
+    let why = api.post("TM", "/api/findings", "one", None, &other).await;
+    assert!(why.as_ref().is_err_and(|why| why.contains("idempotency-key-reused")), "{why:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clue_goes_to_no_office_that_is_not_below() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    for office in ["zzzzzzzz", &town.id(CITY), &town.id(DISTRICT)] {
+        let draft = Chancery::draft_of(&team, &json!({"lower": office}), "");
+        let refused = desk.post(&team.member, "/api/clues", draft).await;
+        assert_eq!(refused.json()["code"], "unknown-office", "{office}");
+    }
+    let draft = Chancery::draft_of(&team, &json!({"lower": town.id(TOWN)}), "");
+    let made = desk.done(&team.member, "/api/clues", draft).await;
+    let at = format!("/api/clues/{}", id(&made));
+    let alone = json!({"quality": "checkable", "with": []});
+    assert_eq!(desk.post(&team.leader, &format!("{at}/discuss"), alone).await.status, 422);
+    let judged = json!({"quality": "checkable", "with": [team.member.person]});
+    desk.done(&team.leader, &format!("{at}/discuss"), judged).await;
+    let body = json!({"content": made["content"]});
+    let signed = desk.signed(&team.leader, &format!("{at}/sign"), body).await;
+    assert_eq!(signed.status, 200, "{}", signed.json());
+    // Whoever has signed is not asked to sign again.
+    for (who, asked) in [(&team.leader, false), (&team.member, true)] {
+        let row = desk.get(who, &at).await.json();
+        assert_eq!(row["actions"].as_array().unwrap().contains(&json!("sign")), asked, "{row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,8 +173,7 @@ async fn a_lost_vault_costs_the_drafts_and_nothing_after_them() {
     let why = api.post("PLAN", &other, "feedback", Some("*"), &json!({})).await;
     assert!(why.is_err_and(|why| why.contains("sealed-key-gone")));
     let body = json!({"reason": "lost"});
-    let strike = format!("/api/findings/{listed}/strike");
-    api.post("TL", &strike, "strike", Some("*"), &body).await.unwrap();
+    api.post("TL", &drop(&listed), "drop", Some("*"), &body).await.unwrap();
     api.post("PLAN", &other, "feedback-2", Some("*"), &json!({})).await.unwrap();
     town.stop_office(DISTRICT).await;
     assert!(town.views_agree(DISTRICT).await);

@@ -256,7 +256,6 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST /api/findings", "TL TD TM"),
     ("POST /api/findings/{id}/co-sign", "TL TD TM"),
     ("POST /api/findings/{id}/drop", "TL TD"),
-    ("POST /api/findings/{id}/strike", "TL TD"),
     ("POST /api/findings/{id}/close-out", "RECT"),
     ("POST /api/findings/{id}/reopen", "RECT"),
     ("GET /api/findings", FINDINGS),

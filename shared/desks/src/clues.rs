@@ -134,7 +134,8 @@ async fn one(
     if apart::concerns(&seat, &caller, apart::clue(&row)).await {
         return Err(Code::ClueAbsent.into());
     }
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
+    let possible = row.possible_for(&caller);
+    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
     let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);
@@ -259,6 +260,7 @@ async fn brief(
     if !task.entered {
         return Err(Code::WrongState.into());
     }
+    handing::known(unit, &new.authority).await?;
     Ok(Brief {
         round: new.round.clone(),
         task: new.task.clone(),
@@ -314,6 +316,9 @@ async fn discuss(Path(id): Path<String>, command: Command<Judged>) -> Result<Res
         return Err(Code::ClueAbsent.into());
     }
     let Judged { quality, with } = command.body.clone();
+    if !(1..=20).contains(&with.len()) {
+        return Err(Refusal::new(Code::BadField).detail("with: 1 … 20").into());
+    }
     let (today, matter) =
         (seat.office.setting().clock.now().day(), row.matter(&seat.office.setting().office));
     let mut reader = seat.office.reader().await?;

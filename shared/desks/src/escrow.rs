@@ -173,7 +173,9 @@ struct Begin {
 
 /// Refuses officers who are none, or who run the machine.
 async fn officers(seat: &Seat, caller: &Caller, new: &Begin) -> Result<(), Problem> {
-    let refused = |code: Code| Problem::from(Refusal::new(code).detail("officers, needed"));
+    const FIT: &str = "officers: 2 … 15 different persons with a post here, no administrator, not \
+        yourself; needed: 2 … as many as they are";
+    let refused = |code: Code| Problem::from(Refusal::new(code).detail(FIT));
     let (count, needed) = (new.officers.len(), usize::from(new.needed));
     if !OFFICERS.contains(&count) || !OFFICERS.contains(&needed) {
         return Err(refused(Code::BadField));

@@ -14,12 +14,12 @@ use axum::{
     response::Response,
 };
 use domain::{
-    finding::{Command as Ask, DropReason, Finding, Saying},
+    finding::{Command as Ask, DropReason, Finding, Saying, State as FindingState},
     post::Organ,
     scope_key::Purpose,
 };
 use event_store::{Stop, Unit};
-use kernel::{Class, Code, sign::Hash};
+use kernel::{Class, Code, Refusal, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -69,12 +69,6 @@ pub fn team_routes() -> Vec<Route> {
             Who::Does("finding.drop"),
             ["不再列入", "Drop what is not fed back yet, with a reason of the list"],
             drop_draft,
-        ),
-        change::<Dropped, _>(
-            "/api/findings/{id}/strike",
-            Who::Does("finding.strike"),
-            ["从清单撤下", "Take it off the list before feedback, with a reason of the list"],
-            strike,
         ),
         change::<CloseOut, _>(
             "/api/findings/{id}/close-out",
@@ -224,15 +218,17 @@ async fn drop_draft(
     command: Command<Dropped>,
 ) -> Result<Response, Problem> {
     let (expected, reason) = (command.expected()?, command.body.reason);
+    let seat = command.seat();
+    let row: Option<FindingRow> = seat.office.reader().await?.view(FINDINGS, &id).await?;
+    // What opens is not lost.
+    if let (DropReason::Lost, Some(mut row)) = (reason, row)
+        && row.state != FindingState::Dropped
+        && Opener::of(seat).open(&mut row).await.is_ok()
+    {
+        return Err(Refusal::new(Code::UnfitChoice).detail("reason: lost").into());
+    }
     command
         .decide_on::<FindingRow, Finding>("finding.drop", id, expected, Ask::Drop { reason })
-        .await
-}
-
-async fn strike(Path(id): Path<String>, command: Command<Dropped>) -> Result<Response, Problem> {
-    let (expected, reason) = (command.expected()?, command.body.reason);
-    command
-        .decide_on::<FindingRow, Finding>("finding.strike", id, expected, Ask::Drop { reason })
         .await
 }
 

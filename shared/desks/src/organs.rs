@@ -53,7 +53,9 @@ async fn house(command: Command<Home>) -> Result<Response, Problem> {
         let fits =
             if *office == ask.home { tier == Tier::District } else { tier != Tier::Township };
         if !fits {
-            return Err(Refusal::new(Code::UnfitChoice).detail("of, home").into());
+            return Err(Refusal::new(Code::UnfitChoice)
+                .detail("home: a district; of: the city or a district")
+                .into());
         }
     }
     let organ = organ_name(ask.organ);

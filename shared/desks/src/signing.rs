@@ -147,7 +147,7 @@ pub(crate) async fn signature(
     let key = row.and_then(|row| row.counts()).ok_or(Code::SigningKeyAbsent)?;
     // Nobody guesses a password by signing.
     if !seat.door.tries(&person, "password", wall()) {
-        return Err(Code::Locked.into());
+        return Err(Code::SigningLocked.into());
     }
     let (of, digest) = (person.clone(), statement(act, clue, content));
     let _turn = OPENING.acquire().await;
@@ -236,7 +236,7 @@ async fn certify(
     let row: Option<KeyRow> = seat.office.reader().await?.view(SIGNING_KEYS, &person).await?;
     let key = row.and_then(|row| row.key).ok_or(Code::SigningKeyAbsent)?;
     if Hash::of(&[&key.0]) != command.body.fingerprint {
-        return Err(Code::SignatureWrong.into());
+        return Err(Code::FingerprintDiffers.into());
     }
     let ask = Ask::Certify { person: person.clone(), key };
     command.decide::<SigningKey>(person, None, ask).await

@@ -198,7 +198,10 @@ impl ClueCase {
             }
             (Proposed, Command::Approve { review }) => self.approve(review, context),
             (Handling, Command::Progress) => Ok(vec![Event::ProgressRecorded { by }]),
-            (Waiting, Command::ReviewHeld { next }) => Ok(vec![Event::HeldClueReviewed { next }]),
+            (Waiting, Command::ReviewHeld { next }) => {
+                soon(next, context)?;
+                Ok(vec![Event::HeldClueReviewed { next }])
+            }
             (Handling | Concluded | Resulted, Command::Result(outcome)) => {
                 if self.state == Resulted && self.outcome == Some(outcome) {
                     return Ok(vec![]);
@@ -235,9 +238,18 @@ impl ClueCase {
             let why = "review: a later day, for held-for-review only";
             return Err(Refusal::new(Code::BadField).detail(why));
         }
+        review.map_or(Ok(()), |day| soon(day, context))?;
         let by = context.actor.person.clone();
         Ok(vec![Event::DispositionApproved { disposition: *disposition, by, review }])
     }
+}
+
+/// A held clue is looked at again within a year, or nobody would be reminded of it.
+fn soon(day: Day, context: &Context) -> Result<(), Refusal> {
+    if (1..=366).contains(&day.days_after(context.day())) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::UnfitChoice).detail("review: within a year"))
 }
 
 #[cfg(test)]

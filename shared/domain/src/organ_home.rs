@@ -31,7 +31,13 @@ impl Home {
     pub fn check(&self) -> Result<(), Refusal> {
         let receives = matches!(self.organ, Organ::DisciplineOrgan | Organ::OrganizationDepartment);
         let sound = receives && self.of != self.home;
-        if sound { Ok(()) } else { Err(Refusal::new(Code::UnfitChoice).detail("organ, home")) }
+        if sound {
+            Ok(())
+        } else {
+            Err(Refusal::new(Code::UnfitChoice).detail(
+                "organ: discipline-organ or organization-department; home: another office than of",
+            ))
+        }
     }
 }
 

@@ -86,10 +86,12 @@ async fn page(
     facts.retain(|(_, said)| !said.is_empty());
     // The newest of each kind of step, in the order of time.
     let dates = row["dates"].as_object().into_iter().flatten();
-    let mut steps: Vec<(String, &str)> =
-        dates.map(|(name, at)| (text(at), step(head.lang, name))).collect();
-    steps.sort();
-    let steps = steps.into_iter().map(|(at, name)| (local(&at), name.to_owned())).collect();
+    let mut steps: Vec<(String, usize, &str)> =
+        dates.map(|(name, at)| (text(at), order(name), name.as_str())).collect();
+    steps.sort_unstable();
+    let said =
+        |(at, _, name): (String, usize, &str)| (local(&at), step(head.lang, name).to_owned());
+    let steps = steps.into_iter().map(said).collect();
     shown(StatusCode::OK, &Page { id: text(&row["id"]), facts, steps, head })
 }
 
@@ -149,6 +151,25 @@ fn disposed(lang: Lang, disposition: &Value) -> String {
         other => (other, other),
     };
     lang.of_two(zh, en).to_owned()
+}
+
+/// The order of steps of one moment: as one follows from the other.
+fn order(name: &str) -> usize {
+    const ORDER: [&str; 12] = [
+        "delivered",
+        "accepted",
+        "registered",
+        "custody-taken",
+        "assigned",
+        "disposition-proposed",
+        "disposition-approved",
+        "result-recorded",
+        "result-fed-back",
+        "result-noted",
+        "closed",
+        "reopened",
+    ];
+    ORDER.iter().position(|one| *one == name).unwrap_or(0)
 }
 
 fn step(lang: Lang, name: &str) -> &str {

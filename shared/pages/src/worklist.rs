@@ -109,7 +109,6 @@ fn named(lang: Lang, action: &str) -> &str {
         "round.archive" => ("归档", "archive"),
         "finding.co-sign" => ("第二人签字", "co-sign"),
         "finding.drop" => ("撤销底稿", "drop"),
-        "finding.strike" => ("从清单撤下", "take off the list"),
         "finding.close-out" => ("销号", "close out"),
         "finding.reopen" => ("重新整改", "reopen"),
         "clue.open" | "clue-case.open" => ("打开内容", "open"),

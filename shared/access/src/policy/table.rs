@@ -101,7 +101,6 @@ pub static TABLE: &[Row] = &[
     act("finding.drop", Of(K7), LEADERS),
     // The list until it is fed back: inspected people know nothing of it.
     read(Of(K8), &["SEC", "LG", "PLAN", "RECT", "TL", "TD", "LO"]),
-    act("finding.strike", Of(K8), LEADERS),
     act("round.list", Of(K8), LEADERS),
     act("round.no-finding", Of(K8), LEADERS),
     // Feedback and rectification: internal to the parties.

@@ -13,7 +13,8 @@ use domain::{
     scope_key::Purpose,
 };
 use event_store::{Stop, Unit, act};
-use kernel::{Code, Entropy, OfficeId, sealed::Scope, sign::PublicKey};
+use kernel::{Code, Entropy, OfficeId, Refusal, sealed::Scope, sign::PublicKey};
+use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -171,6 +172,17 @@ async fn ways(
     Ok(Ways { parent: unit.here().parent, homes, object_reads })
 }
 
+/// Refuses an authority below this office that is no office, or not below it.
+pub(super) async fn known(unit: &mut Unit<'_>, authority: &Authority) -> Result<(), Stop> {
+    let Authority::Lower(below) = authority else { return Ok(()) };
+    let here = unit.setting().office.clone();
+    let row: Option<Entry> = unit.row(DIRECTORY, below.as_str()).await?;
+    match row.and_then(|row| row.member.seat.parent) {
+        Some(parent) if parent == here => Ok(()),
+        _ => Err(Refusal::new(Code::UnknownOffice).detail("authority: lower").into()),
+    }
+}
+
 /// The published key of an organ.
 pub(crate) async fn key_of(unit: &mut Unit<'_>, to: &Party) -> Result<PublicKey, Stop> {
     let name = format!("{}/{}", to.office, organ_name(to.organ));
@@ -296,6 +308,7 @@ async fn reroute(
             (id.clone(), caller.clone(), authority.clone(), persons.clone(), homes.clone());
         Box::pin(async move {
             permitted::<ClueRow>(unit, &caller, "clue.reroute", &id).await?;
+            known(unit, &authority).await?;
             let ask = Ask::Reroute { authority, ways: ways(unit, &persons, homes).await? };
             let done = unit.execute_at::<Clue>(&id, ask, expected).await?;
             Ok(answer(&id, &done, json!({})))

@@ -15,7 +15,7 @@ use kernel::{
     Class, Code, Day, EntryRef, Fact, OfficeId, Timestamp, sealed::SealedPart, sign::Hash,
 };
 use serde::{Deserialize, Serialize};
-use web::Governed;
+use web::{Caller, Governed};
 
 /// Clues by id.
 pub const CLUES: &str = "clues";
@@ -106,6 +106,15 @@ impl Governed for ClueRow {
             organ: Some(Organ::InspectionOffice),
             ..Matter::of(Subject::Of(Class::K10))
         }
+    }
+
+    /// Who has signed does not sign again.
+    fn possible_for(&self, caller: &Caller) -> &'static [&'static str] {
+        let signed = self.signatures.iter().any(|one| one.by == caller.actor.person);
+        if self.state == State::FirstSigned && signed {
+            return &["clue.open", "clue.revise", "clue.drop"];
+        }
+        self.possible()
     }
 
     fn possible(&self) -> &'static [&'static str] {

@@ -224,8 +224,7 @@ impl Governed for FindingRow {
     fn possible(&self) -> &'static [&'static str] {
         match self.state {
             FindingState::Drafted => &["finding.co-sign", "finding.drop"],
-            FindingState::CoSigned => &["finding.drop"],
-            FindingState::Listed => &["finding.strike"],
+            FindingState::CoSigned | FindingState::Listed => &["finding.drop"],
             FindingState::Rectified => &["finding.close-out", "finding.reopen"],
             FindingState::ClosedOut => &["finding.reopen"],
             _ => &[],
