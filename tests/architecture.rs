@@ -16,6 +16,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("telemetry", &["kernel"]),
     ("policy", &["kernel"]),
     ("vault", &["kernel"]),
+    ("ledger", &["kernel"]),
     ("domain", &["kernel"]),
     ("event-store", &["kernel", "telemetry"]),
     ("messaging", &["kernel", "domain", "event-store", "telemetry"]),

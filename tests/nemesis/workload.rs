@@ -98,7 +98,8 @@ async fn round(clerk: &Clerk, units: &[Unit], number: u32, chance: &Chance) -> V
     for unit in units {
         for n in 0..=chance.below(3) {
             let mark = format!("问题-{}-{name}-{}-{n}", clerk.code, unit.number);
-            let body = json!({"round": round, "task": unit.number, "category": "四个落实",
+            // The category is what is not sealed: by it the log is searched.
+            let body = json!({"round": round, "task": unit.number, "category": mark,
                 "title": mark, "text": "现象、定性、责任"});
             pause(chance).await;
             let made = clerk.command("TM", "/api/findings".to_owned(), &body, Some(mark)).await;
