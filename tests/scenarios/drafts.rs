@@ -47,6 +47,10 @@ async fn two_first_drafts_of_a_task_are_sealed_under_one_key() {
     assert_eq!((free.status, &free.json()["code"]), (422, &json!("bad-field")));
     let opens = desk.post(&team.leader, &at, json!({"reason": "lost"})).await;
     assert_eq!(opens.json()["code"], "unfit-choice", "what opens is not lost");
+    // Who leads another round learns nothing, not even that it is there.
+    let other = desk.hire(DISTRICT, "TL", "round:another").await;
+    let asked = desk.post(&other, &at, json!({"reason": "lost"})).await;
+    assert_eq!((asked.status, &asked.json()["code"]), (404, &json!("finding-absent")));
     desk.done(&team.leader, &at, json!({"reason": "became-clue"})).await;
     let mut long = draft(&team, "丙");
     long["text"] = json!("长".repeat(9_001));

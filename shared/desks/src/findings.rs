@@ -220,12 +220,15 @@ async fn drop_draft(
     let (expected, reason) = (command.expected()?, command.body.reason);
     let seat = command.seat();
     let row: Option<FindingRow> = seat.office.reader().await?.view(FINDINGS, &id).await?;
-    // What opens is not lost.
+    // What opens is not lost; only who may drop it learns whether it opens.
     if let (DropReason::Lost, Some(mut row)) = (reason, row)
         && row.state != FindingState::Dropped
-        && Opener::of(seat).open(&mut row).await.is_ok()
     {
-        return Err(Refusal::new(Code::UnfitChoice).detail("reason: lost").into());
+        let matter = row.matter(&seat.office.setting().office);
+        command.caller.permit("finding.drop", &matter, Code::FindingAbsent)?;
+        if Opener::of(seat).open(&mut row).await.is_ok() {
+            return Err(Refusal::new(Code::UnfitChoice).detail("reason: lost").into());
+        }
     }
     command
         .decide_on::<FindingRow, Finding>("finding.drop", id, expected, Ask::Drop { reason })
