@@ -225,19 +225,30 @@ impl Chancery<'_> {
                 "text": format!("在低保评定中优亲厚友。{secret}"), "evidence": [format!("走访记录{secret}")]}})
     }
 
+    /// What a discussion comes to.
+    pub fn judged(team: &Team, secret: &str) -> Value {
+        json!({"quality": "checkable", "with": [team.member.person],
+            "minutes": format!("反映具体,同意移送。{secret}")})
+    }
+
+    /// Discusses a clue: the hash of what is to be signed.
+    pub async fn discussed(&self, team: &Team, id: &str, secret: &str) -> Value {
+        let path = format!("/api/clues/{id}/discuss");
+        self.done(&team.leader, &path, Self::judged(team, secret)).await["content"].clone()
+    }
+
     /// A clue that two have signed: its id.
     pub async fn signed_clue(&self, team: &Team, authority: &Value, secret: &str) -> String {
-        let draft = Self::draft_of(team, authority, secret);
+        self.signed_draft(team, Self::draft_of(team, authority, secret)).await
+    }
+
+    /// The same of any draft.
+    pub async fn signed_draft(&self, team: &Team, draft: Value) -> String {
         let made = self.done(&team.member, "/api/clues", draft).await;
         let id = made["id"].as_str().unwrap().to_owned();
-        self.done(
-            &team.leader,
-            &format!("/api/clues/{id}/discuss"),
-            json!({"quality": "checkable", "with": [team.member.person]}),
-        )
-        .await;
+        let minuted = self.discussed(team, &id, "").await;
         for signer in [&team.leader, &team.member] {
-            let body = json!({"content": made["content"]});
+            let body = json!({"content": minuted});
             let signed = self.signed(signer, &format!("/api/clues/{id}/sign"), body).await;
             assert_eq!(signed.status, 200, "{}", signed.json());
         }

@@ -188,7 +188,8 @@ impl Script {
         let id = made.body["id"].as_str().unwrap_or_default().to_owned();
         let at = |step: &str| format!("/api/clues/{id}/{step}");
         let on = json!({"content": made.body["content"]});
-        let judged = json!({"quality": "checkable", "with": [clerks.person("TM")]});
+        let judged = json!({"quality": "checkable", "with": [clerks.person("TM")],
+            "minutes": "虚构内容:反映具体,人员、时间、地点明确,同意按具体可查移送。"});
         let paper = {
             let number: String = self.key.chars().filter(char::is_ascii_digit).collect();
             json!({"slip": format!("XS-{number}"), "receipt": format!("SJ-{number}")})

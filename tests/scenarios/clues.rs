@@ -1,6 +1,7 @@
 //! 问题线索 Clues: two signatures, sealing, custody from organ to organ and from office to
 //! office, blindness after the hand-over, results and counts.
 
+use kernel::Day;
 use serde_json::{Value, json};
 use tests::{
     chancery::{Chancery, PASSWORD},
@@ -70,6 +71,8 @@ async fn a_clue_goes_from_the_team_to_the_registry_and_its_result_comes_back() {
     }
     let read = desk.get(&registry, &format!("{at}/content")).await;
     assert!(read.json()["saying"]["text"].as_str().unwrap().contains(secret), "{}", read.json());
+    // The minutes were signed with it, stayed when it was revised, and came with it.
+    assert!(read.json()["minutes"].as_str().unwrap().contains("同意移送"), "{}", read.json());
     let log = town.api(DISTRICT).get("AUDADM", "/api/reads?limit=500").await.unwrap().to_string();
     for stream in [format!("clue/{id}"), format!("clue-case/{case}")] {
         assert!(log.contains(&stream), "{stream} is not in the read log: {log}");
@@ -194,13 +197,8 @@ async fn only_the_person_signs_by_the_persons_key() {
     let made =
         desk.done(&team.member, "/api/clues", Chancery::draft_of(&team, &own(), "暗记丙")).await;
     let id = made["id"].as_str().unwrap();
-    desk.done(
-        &team.leader,
-        &format!("/api/clues/{id}/discuss"),
-        json!({"quality": "partly", "with": [team.member.person]}),
-    )
-    .await;
-    let (path, body) = (format!("/api/clues/{id}/sign"), json!({"content": made["content"]}));
+    let content = desk.discussed(&team, id, "").await;
+    let (path, body) = (format!("/api/clues/{id}/sign"), json!({"content": content}));
     let post = hyper::Method::POST;
     for word in [None, Some("丹江口的水去年落了三尺半")] {
         let reply = desk.ask(&team.leader, post.clone(), &path, &body, word).await;
@@ -385,4 +383,112 @@ async fn house(town: &Town) {
         seen.iter().any(|kind| kind.contains("organ-home"))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secretary_reads_what_two_have_signed_of_cadres_of_own_authority() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let sec = desk.hire(DISTRICT, "SEC", "office").await;
+    let elsewhere = desk.hire(CITY, "SEC", "office").await;
+    let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let nothing = async |id: &str| {
+        for of in ["", "/content"] {
+            let read = desk.get(&sec, &format!("/api/clues/{id}{of}")).await;
+            assert_eq!(read.status, 404, "{}", read.json());
+        }
+    };
+    let draft = |authority: &str| Chancery::draft_of(&team, &json!(authority), "");
+    // Neither a draft, nor what is of others' cadres, of the chain, or of the secretary.
+    let made = desk.done(&team.member, "/api/clues", draft("own")).await;
+    nothing(made["id"].as_str().unwrap()).await;
+    let (mut chain, mut about) = (draft("own"), draft("own"));
+    chain["of_the_chain"] = json!(true);
+    about["saying"]["objects"][0]["person"] = json!(sec.person);
+    for other in [draft("upper"), draft("organization-department"), chain, about] {
+        nothing(&desk.signed_draft(&team, other).await).await;
+    }
+    let id = desk.signed_clue(&team, &own(), "").await;
+    let path = format!("/api/clues/{id}");
+    let listed = desk.get(&sec, "/api/clues").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["items"][0]["id"], id);
+    assert_eq!(desk.get(&sec, &path).await.json()["actions"], json!(["oversee"]));
+    let read = desk.get(&sec, &format!("{path}/content")).await.json();
+    assert!(read["saying"]["text"].is_string() && read["minutes"].is_string(), "{read}");
+    assert_eq!(desk.get(&elsewhere, &format!("{path}/content")).await.status, 404);
+    let worklist = desk.get(&sec, "/api/worklist").await.json().to_string();
+    assert!(!worklist.contains(&id), "{worklist}");
+    // Reading is all.
+    for step in ["drop", "seal", "offer", "withdraw"] {
+        let reply = desk.post(&sec, &format!("{path}/{step}"), json!({})).await;
+        assert_eq!(reply.status, 403, "{step}: {}", reply.json());
+    }
+    // It follows the clue to the organ of the own office that handles it.
+    for step in ["seal", "offer"] {
+        desk.done(&team.custodian, &format!("{path}/{step}"), json!({})).await;
+    }
+    let case = desk.delivered(&registry, &id).await;
+    let at = format!("/api/clue-cases/{case}");
+    assert_eq!(desk.get(&sec, &at).await.status, 404, "what it is about is not known yet");
+    let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    assert_eq!(desk.get(&sec, &format!("{path}/content")).await.status, 410);
+    let read = desk.get(&sec, &format!("{at}/content")).await.json();
+    assert!(read["saying"]["text"].is_string(), "{read}");
+    let reads = town.api(DISTRICT).get("AUDADM", "/api/reads?limit=500").await.unwrap();
+    let of_sec = |stream: String| {
+        let items = reads["items"].as_array().unwrap();
+        items.iter().any(|read| {
+            let said = read.to_string();
+            said.contains(&sec.person) && said.contains(&stream)
+        })
+    };
+    assert!(of_sec(format!("clue/{id}")) && of_sec(format!("clue-case/{case}")), "{reads}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_inquiry_has_a_day_to_be_answered_and_then_one_to_be_closed() {
+    let town = Town::start().await;
+    let desk = Chancery::of(&town);
+    let team = desk.team().await;
+    let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+    let handler = desk.hire(DISTRICT, "NDI_OFF", &format!("round:{}", team.round)).await;
+    let id = desk.offered_clue(&team, &own(), "").await;
+    let at = format!("/api/clue-cases/{}", desk.delivered(&registry, &id).await);
+    let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+    assert_eq!(accepted.status, 200, "{}", accepted.json());
+    desk.done(&registry, &format!("{at}/assign"), json!({"person": handler.person})).await;
+    let way = json!({"disposition": "talk-or-inquiry"});
+    desk.done(&handler, &format!("{at}/propose"), way).await;
+    let letter = json!({"letter": "HX-2024-3"});
+    let early = desk.post(&handler, &format!("{at}/inquire"), letter.clone()).await;
+    assert_eq!(early.json()["code"], "wrong-state");
+    desk.done(&registry, &format!("{at}/approve"), json!({})).await;
+    let row = async || desk.get(&handler, &at).await.json();
+    assert!(row().await["actions"].as_array().unwrap().contains(&json!("inquire")));
+    assert_eq!(row().await["due"], row().await["feed_back_by"]);
+
+    desk.done(&handler, &format!("{at}/inquire"), letter.clone()).await;
+    let day = |at: &Value| Day::parse(&at.as_str().unwrap()[..10]).unwrap();
+    let sent = row().await;
+    assert_eq!(sent["inquiry"]["letter"], "HX-2024-3");
+    let due = policy::due("clue.inquiry_reply", day(&sent["inquiry"]["sent"]));
+    assert_eq!(sent["due"], json!(due));
+    assert_eq!(desk.post(&handler, &format!("{at}/inquire"), letter).await.status, 409);
+    let worklist = desk.get(&handler, "/api/worklist").await.json();
+    assert_eq!(worklist["items"][0]["due"], json!(due), "{worklist}");
+
+    desk.done(&handler, &format!("{at}/reply"), json!({})).await;
+    let replied = row().await;
+    let due = policy::due("clue.inquiry_close", day(&replied["inquiry"]["replied"]));
+    assert_eq!(replied["due"], json!(due));
+    assert_eq!(desk.post(&handler, &format!("{at}/reply"), json!({})).await.status, 409);
+    // Another way ends the inquiry.
+    let way = json!({"disposition": "preliminary-verification"});
+    desk.done(&handler, &format!("{at}/propose"), way).await;
+    desk.done(&registry, &format!("{at}/approve"), json!({})).await;
+    let verified = row().await;
+    assert!(verified["inquiry"].is_null() && verified["due"] == verified["feed_back_by"]);
 }

@@ -81,6 +81,8 @@ fn handler_asks() -> Vec<(&'static str, Value)> {
     vec![
         ("propose", json!({"disposition": "concluded"})),
         ("progress", json!({})),
+        ("inquire", json!({"letter": "HX-2024-1"})),
+        ("reply", json!({})),
         ("review", json!({"next": "2024-06-30"})),
         ("result", json!({})),
     ]
@@ -160,7 +162,7 @@ async fn whoever_is_kept_from_the_unit_has_nothing_of_its_clues_and_identities()
     let saying = &draft["saying"];
     let asked = [
         ("revise", saying.clone()),
-        ("discuss", json!({"quality": "checkable", "with": [kept.member.person]})),
+        ("discuss", Chancery::<Town>::judged(&kept, "")),
         ("sign", json!({"content": open["content"]})),
         ("drop", json!({})),
     ];
@@ -214,20 +216,15 @@ async fn whom_a_clue_is_about_does_nothing_with_it_at_any_organ() {
     let at = format!("/api/clues/{id}");
     let asked = [
         ("revise", draft["saying"].clone()),
-        ("discuss", json!({"quality": "checkable", "with": [team.member.person]})),
+        ("discuss", Chancery::<Town>::judged(&team, "")),
         ("sign", json!({"content": made["content"]})),
         ("drop", json!({})),
     ];
     nothing_of(&desk, &leader, &at, &asked).await;
-    desk.done(
-        &team.leader,
-        &format!("{at}/discuss"),
-        json!({"quality": "checkable", "with": [team.member.person]}),
-    )
-    .await;
+    let content = desk.discussed(&team, id, "").await;
     nothing_of(&desk, &leader, &at, &asked).await;
     for signer in [&team.leader, &team.member] {
-        let body = json!({"content": made["content"]});
+        let body = json!({"content": content});
         assert_eq!(desk.signed(signer, &format!("{at}/sign"), body).await.status, 200);
     }
     // The custodian hands nothing on that is about himself.
@@ -411,6 +408,79 @@ async fn an_offer_of_another_clues_key_is_taken_in_by_nobody() {
         let grant = format!("{scope}@{city}/discipline-organ");
         assert!(vault.grant(&grant).is_none(), "{grant}");
     }
+}
+
+/// The store was put back to a copy older than an offer that had left for nobody; the vault
+/// was not, and has that offer's key. Offered once more, the clue opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clue_that_is_offered_again_after_its_offer_was_lost_opens() {
+    let mut town = Town::start().await;
+    let (team, registry, id) = {
+        let desk = Chancery::of(&town);
+        let team = desk.team().await;
+        let registry = desk.hire_signer(DISTRICT, "NDI_REG", "office").await;
+        let id = desk.signed_clue(&team, &json!("own"), "").await;
+        desk.done(&team.custodian, &format!("/api/clues/{id}/seal"), json!({})).await;
+        (team, registry, id)
+    };
+    let link = link_of(&town, DISTRICT).await;
+    quiet(&town, &link).await;
+    town.stop_office(DISTRICT).await;
+    let kept = town.folder.join("kept");
+    crate::restored::copy(&town.data(DISTRICT), &kept);
+    town.links[DISTRICT].cut();
+    let offer = format!("/api/clues/{id}/offer");
+    let mut contents = Vec::new();
+    for first in [true, false] {
+        town.start_office(DISTRICT).await;
+        let desk = Chancery::of(&town);
+        town.until("it may record", async || {
+            desk.post(&team.custodian, &offer, json!({})).await.status == 200
+        })
+        .await;
+        let at = format!("/api/clue-cases/{}", desk.delivered(&registry, &id).await);
+        let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+        assert_eq!(accepted.status, 200, "{}", accepted.json());
+        contents.push(desk.get(&registry, &format!("{at}/content")).await.json());
+        if first {
+            town.stop_office(DISTRICT).await;
+            std::fs::remove_dir_all(town.data(DISTRICT)).unwrap();
+            crate::restored::copy(&kept, &town.data(DISTRICT));
+            town.links[DISTRICT].heal();
+        }
+    }
+    assert!(contents[0]["saying"]["text"].is_string(), "{contents:?}");
+    assert_eq!(contents[0], contents[1]);
+}
+
+/// The city's store was put back to a copy older than a hand-over, and the hub's papers with
+/// it: who offered it has the bytes, and brings them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_and_the_holder_lost_comes_again_from_who_offered_it() {
+    let mut town = Town::start().await;
+    let (registry, at, hash) = {
+        let desk = Chancery::of(&town);
+        let team = desk.team().await;
+        let registry = desk.hire_signer(CITY, "NDI_REG", "office").await;
+        let id = desk.offered_clue(&team, &json!("upper"), "").await;
+        let at = format!("/api/clue-cases/{}", desk.delivered(&registry, &id).await);
+        let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
+        assert_eq!(accepted.status, 200, "{}", accepted.json());
+        town.until("it is held", async || desk.get(&registry, &at).await.json()["state"] == "held")
+            .await;
+        let hash = desk.get(&registry, &at).await.json()["part"]["hash"].clone();
+        (registry, at, hash.as_str().unwrap().to_owned())
+    };
+    town.stop_office(CITY).await;
+    for papers in ["papers", "hub/papers"] {
+        std::fs::remove_file(town.data(CITY).join(papers).join(&hash[..2]).join(&hash)).unwrap();
+    }
+    town.start_office(CITY).await;
+    let desk = Chancery::of(&town);
+    let content = format!("{at}/content");
+    let away = desk.get(&registry, &content).await;
+    assert_eq!(away.json()["code"], "sealed-part-away", "{}", away.json());
+    town.until("it opens again", async || desk.get(&registry, &content).await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,11 +91,10 @@ async fn a_clue_goes_to_no_office_that_is_not_below() {
     let draft = Chancery::draft_of(&team, &json!({"lower": town.id(TOWN)}), "");
     let made = desk.done(&team.member, "/api/clues", draft).await;
     let at = format!("/api/clues/{}", id(&made));
-    let alone = json!({"quality": "checkable", "with": []});
+    let mut alone = Chancery::<Town>::judged(&team, "");
+    alone["with"] = json!([]);
     assert_eq!(desk.post(&team.leader, &format!("{at}/discuss"), alone).await.status, 422);
-    let judged = json!({"quality": "checkable", "with": [team.member.person]});
-    desk.done(&team.leader, &format!("{at}/discuss"), judged).await;
-    let body = json!({"content": made["content"]});
+    let body = json!({"content": desk.discussed(&team, &id(&made), "").await});
     let signed = desk.signed(&team.leader, &format!("{at}/sign"), body).await;
     assert_eq!(signed.status, 200, "{}", signed.json());
     // Whoever has signed is not asked to sign again.

@@ -83,15 +83,19 @@ fn saying(marks: &mut Marks, with: &'static [&'static str], person: &str) -> Val
 }
 
 /// A clue with marks, signed by two, sealed and offered.
-async fn marked_clue(desk: &Chancery<'_>, team: &Team, authority: &Value, says: Value) -> String {
+async fn marked_clue(
+    desk: &Chancery<'_>,
+    team: &Team,
+    authority: &Value,
+    (says, minutes): (Value, String),
+) -> String {
     let mut draft = Chancery::draft_of(team, authority, "");
     draft["saying"] = says;
     let made = desk.done(&team.member, "/api/clues", draft).await;
     let id = made["id"].as_str().unwrap().to_owned();
-    let judged = json!({"quality": "checkable", "with": [team.member.person]});
-    desk.done(&team.leader, &format!("/api/clues/{id}/discuss"), judged).await;
+    let content = desk.discussed(team, &id, &minutes).await;
     for signer in [&team.leader, &team.member] {
-        let body = json!({"content": made["content"]});
+        let body = json!({"content": content});
         let signed = desk.signed(signer, &format!("/api/clues/{id}/sign"), body).await;
         assert_eq!(signed.status, 200, "{}", signed.json());
     }
@@ -110,7 +114,8 @@ async fn marked_clues(
     about: &str,
 ) {
     for number in 0..9 {
-        let id = marked_clue(desk, team, authority, saying(marks, with, about)).await;
+        let says = (saying(marks, with, about), marks.mark(Text, with));
+        let id = marked_clue(desk, team, authority, says).await;
         let case = desk.delivered(registry, &id).await;
         let at = format!("/api/clue-cases/{case}");
         // One is returned, and mended by its team.

@@ -54,6 +54,9 @@ pub struct Row {
     pub on_work: bool,
     /// Whether the matter must be of an organ: what is the whole office's, is not.
     pub of_organ: bool,
+    /// Whether only what concerns cadres under the office's own authority, whichever organ
+    /// has it.
+    pub of_cadres: bool,
 }
 
 /// What is asked about: a matter and where it belongs.
@@ -74,13 +77,16 @@ pub struct Matter<'a> {
     /// The organ whose it is, if it is not the whole office's: only those who act for the
     /// organ have anything of it.
     pub organ: Option<Organ>,
+    /// Whether it concerns cadres under this office's own authority (干部管理权限), and
+    /// nobody of those who would read it by that.
+    pub own_cadres: bool,
 }
 
 impl Matter<'_> {
     /// Something of this office that belongs to no round and no unit.
     pub const fn of(subject: Subject) -> Self {
         let (round, task, unit, case, organ) = (None, None, None, None, None);
-        Self { subject, own: true, round, task, unit, case, organ }
+        Self { subject, own: true, round, task, unit, case, organ, own_cadres: false }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The registry answers every offer once. What the clue says is opened here only with the
 //! grant that came with it, and only by the organ it was made for.
 
+pub mod fold;
 mod handling;
 pub mod view;
 
@@ -34,14 +35,14 @@ use web::{
 use zeroize::Zeroizing;
 
 use crate::{
-    clues::{Content, apart},
+    clues::{Content, apart, reads_by, with_oversight},
     listing::{InState, Page, list_governed_as},
     sealing::{has_grant, open, take_grant},
     signing::{PASSWORD, signature},
 };
 use view::{CASES, CaseRow, OFFERS_IN, OfferIn};
 
-const KNOWN: Who = Who::Does("clue-case.open");
+const KNOWN: Who = Who::DoesOne(&["clue-case.open", "clue.oversee"]);
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -52,7 +53,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/clue-cases/{id}", KNOWN, ["收到的线索详情", "One clue received"], one),
         get(
             "/api/clue-cases/{id}/content",
-            Who::Does("clue-case.open"),
+            KNOWN,
             ["打开线索内容(记入查阅记录)", "What it says; the read log keeps who opened it"],
             content,
         ),
@@ -115,7 +116,9 @@ async fn one(
     if apart::concerns(&seat, &caller, apart::case(&row)).await {
         return Err(Code::ClueAbsent.into());
     }
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
+    let matter = row.matter(&seat.office.setting().office);
+    let actions = caller.actions(&matter, row.possible());
+    let actions = with_oversight(actions, caller.may("clue.oversee", &matter));
     let mut body = shown(&row, seat.office.setting().clock.now().day());
     body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);
@@ -147,17 +150,18 @@ async fn content(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let (row, bytes) = opened(&seat, &caller, "clue-case.open", &id).await?;
+    let by = reads_by(&caller, "clue-case.open");
+    let (row, bytes) = opened(&seat, &caller, by, &id).await?;
     let content = Content::read(&bytes)?;
     let here = &seat.office.setting().office;
     if concerns(&caller, &content) {
         return Err(Code::ClueAbsent.into());
     }
     let mut seen = Seen::default();
-    seen.note_opened(&caller, "clue-case.open", &row.matter(here), &format!("clue-case/{id}"));
+    seen.note_opened(&caller, by, &row.matter(here), &format!("clue-case/{id}"));
     seen.record(&seat, &caller, "clue-case-content").await?;
-    let body =
-        json!({"id": id, "clue": row.clue, "content": row.content, "saying": content.saying});
+    let body = json!({"id": id, "clue": row.clue, "content": row.content, "saying": content.saying,
+            "minutes": content.minutes});
     Ok(Json(body).into_response())
 }
 

@@ -7,13 +7,14 @@
 pub(crate) mod apart;
 mod content;
 pub mod counts;
+mod discussion;
 pub(crate) mod handing;
 mod slip;
 pub mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{Matter, PEOPLE, PersonRow, Subject};
+use access::{Matter, Subject};
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -21,12 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    clue::{Authority, Brief, Clue, Command as Ask, Quality, RankBand, SIGNS, Source},
-    post::{Organ, plain},
+    clue::{Authority, Brief, Clue, Command as Ask, RankBand, SIGNS, Source},
+    post::Organ,
     scope_key::Purpose,
 };
 use event_store::{Unit, act};
-use kernel::{Class, Code, Refusal, sealed::Scope, sign::Hash};
+use kernel::{Class, Code, sealed::Scope, sign::Hash};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -47,7 +48,8 @@ pub(crate) use content::Content;
 use content::Saying;
 use view::ClueRow;
 
-const KNOWN: Who = Who::DoesOne(&["clue.open", "clue.seal"]);
+const KNOWN: Who = Who::DoesOne(&["clue.open", "clue.seal", "clue.oversee"]);
+const READS: [&str; 2] = ["clue.open", "clue.oversee"];
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -60,7 +62,7 @@ pub fn routes() -> Vec<Route> {
             .consulted(),
         get(
             "/api/clues/{id}/content",
-            Who::Does("clue.open"),
+            Who::DoesOne(&READS),
             ["打开线索内容(记入查阅记录)", "What a clue says; the read log keeps who opened it"],
             content,
         )
@@ -79,12 +81,6 @@ pub fn routes() -> Vec<Route> {
             revise,
         )
         .sealed(),
-        change::<Judged, _>(
-            "/api/clues/{id}/discuss",
-            Who::Does("clue.discuss"),
-            ["室组办会商", "Record the discussion and how far it can be checked"],
-            discuss,
-        ),
         change::<OnContent, _>(
             "/api/clues/{id}/sign",
             Who::Does("clue.sign"),
@@ -99,6 +95,7 @@ pub fn routes() -> Vec<Route> {
             drop_clue,
         ),
     ];
+    routes.push(discussion::route());
     routes.extend(handing::routes());
     routes.extend(slip::routes());
     routes.extend(counts::routes());
@@ -136,29 +133,52 @@ async fn one(
     }
     let possible = row.possible_for(&caller);
     let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
-    let version = row.version;
+    let (version, part) = (row.version, row.is_the_teams());
+    let oversees = part && caller.may("clue.oversee", &row.matter(&seat.office.setting().office));
     let mut body = serde_json::to_value(row).unwrap_or_default();
-    body["actions"] = json!(actions);
+    body["actions"] = json!(with_oversight(actions, oversees));
     body["demo"] = json!(seat.pin.demo);
     Ok(web::view(&body, version))
 }
 
-/// The clue that somebody may open now.
-async fn openable(seat: &Seat, caller: &Caller, id: &str) -> Result<ClueRow, Problem> {
+/// Reading what it says is no work of the secretary's: no worklist has it.
+pub(crate) fn with_oversight(mut actions: Vec<&'static str>, oversees: bool) -> Vec<&'static str> {
+    actions.extend(oversees.then_some("oversee"));
+    actions
+}
+
+/// The clue that somebody may do this with now.
+async fn openable(
+    seat: &Seat,
+    caller: &Caller,
+    action: &str,
+    id: &str,
+) -> Result<ClueRow, Problem> {
     let row: Option<ClueRow> = seat.office.reader().await?.view(view::CLUES, id).await?;
     let row = row.ok_or(Code::ClueAbsent)?;
-    caller.permit("clue.open", &row.matter(&seat.office.setting().office), Code::ClueAbsent)?;
+    caller.permit(action, &row.matter(&seat.office.setting().office), Code::ClueAbsent)?;
     Ok(row)
 }
 
-/// Whoever a clue is about, has nothing of it and does nothing with it.
-async fn not_its_object(seat: &Seat, caller: &Caller, id: &str) -> Result<(), Problem> {
-    let row = openable(seat, caller, id).await?;
-    if opened(seat, &row).await?.is_about(&caller.actor.person) {
-        Err(Code::ClueAbsent.into())
-    } else {
-        Ok(())
+/// By which of its rights somebody reads a content: the secretary only oversees.
+pub(crate) fn reads_by(caller: &Caller, first: &'static str) -> &'static str {
+    let holds = access::policy::some(&caller.standing, first, &[Subject::Of(Class::K10)]);
+    if holds.is_some() { first } else { "clue.oversee" }
+}
+
+/// Whoever a clue is about, has nothing of it and does nothing with it; for everybody else,
+/// what it says, and the row that says so.
+async fn not_its_object(
+    seat: &Seat,
+    caller: &Caller,
+    id: &str,
+) -> Result<(ClueRow, Content), Problem> {
+    let row = openable(seat, caller, "clue.open", id).await?;
+    let content = opened(seat, &row).await?;
+    if content.is_about(&caller.actor.person) {
+        return Err(Code::ClueAbsent.into());
     }
+    Ok((row, content))
 }
 
 /// Opens a clue; whoever it is about has nothing of it.
@@ -173,11 +193,16 @@ async fn content(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row = openable(&seat, &caller, &id).await?;
+    let by = reads_by(&caller, "clue.open");
+    let row = openable(&seat, &caller, by, &id).await?;
     let matter = row.matter(&seat.office.setting().office);
     // Who is consulted says on what.
     if !caller.reads(&matter) && caller.reads_with_reason(&matter) {
         return Err(Code::ReadingReasonMissing.into());
+    }
+    // Handed over, it opens at its holder alone.
+    if !row.is_the_teams() {
+        return Err(Code::KeyGone.into());
     }
     let content = opened(&seat, &row).await?;
     if content.is_about(&caller.actor.person) {
@@ -186,12 +211,13 @@ async fn content(
     let mut seen = Seen::default();
     seen.note_opened(
         &caller,
-        "clue.open",
+        by,
         &row.matter(&seat.office.setting().office),
         &format!("clue/{id}"),
     );
     seen.record(&seat, &caller, "clue-content").await?;
-    let body = json!({"id": id, "content": row.content, "saying": content.saying});
+    let body = json!({"id": id, "content": row.content, "saying": content.saying,
+        "minutes": content.minutes});
     Ok(Json(body).into_response())
 }
 
@@ -231,7 +257,7 @@ async fn draft(command: Command<NewClue>) -> Result<Response, Problem> {
             let brief = brief(unit, &caller, &new).await?;
             // Only what may be drafted gets a key.
             let (key, grant) = key_for(&seat, scope_of(&id), organ, Purpose::Draft).await?;
-            let (bytes, hash) = Content::of(brief.clone(), new.saying).bytes()?;
+            let (bytes, hash) = Content::of(brief.clone(), new.saying, String::new()).bytes()?;
             let part = Box::new(seal_next(unit, &seat.papers, &key, &bytes).await?);
             let ask = Ask::Draft { brief, content: hash, part };
             let done = unit.execute::<Clue>(&id, ask).await?;
@@ -279,14 +305,19 @@ async fn revise(Path(id): Path<String>, command: Command<Saying>) -> Result<Resp
     let (seat, caller) = (command.seat().clone(), command.caller.clone());
     saying.check()?;
     // Nobody gets a key of a clue that is not his to change.
-    not_its_object(&seat, &caller, &id).await?;
+    let (row, before) = not_its_object(&seat, &caller, &id).await?;
+    let stands = row.content;
     let (key, _) = key_for(&seat, scope_of(&id), Organ::InspectionOffice, Purpose::Draft).await?;
     let run = act(move |unit: &mut Unit<'_>| {
-        let (id, saying, caller, key, seat) =
-            (id.clone(), saying.clone(), caller.clone(), key.clone(), seat.clone());
+        let (id, saying, minutes) = (id.clone(), saying.clone(), before.minutes.clone());
+        let (caller, key, seat) = (caller.clone(), key.clone(), seat.clone());
         Box::pin(async move {
             let row: ClueRow = permitted(unit, &caller, "clue.revise", &id).await?;
-            let (bytes, hash) = Content::of(row.brief, saying).bytes()?;
+            // Somebody may have added the minutes meanwhile.
+            if row.content != stands {
+                return Err(Code::Stale.into());
+            }
+            let (bytes, hash) = Content::of(row.brief, saying, minutes).bytes()?;
             let part = Box::new(seal_next(unit, &seat.papers, &key, &bytes).await?);
             let ask = Ask::Revise { content: hash, part };
             let done = unit.execute_at::<Clue>(&id, ask, expected).await?;
@@ -294,48 +325,6 @@ async fn revise(Path(id): Path<String>, command: Command<Saying>) -> Result<Resp
         })
     });
     command.run(run).await
-}
-
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Judged {
-    /// 可查性
-    quality: Quality,
-    /// 参加会商人员: the ids of those with whom, of the team, the supervision desk or the
-    /// non-resident deputies.
-    #[schemars(length(min = 1, max = 20))]
-    with: Vec<String>,
-}
-
-async fn discuss(Path(id): Path<String>, command: Command<Judged>) -> Result<Response, Problem> {
-    let (expected, seat, caller) =
-        (command.expected()?, command.seat().clone(), command.caller.clone());
-    let row = openable(&seat, &caller, &id).await?;
-    let content = opened(&seat, &row).await?;
-    if content.is_about(&caller.actor.person) {
-        return Err(Code::ClueAbsent.into());
-    }
-    let Judged { quality, with } = command.body.clone();
-    if !(1..=20).contains(&with.len()) {
-        return Err(Refusal::new(Code::BadField).detail("with: 1 … 20").into());
-    }
-    let (today, matter) =
-        (seat.office.setting().clock.now().day(), row.matter(&seat.office.setting().office));
-    let mut reader = seat.office.reader().await?;
-    for person in &with {
-        let known: Option<PersonRow> = reader.view(PEOPLE, person).await?;
-        let standing = known.map(|row| row.standing_on(today).with_reason()).unwrap_or_default();
-        // Who may open it takes part, and the supervision desk, which is asked in person.
-        let opens = access::policy::allows(&standing, "clue.open", &matter).is_some();
-        let desk = standing.posts.iter().any(|post| plain(&post.role) == "NDI_SUP");
-        let asked = desk && !standing.is_kept_from(&row.brief.unit);
-        if !(opens || asked) || content.is_about(person) {
-            return Err(Refusal::new(Code::BadField).detail("with").into());
-        }
-    }
-    drop(reader);
-    let ask = Ask::Discuss { quality, with };
-    command.decide_on::<ClueRow, Clue>("clue.discuss", id, expected, ask).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

@@ -8,8 +8,16 @@ use access::{Tokens, door::Door};
 use event_store::{Office, Reaction, Readers, Setting, View};
 use kernel::{Actor, Clock, Code, Entropy, OfficeId, Timestamp, clock::wall, id::Tier};
 use messaging::{
-    counters::Counters, directory::Pin, files::Tray, fit, keys::Keys, link::Link, lives,
-    nats::connection::Connection, papers::Papers, relay::Relay,
+    counters::Counters,
+    directory::Pin,
+    files::Tray,
+    fit,
+    keys::Keys,
+    link::Link,
+    lives,
+    nats::connection::Connection,
+    papers::{Papers, Wanted},
+    relay::Relay,
 };
 use tokio::{net::TcpListener, sync::watch};
 use web::{
@@ -233,6 +241,7 @@ pub async fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, Stri
         secret: keys.secret("one-time.key", &Entropy::System).map_err(text)?,
         ingest: None,
         hub_papers: None,
+        hub_wanted: Wanted::default(),
         door,
         room: Room::default(),
         ceiling: opened.config.ceiling,

@@ -38,7 +38,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(crate::escrow::EscrowView { office: office.clone() }),
         Arc::new(identities::IdentitiesView),
         Arc::new(clues::view::CluesView { office: office.clone() }),
-        Arc::new(clue_cases::view::CasesView { office: office.clone() }),
+        Arc::new(clue_cases::fold::CasesView { office: office.clone() }),
         Arc::new(sealing::SealingView { office: office.clone() }),
     ]
 }

@@ -162,6 +162,8 @@ pub static TABLE: &[Binding] = &[
     confidential("clue-case", "disposition-approved", Rule::Own, Class::K10),
     confidential("clue-case", "progress-recorded", Rule::Own, Class::K10),
     confidential("clue-case", "held-clue-reviewed", Rule::Own, Class::K10),
+    confidential("clue-case", "inquiry-sent", Rule::Own, Class::K10),
+    confidential("clue-case", "inquiry-replied", Rule::Own, Class::K10),
     confidential("clue-case", "result-recorded", Rule::Own, Class::K10),
     confidential("clue-case", "result-fed-back", Rule::To, Class::K10),
     confidential("clue-case", "reopened", Rule::Own, Class::K10),

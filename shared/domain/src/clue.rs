@@ -88,16 +88,11 @@ impl Aggregate for Clue {
                 self.before_sealing()?;
                 Ok(vec![Event::Revised { content, part, by }])
             }
-            Command::Discuss { quality, with } => {
-                self.before_sealing()?;
-                if self.discussed {
-                    return Ok(vec![]);
-                }
-                // Nobody judges alone.
-                if with.iter().all(|other| *other == by) {
-                    another(&by, context)?;
-                }
-                Ok(vec![Event::Discussed { quality, with, by }])
+            Command::Discuss { quality, with, content, part } => {
+                self.discuss(with.iter().all(|other| *other == by), context)?;
+                // The minutes are of what is signed, and go where it goes.
+                let minuted = Event::Revised { content, part, by: by.clone() };
+                Ok(vec![minuted, Event::Discussed { quality, with, by }])
             }
             Command::Sign { clue, signature } => self.sign(&clue, signature, context),
             Command::Drop if self.state == Dropped => Ok(vec![]),
@@ -248,6 +243,15 @@ impl Clue {
             State::Sealed if self.hold.at() == At::Held && self.hold.returned().is_some() => Ok(()),
             _ => Err(Code::WrongState.into()),
         }
+    }
+
+    /// It is discussed once, and nobody judges alone.
+    fn discuss(&self, alone: bool, context: &Context) -> Result<(), Refusal> {
+        self.before_sealing()?;
+        if self.discussed {
+            return Err(Code::WrongState.into());
+        }
+        if alone { another(&context.actor.person, context) } else { Ok(()) }
     }
 
     /// Two different persons sign the very content that stands.

@@ -19,6 +19,7 @@ use crate::{
     another,
     clue::{Brief, Outcome},
     custody::{self, At, Hold, PersonSignature},
+    envelope::number,
 };
 
 /// What the rules need to know.
@@ -31,6 +32,7 @@ pub struct ClueCase {
     disposition: Option<Disposition>,
     outcome: Option<Outcome>,
     handler: Option<String>,
+    inquiring: bool,
 }
 
 /// The words of a receipt.
@@ -53,6 +55,8 @@ impl Aggregate for ClueCase {
             Event::DispositionProposed { .. } => "disposition-proposed",
             Event::DispositionApproved { .. } => "disposition-approved",
             Event::ProgressRecorded { .. } => "progress-recorded",
+            Event::InquirySent { .. } => "inquiry-sent",
+            Event::InquiryReplied { .. } => "inquiry-replied",
             Event::HeldClueReviewed { .. } => "held-clue-reviewed",
             Event::ResultRecorded { .. } => "result-recorded",
             Event::ResultFedBack { .. } => "result-fed-back",
@@ -116,6 +120,14 @@ impl Aggregate for ClueCase {
             Event::Accepted { .. } => State::Accepted,
             Event::Registered { .. } | Event::ProgressRecorded { .. } => self.state,
             Event::HeldClueReviewed { .. } | Event::ReopeningPassedOn { .. } => self.state,
+            Event::InquirySent { .. } => {
+                self.inquiring = true;
+                self.state
+            }
+            Event::InquiryReplied { .. } => {
+                self.inquiring = false;
+                self.state
+            }
             Event::Returned { .. } => State::Returned,
             Event::Voided => State::Void,
             Event::CustodyTaken => {
@@ -132,6 +144,7 @@ impl Aggregate for ClueCase {
             }
             Event::DispositionApproved { disposition, .. } => {
                 (self.proposal, self.disposition) = (None, Some(*disposition));
+                self.inquiring = false;
                 match disposition {
                     Disposition::HeldForReview => State::Waiting,
                     Disposition::Concluded => State::Concluded,
@@ -198,6 +211,10 @@ impl ClueCase {
             }
             (Proposed, Command::Approve { review }) => self.approve(review, context),
             (Handling, Command::Progress) => Ok(vec![Event::ProgressRecorded { by }]),
+            (Handling, Command::SendInquiry(letter)) => self.inquire(letter, by),
+            (Handling, Command::NoteReply) if self.inquiring => {
+                Ok(vec![Event::InquiryReplied { by }])
+            }
             (Waiting, Command::ReviewHeld { next }) => {
                 soon(next, context)?;
                 Ok(vec![Event::HeldClueReviewed { next }])
@@ -226,6 +243,15 @@ impl ClueCase {
             }
             _ => Err(Code::WrongState.into()),
         }
+    }
+
+    /// A letter goes out where talk or inquiry was approved; one at a time is waited for.
+    fn inquire(&self, letter: String, by: String) -> Result<Vec<Event>, Refusal> {
+        if self.disposition != Some(Disposition::TalkOrInquiry) || self.inquiring {
+            return Err(Code::WrongState.into());
+        }
+        number("letter", &letter)?;
+        Ok(vec![Event::InquirySent { letter, by }])
     }
 
     /// Who proposed it does not approve it (guard G4); a held item has a day on which it

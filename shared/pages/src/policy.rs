@@ -21,6 +21,7 @@ struct Allowed {
     with_reason: bool,
     on_work: bool,
     of_organ: bool,
+    of_cadres: bool,
     everybody: bool,
     roles: String,
 }
@@ -73,6 +74,7 @@ fn matter(subject: Subject, head: &Head) -> Matter {
         with_reason: row.with_reason,
         on_work: row.on_work,
         of_organ: row.of_organ,
+        of_cadres: row.of_cadres,
         everybody: row.roles == ["*"],
         roles: named(row, head),
     };

@@ -175,7 +175,7 @@ fn order(name: &str) -> usize {
 fn step(lang: Lang, name: &str) -> &str {
     let (zh, en) = match name {
         "drafted" => ("起草", "drafted"),
-        "revised" => ("修改,签字失效", "revised, signatures void"),
+        "revised" => ("内容变更(含会商纪要)", "content changed, or minutes added"),
         "discussed" => ("会商", "discussed"),
         "first-signed" => ("第一人签字", "first signature"),
         "dual-signed" => ("第二人签字", "second signature"),
@@ -201,6 +201,8 @@ fn step(lang: Lang, name: &str) -> &str {
         "assigned" => ("交办", "assigned"),
         "disposition-proposed" => ("提出处置意见", "disposition proposed"),
         "disposition-approved" => ("处置意见获批", "disposition approved"),
+        "inquiry-sent" => ("发出函询", "inquiry sent"),
+        "inquiry-replied" => ("收到函询回复", "reply received"),
         "progress-recorded" => ("记录进展", "progress recorded"),
         "held-clue-reviewed" => ("暂存复查", "held clue reviewed"),
         "result-recorded" => ("登记结果", "result recorded"),

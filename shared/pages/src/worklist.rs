@@ -129,6 +129,8 @@ fn named(lang: Lang, action: &str) -> &str {
         "clue-case.assign" => ("交办", "assign"),
         "clue-case.propose" => ("提出处置意见", "propose a disposition"),
         "clue-case.approve" => ("审批处置意见", "approve the disposition"),
+        "clue-case.inquire" => ("发出函询", "send an inquiry"),
+        "clue-case.reply" => ("登记函询回复", "record the reply"),
         "clue-case.progress" => ("记录进展", "record progress"),
         "clue-case.review" => ("暂存复查", "review a held clue"),
         "clue-case.feed-back" => ("反馈结果", "feed back the result"),

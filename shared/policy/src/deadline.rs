@@ -52,6 +52,9 @@ const ROWS: &[Deadline] = &[
     Deadline { key: "clue.transfer.batch", span: Span::Workdays(10), mark: Mark::Proposal },
     // 2019 rules art. 21, from memory; W4: as a rule half a year, at most one.
     Deadline { key: "clue.disposal_proposal", span: Span::Months(1), mark: Mark::Memory },
+    // The verse on the 2017 rules (W23): an answer in fifteen days; then a month to close.
+    Deadline { key: "clue.inquiry_reply", span: Span::Workdays(15), mark: Mark::Memory },
+    Deadline { key: "clue.inquiry_close", span: Span::Days(30), mark: Mark::Memory },
     Deadline { key: "clue.close.target", span: Span::Months(6), mark: Mark::Source },
     Deadline { key: "clue.close.hard", span: Span::Months(12), mark: Mark::Source },
     Deadline { key: "clue.result_feedback", span: Span::Months(3), mark: Mark::Source },

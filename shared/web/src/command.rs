@@ -88,7 +88,7 @@ const OLDEST_ACT: i64 = 3653;
 
 /// What makes two commands the same: their bodies, and the day they are dated.
 /// The members whose values are sealed: nothing that follows from them is kept.
-const SEALED: [&str; 6] = ["saying", "sender", "title", "text", "objects", "evidence"];
+const SEALED: [&str; 7] = ["saying", "sender", "title", "text", "objects", "evidence", "minutes"];
 
 /// What of a body is not sealed: by this alone a key that is used for two is noticed.
 fn unsealed(body: &[u8]) -> Vec<u8> {

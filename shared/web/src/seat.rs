@@ -8,7 +8,13 @@ use std::sync::{
 use access::{Tokens, door::Door};
 use event_store::Office;
 use kernel::sign::Hash;
-use messaging::{counters::Counters, directory::Pin, ingest::Ingest, keys::Keys, papers::Papers};
+use messaging::{
+    counters::Counters,
+    directory::Pin,
+    ingest::Ingest,
+    keys::Keys,
+    papers::{Papers, Wanted},
+};
 use tokio::sync::watch;
 use vault::Vault;
 
@@ -69,6 +75,8 @@ pub struct Seat {
     pub ingest: Option<Arc<Ingest>>,
     /// At the city: papers on their way between offices.
     pub hub_papers: Option<Papers>,
+    /// At the city: papers that were asked for and are not there.
+    pub hub_wanted: Wanted,
     /// What the door remembers of who signs in.
     pub door: Door,
     /// What it takes on at once.

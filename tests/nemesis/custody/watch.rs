@@ -20,7 +20,7 @@ use super::{clerks::Hand, houses::Houses, work::is_of};
 use crate::chance::Chance;
 
 /// What only a holder may do.
-const ACTS: [&str; 12] = [
+const ACTS: [&str; 14] = [
     "offer",
     "reroute",
     "paper",
@@ -30,6 +30,8 @@ const ACTS: [&str; 12] = [
     "propose",
     "approve",
     "progress",
+    "inquire",
+    "reply",
     "review",
     "result",
     "feed-back",

@@ -117,10 +117,11 @@ impl Work {
         let Some(made) = of.member.does("/api/clues", draft, &["drafted"]).await else { return };
         let id = made["id"].as_str().unwrap_or_default().to_owned();
         let path = format!("/api/clues/{id}");
-        let judged = json!({"quality": "checkable", "with": [of.team.member.person]});
-        let content = json!({"content": made["content"]});
+        let judged = Chancery::<Town>::judged(&of.team, "");
         let steps = async {
-            of.leader.does(&format!("{path}/discuss"), judged, &["discussed"]).await?;
+            let discuss = format!("{path}/discuss");
+            let discussed = of.leader.does(&discuss, judged, &["discussed"]).await?;
+            let content = json!({"content": discussed["content"]});
             for hand in [&of.leader, &of.member] {
                 let left = &["first-signed", "dual-signed"];
                 hand.does(&format!("{path}/sign"), content.clone(), left).await?;

@@ -37,7 +37,9 @@ impl Row {
         self.names(&post.role)
             && (!self.on_work || matter.round.is_some())
             && (!self.of_organ || matter.organ.is_some())
-            && matter.organ.is_none_or(|organ| acts_for(&post.role) == Some(organ))
+            && (!self.of_cadres || matter.own_cadres)
+            && (self.of_cadres
+                || matter.organ.is_none_or(|organ| acts_for(&post.role) == Some(organ)))
             && (!self.narrow || post.scope != Scope::Office)
             && (matter.subject.is_common() || covers(&post.scope, self.action, matter))
             // A command changes what is this office's own, never what it was given.

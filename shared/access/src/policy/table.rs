@@ -25,8 +25,8 @@ const fn consulted(subject: Subject, roles: &'static [&'static str]) -> Row {
 }
 
 const fn act(action: &'static str, subject: Subject, roles: &'static [&'static str]) -> Row {
-    let (narrow, with_reason, on_work, of_organ) = (false, false, false, false);
-    Row { action, subject, roles, narrow, with_reason, on_work, of_organ }
+    let (narrow, with_reason, on_work, of_organ, of_cadres) = (false, false, false, false, false);
+    Row { action, subject, roles, narrow, with_reason, on_work, of_organ, of_cadres }
 }
 
 /// Only as long as the matter is the work of the round.
@@ -37,6 +37,11 @@ const fn while_theirs(row: Row) -> Row {
 /// Only what is the organ's own.
 const fn organs(row: Row) -> Row {
     Row { of_organ: true, ..row }
+}
+
+/// Only what concerns cadres under the office's own authority.
+const fn of_cadres(row: Row) -> Row {
+    Row { of_cadres: true, ..row }
 }
 
 /// Every row (`model.md` 2.3; the three administrators: `model.md` 2.1).
@@ -152,6 +157,11 @@ pub static TABLE: &[Row] = &[
     organs(act("clue-case.feed-back", Of(K10), &["NDI_REG", "ORG"])),
     organs(act("clue-case.offer", Of(K10), &["NDI_REG", "ORG"])),
     organs(act("clue-case.withdraw", Of(K10), &["NDI_REG", "ORG"])),
+    organs(act("clue-case.inquire", Of(K10), &["NDI_OFF", "ORG"])),
+    organs(act("clue-case.reply", Of(K10), &["NDI_OFF", "ORG"])),
+    // The secretary: of cadres of own authority, and does nothing with them.
+    of_cadres(read(Of(K10), &["SEC"])),
+    of_cadres(act("clue.oversee", Of(K10), &["SEC"])),
     // Clue counts, as trends.
     read(Of(K11), &["SEC", "LG", "PLAN", "FILE", "RECT", "CLUE", "NDI_REG", "NDI_SUP"]),
     // Who sent a petition: what is on record of it, and nobody reads it back by this.

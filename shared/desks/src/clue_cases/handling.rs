@@ -16,7 +16,7 @@ use domain::{
     scope_key::Purpose,
 };
 use event_store::{Stop, Unit, act};
-use kernel::{Code, Day, Refusal, sealed::Scope};
+use kernel::{Code, Day, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,12 +24,22 @@ use web::{Command, Nothing, Problem, Route, Seat, Who, answer, change, matter::p
 
 use super::{concerns, not_its_object, opened, view::CaseRow};
 use crate::{
-    clues::{Content, handing::for_receiver},
+    clues::{
+        Content,
+        handing::{for_receiver, fresh_scope},
+    },
     sealing::{homes, note_grant},
 };
 
 /// The routes of who holds a clue.
 pub(super) fn routes() -> Vec<Route> {
+    let mut routes = disposing();
+    routes.extend(passing_on());
+    routes
+}
+
+/// What is decided on it, and done.
+fn disposing() -> Vec<Route> {
     vec![
         change::<Assigned, _>(
             "/api/clue-cases/{id}/assign",
@@ -61,6 +71,24 @@ pub(super) fn routes() -> Vec<Route> {
             ["暂存待查复核", "Look at a held item, and say when again"],
             review,
         ),
+        change::<Inquiry, _>(
+            "/api/clue-cases/{id}/inquire",
+            Who::Does("clue-case.inquire"),
+            ["发出函询", "Record that a letter of inquiry went out; its reply has a day"],
+            inquire,
+        ),
+        change::<Nothing, _>(
+            "/api/clue-cases/{id}/reply",
+            Who::Does("clue-case.reply"),
+            ["收到函询回复", "Record that the reply came; the inquiry has a day to be closed by"],
+            reply,
+        ),
+    ]
+}
+
+/// What comes of it, and where it goes.
+fn passing_on() -> Vec<Route> {
+    vec![
         change::<Outcome, _>(
             "/api/clue-cases/{id}/result",
             Who::Does("clue-case.result"),
@@ -192,6 +220,25 @@ async fn progress(Path(id): Path<String>, command: Command<Nothing>) -> Result<R
 
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+struct Inquiry {
+    /// 函号
+    letter: String,
+}
+
+async fn inquire(Path(id): Path<String>, command: Command<Inquiry>) -> Result<Response, Problem> {
+    not_its_object(command.seat(), &command.caller, "clue-case.inquire", &id).await?;
+    let (expected, ask) = (command.expected()?, Ask::SendInquiry(command.body.letter.clone()));
+    command.decide_on::<CaseRow, ClueCase>("clue-case.inquire", id, expected, ask).await
+}
+
+async fn reply(Path(id): Path<String>, command: Command<Nothing>) -> Result<Response, Problem> {
+    not_its_object(command.seat(), &command.caller, "clue-case.reply", &id).await?;
+    let expected = command.expected()?;
+    command.decide_on::<CaseRow, ClueCase>("clue-case.reply", id, expected, Ask::NoteReply).await
+}
+
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 struct Reviewed {
     /// 下次复核日期
     next: Day,
@@ -246,11 +293,10 @@ async fn offer(
         let (id, caller, seat, plain, to) =
             (id.clone(), caller.clone(), seat.clone(), plain.clone(), to.clone());
         Box::pin(async move {
-            let row: CaseRow = permitted(unit, &caller, "clue-case.offer", &id).await?;
+            permitted::<CaseRow>(unit, &caller, "clue-case.offer", &id).await?;
             let (case, _) = unit.load::<ClueCase>(&id).await?;
             let coming = case.coming()?.clone();
-            let epoch = u32::try_from(row.version + 1).map_err(|_| Code::WrongState)?;
-            let scope = Scope::Case(id.clone(), epoch);
+            let scope = fresh_scope(&id);
             let (part, grant) = for_receiver(unit, &seat, scope.clone(), &to, &plain).await?;
             let offer = Offer {
                 clue: coming.clue,

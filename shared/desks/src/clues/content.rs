@@ -53,11 +53,25 @@ pub(crate) struct Content {
     pub brief: Brief,
     /// What it says.
     pub saying: Saying,
+    /// 会商纪要: what the discussion of it came to; empty before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub minutes: String,
+}
+
+/// Refuses minutes that say nothing, or are no minutes.
+pub(super) fn check_minutes(minutes: &str) -> Result<(), Refusal> {
+    if minutes.trim().is_empty() {
+        return Err(Refusal::new(Code::EmptyText).detail("minutes"));
+    }
+    if minutes.chars().count() > 9000 {
+        return Err(Refusal::new(Code::BadField).detail("minutes: 1 … 9000"));
+    }
+    Ok(())
 }
 
 impl Content {
-    pub(super) fn of(brief: Brief, saying: Saying) -> Self {
-        Self { chance: Entropy::System.uuid(), brief, saying }
+    pub(super) fn of(brief: Brief, saying: Saying, minutes: String) -> Self {
+        Self { chance: Entropy::System.uuid(), brief, saying, minutes }
     }
 
     /// Its bytes and their hash.

@@ -21,6 +21,8 @@ use web::{Caller, Governed};
 pub const CLUES: &str = "clues";
 /// What goes with open offers to other offices, by the offering stream, until it is there.
 pub const OFFERS_OUT: &str = "clue-offers-out";
+/// Every paper that ever went with an offer to another office, by its hash: the stream.
+pub const OFFERED: &str = "clue-papers-offered";
 /// Own clue counts by level.
 pub const CLUE_TALLY: &str = "clue-tally";
 
@@ -83,6 +85,12 @@ impl ClueRow {
         open.map(|day| policy::due("clue.transfer.batch", day))
     }
 
+    /// Whether two have signed it: before that it is the team's draft.
+    fn is_signed(&self) -> bool {
+        use State::{Absent, Discussed, Drafted, Dropped, FirstSigned};
+        !matches!(self.state, Absent | Drafted | Discussed | FirstSigned | Dropped)
+    }
+
     /// Whether the team still has it.
     pub fn is_the_teams(&self) -> bool {
         self.handed_over.is_none() && self.state != State::Dropped
@@ -104,6 +112,7 @@ impl Governed for ClueRow {
             task: theirs.then_some(self.brief.task.as_str()),
             unit: Some(&self.brief.unit),
             organ: Some(Organ::InspectionOffice),
+            own_cadres: self.brief.is_of_own_cadres() && self.is_signed(),
             ..Matter::of(Subject::Of(Class::K10))
         }
     }
@@ -156,7 +165,7 @@ impl View for CluesView {
     }
 
     fn schema(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn apply(&self, rows: &mut Rows<'_>, fact: &Fact) -> Result<(), FoldError> {
@@ -180,6 +189,9 @@ pub(crate) fn offer_out(
     match custody {
         Custody::Offered { offer, papers, .. } if offer.to.office != *here => {
             rows.put(OFFERS_OUT, stream, papers)?;
+            for paper in papers {
+                rows.put(OFFERED, &paper.to_string(), &stream)?;
+            }
         }
         _ => rows.delete(OFFERS_OUT, stream),
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode},
@@ -53,6 +54,15 @@ pub fn hub_routes() -> Vec<Route> {
             fetch,
         )
         .streams(&["Range", "If-Range"]),
+        get(
+            "/hub/wanted",
+            Who::Public,
+            [
+                "单位查询有哪些附件须再次送达历史中心",
+                "Which papers an office was named for were asked for, and are not at the hub: it brings what it has of them",
+            ],
+            wanted,
+        ),
     ]
 }
 
@@ -64,7 +74,7 @@ async fn admitted(
     headers: &HeaderMap,
 ) -> Result<(Papers, Hash, Sender), Problem> {
     let hash = Hash::parse(hash).ok_or(Code::NotFound)?;
-    let office = signed_by(seat, method, &hash, headers).await?;
+    let office = signed_by(seat, method, &hash.to_string(), headers).await?;
     let (Some(ingest), Some(papers)) = (&seat.ingest, &seat.hub_papers) else {
         return Err(Code::NotFound.into());
     };
@@ -89,7 +99,10 @@ async fn send(
         }
     })?;
     Ok(match came {
-        Came::Known(..) | Came::Whole(..) => StatusCode::NO_CONTENT.into_response(),
+        Came::Known(..) | Came::Whole(..) => {
+            seat.hub_wanted.came(&hash);
+            StatusCode::NO_CONTENT.into_response()
+        }
         Came::UpTo(have) => {
             (StatusCode::ACCEPTED, [(OFFSET, HeaderValue::from(have))]).into_response()
         }
@@ -111,5 +124,20 @@ async fn fetch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (papers, hash, _) = admitted(&seat, &Method::GET, &hash, &headers).await?;
-    going::give(&seat, &papers, &hash, &headers).await
+    let given = going::give(&seat, &papers, &hash, &headers).await;
+    if given.as_ref().is_err_and(|problem| problem.0.code == Code::NotFound) {
+        seat.hub_wanted.note(hash);
+    }
+    given
+}
+
+/// What readers want, as far as an entry named this office for it: it may have it.
+async fn wanted(
+    State(seat): State<Arc<Seat>>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Hash>>, Problem> {
+    let office = signed_by(&seat, &Method::GET, "wanted", &headers).await?;
+    let Some(ingest) = &seat.ingest else { return Err(Code::NotFound.into()) };
+    let named = |hash: &Hash| ingest.grants().allow(hash, &office);
+    Ok(Json(seat.hub_wanted.all().into_iter().filter(named).take(100).collect()))
 }

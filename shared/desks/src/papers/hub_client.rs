@@ -76,7 +76,8 @@ impl HubClient<'_> {
         range: Option<&str>,
         body: Vec<u8>,
     ) -> Option<Response<Incoming>> {
-        let signed = sign(self.seat.office.setting(), &method, hash, range);
+        let name = hash.to_string();
+        let signed = sign(self.seat.office.setting(), &method, &name, range);
         let headers: Vec<_> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let patience = if body.is_empty() { SILENCE } else { PATIENCE };
         let url = format!("{}/hub/papers/{hash}", self.hub);
@@ -107,6 +108,20 @@ impl HubClient<'_> {
                 }
                 Standing::Away | Standing::UpTo(_) => return Ok(Standing::Away),
             }
+        }
+    }
+
+    /// What others want of what this office may have; nothing while the hub is away.
+    pub(super) async fn wanted(&self) -> Vec<Hash> {
+        let signed = sign(self.seat.office.setting(), &Method::GET, "wanted", None);
+        let headers: Vec<_> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let url = format!("{}/hub/wanted", self.hub);
+        let asking = self.client.send(Method::GET, &url, &headers, Vec::new());
+        match timeout(SILENCE, asking).await {
+            Ok(Ok(reply)) if reply.status == 200 => {
+                serde_json::from_value(reply.json()).unwrap_or_default()
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -21,7 +21,7 @@ use web::{Problem, Seat, client::Client};
 use super::hub_client::{HubClient, Standing};
 use crate::{
     clue_cases,
-    clues::view::OFFERS_OUT,
+    clues::view::{OFFERED, OFFERS_OUT},
     filings::{FILINGS, FilingRow},
     reviews::{REVIEWS, ReviewRow},
 };
@@ -29,6 +29,8 @@ use crate::{
 /// How soon the hub is asked again for a paper that it had and nobody receipted: it may
 /// have lost it.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is asked what others want, and looked again for what is away here.
+const ASK_WANTED: Duration = Duration::from_secs(30);
 /// How often old unfinished papers are looked for.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -90,7 +92,9 @@ impl PaperRunner {
             told: Mutex::default(),
             sent: Rest::default(),
             fetched: Rest::default(),
-            away: tokio::sync::Mutex::default(),
+            away: Mutex::default(),
+            here: Rest::default(),
+            wanted: Mutex::default(),
         };
         Self {
             errands: Arc::new(errands),
@@ -152,9 +156,13 @@ struct Errands {
     told: Mutex<BTreeMap<Hash, Instant>>,
     sent: Rest,
     fetched: Rest,
-    /// What clues that are held here say, and is not here: a store that was put back from a
-    /// backup names papers that came after it. Looked for once in a process.
-    away: tokio::sync::Mutex<Option<Vec<Hash>>>,
+    /// When it was looked last for what is away: a store that was put back from a backup
+    /// names papers that came after it, here or at the hub.
+    away: Mutex<Option<Instant>>,
+    /// Since when nothing is.
+    here: Rest,
+    /// When the hub was asked last what others want.
+    wanted: Mutex<Option<Instant>>,
 }
 
 impl Errands {
@@ -163,8 +171,25 @@ impl Errands {
         Some(HubClient { seat: &self.seat, hub, client: &self.client })
     }
 
+    /// Brings again what others want and the hub has no more, of what this office offered.
+    async fn send_wanted(&self, hub: &HubClient<'_>) -> Result<(), Problem> {
+        if !is_due(&self.wanted) {
+            return Ok(());
+        }
+        for hash in hub.wanted().await {
+            let mut reader = self.seat.office.reader().await?;
+            let offered: Option<String> = reader.view(OFFERED, &hash.to_string()).await?;
+            drop(reader);
+            if offered.is_some() && self.seat.papers.has(&hash) {
+                hub.send(&hash).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn send_all(&self) -> Result<(), Problem> {
         let Some(hub) = self.hub() else { return Ok(()) };
+        self.send_wanted(&hub).await?;
         let office = &self.seat.office;
         let Some(commits) = self.sent.over(office) else { return Ok(()) };
         let filings: Vec<(String, FilingRow)> = office.reader().await?.all(FILINGS, "").await?;
@@ -199,20 +224,23 @@ impl Errands {
         told.insert(hash, Instant::now());
     }
 
-    /// Fetches again what held clues say, as far as the hub still has it.
+    /// Fetches again what held clues say. What the hub has no more, it asks for by this.
     async fn fetch_away(&self) -> Result<(), Problem> {
-        let mut away = self.away.lock().await;
-        let hashes = match away.take() {
-            Some(hashes) => hashes,
-            None => clue_cases::held_contents(&self.seat).await?,
+        let office = &self.seat.office;
+        let Some(commits) = self.here.over(office).filter(|_| is_due(&self.away)) else {
+            return Ok(());
         };
-        let mut left = Vec::new();
-        for hash in hashes {
-            if self.whole(&[hash]).await? == Standing::Away {
-                left.push(hash);
+        let mut all = true;
+        for hash in clue_cases::held_contents(&self.seat).await? {
+            let stands = self.whole(&[hash]).await?;
+            all &= stands == Standing::Whole;
+            if stands == Standing::Away {
+                break;
             }
         }
-        *away = Some(left);
+        if all {
+            self.here.begin(commits, office);
+        }
         Ok(())
     }
 
@@ -281,6 +309,16 @@ impl Errands {
             tracing::debug!(%refusal, "no receipt yet");
         }
     }
+}
+
+/// Whether something that is done now and then is to be done now.
+fn is_due(last: &Mutex<Option<Instant>>) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = last.is_none_or(|at| at.elapsed() >= ASK_WANTED);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }
 
 /// What goes with open offers to other offices, until it is there.

@@ -47,6 +47,10 @@ pub enum Command {
         quality: Quality,
         /// The persons with whom.
         with: Vec<String>,
+        /// The hash of the content with its minutes.
+        content: Hash,
+        /// That content, sealed.
+        part: Box<SealedPart>,
     },
     /// 组长签字, then 会签
     Sign {

@@ -92,6 +92,14 @@ pub struct Brief {
     pub of_the_chain: bool,
 }
 
+impl Brief {
+    /// Whether it is about cadres under its first holder's own authority, and nobody of the
+    /// chain that would handle it.
+    pub fn is_of_own_cadres(&self) -> bool {
+        self.authority == Authority::Own && !self.of_the_chain
+    }
+}
+
 /// What came of it; counts, no names (S1: 立案 counts cases, 处分 counts persons).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

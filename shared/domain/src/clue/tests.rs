@@ -273,3 +273,23 @@ fn it_is_closed_on_a_result_and_reopened_by_two() {
     let result = Command::PaperResult(outcome);
     given::<Clue>(facts).when(result).then([noted]);
 }
+
+#[test]
+fn a_discussion_puts_its_minutes_into_what_is_signed_once() {
+    let of = |with: &str| Command::Discuss {
+        quality: Quality::Partly,
+        with: vec![with.into()],
+        content: hash("b"),
+        part: part(),
+    };
+    let fresh = || drafted(Authority::Own, false).into_iter().take(1);
+    let minuted = Event::Revised { content: hash("b"), part: part(), by: "p1".into() };
+    let with = vec!["p3".into()];
+    let discussed = Event::Discussed { quality: Quality::Partly, with, by: "p1".into() };
+    given::<Clue>(fresh()).by("p1").when(of("p1")).then_refused(Code::SamePerson);
+    given::<Clue>(fresh()).by("p1").when(of("p3")).then([minuted, discussed]);
+    given::<Clue>(drafted(Authority::Own, false))
+        .by("p1")
+        .when(of("p3"))
+        .then_refused(Code::WrongState);
+}

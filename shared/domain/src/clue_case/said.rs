@@ -105,6 +105,10 @@ pub enum Command {
     },
     /// 办理进展
     Progress,
+    /// 发函询问, by the number of the letter
+    SendInquiry(String),
+    /// 收到回复
+    NoteReply,
     /// 暂存待查复核
     ReviewHeld {
         /// When it is looked at again.
@@ -187,6 +191,18 @@ pub enum Event {
     },
     /// It goes on.
     ProgressRecorded {
+        /// Who says so.
+        by: String,
+    },
+    /// A letter went to whom the clue is about (谈话函询).
+    InquirySent {
+        /// The letter's number.
+        letter: String,
+        /// Who sent it.
+        by: String,
+    },
+    /// The reply to it came.
+    InquiryReplied {
         /// Who says so.
         by: String,
     },

@@ -146,3 +146,31 @@ fn a_reopening_goes_on_to_whoever_holds_it_and_asks_for_a_new_result() {
         .when(Command::NoteReopening)
         .then([Event::ReopeningPassedOn { to, turn: 1 }]);
 }
+
+#[test]
+fn one_letter_of_inquiry_is_waited_for_at_a_time_and_only_where_it_was_approved() {
+    let approved = |disposition| {
+        let mut facts = proposed(disposition);
+        let (by, review) = ("p2".into(), None);
+        facts.push(Event::DispositionApproved { disposition, by, review });
+        facts
+    };
+    let send = || Command::SendInquiry("HX-2024-3".into());
+    let verified = approved(Disposition::PreliminaryVerification);
+    given::<ClueCase>(verified).when(send()).then_refused(Code::WrongState);
+    let talks = || approved(Disposition::TalkOrInquiry);
+    given::<ClueCase>(talks()).when(Command::NoteReply).then_refused(Code::WrongState);
+    let named = Command::SendInquiry("某某同志".into());
+    given::<ClueCase>(talks()).when(named).then_refused(Code::BadField);
+    let sent = Event::InquirySent { letter: "HX-2024-3".into(), by: "p1".into() };
+    given::<ClueCase>(talks()).by("p1").when(send()).then([sent.clone()]);
+    let mut waiting = talks();
+    waiting.push(sent);
+    given::<ClueCase>(waiting.clone()).when(send()).then_refused(Code::WrongState);
+    let replied = Event::InquiryReplied { by: "p1".into() };
+    given::<ClueCase>(waiting.clone()).by("p1").when(Command::NoteReply).then([replied.clone()]);
+    waiting.push(replied);
+    given::<ClueCase>(waiting.clone()).when(Command::NoteReply).then_refused(Code::WrongState);
+    let sent = Event::InquirySent { letter: "HX-2024-3".into(), by: "p1".into() };
+    given::<ClueCase>(waiting).by("p1").when(send()).then([sent]);
+}

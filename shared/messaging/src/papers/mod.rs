@@ -11,6 +11,7 @@ mod arrival;
 mod claim;
 mod grants;
 mod unfinished;
+mod wanted;
 
 use std::{
     fs, io,
@@ -24,6 +25,7 @@ pub use arrival::{Arrival, Refused};
 pub use grants::Grants;
 pub(crate) use grants::named;
 pub use unfinished::Sender;
+pub use wanted::Wanted;
 
 /// The largest paper, in bytes.
 pub const MAX_PAPER: usize = 20 * 1024 * 1024;
