@@ -52,6 +52,7 @@ fn read(family: &str, data: &str) -> (String, String) {
         "clue-case" => again::<domain::clue_case::ClueCase>(data),
         "clue-figures" => again::<domain::clue_figures::ClueFigures>(data),
         "identity" => again::<domain::identity::Identity>(data),
+        "ledger-key" => again::<domain::ledger_key::LedgerKey>(data),
         "organ-home" => again::<domain::organ_home::OrganHome>(data),
         "organ-key" => again::<domain::organ_key::OrganKey>(data),
         "scope-key" => again::<domain::scope_key::ScopeKey>(data),

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their programs from the environment")]
 
 mod access;
+mod audits;
 mod backups;
 mod browsers;
 mod ceiling;
@@ -23,6 +24,7 @@ mod filings;
 mod ingest;
 mod keys;
 mod late;
+mod ledger;
 mod links;
 mod moved;
 mod moved_lanes;

@@ -194,6 +194,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET /api/intake", "*"),
     ("GET /api/ingest", "*"),
     ("GET /api/keys", "*"),
+    ("GET /api/ledger", "*"),
     ("GET /api/divisions", "*"),
     ("GET /api/divisions/{id}", "*"),
     ("GET /api/events", "*"),

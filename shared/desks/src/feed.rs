@@ -305,6 +305,10 @@ async fn history(
         let mut item = json!({"at": fact.at, "version": fact.version, "type": fact.kind,
             "recorded": fact.recorded, "act_date": fact.act_date, "actor": fact.actor,
             "audience": fact.audience, "causation": fact.causation, "hash": hash});
+        // Own entries are proven by the own log; others' by theirs.
+        if fact.at.origin == seat.office.setting().office {
+            item["witnessed"] = json!(seat.ledger.witnessed(fact.at.sequence));
+        }
         if sight == Sight::Whole {
             item["data"] = json!(fact.data);
             item["entry"] = BASE64.encode(&bytes).into();

@@ -227,7 +227,8 @@ pub async fn first_things(
 ) -> Result<(), String> {
     begin_lanes(&seat.office, membership).await?;
     first_people(seat, config).await?;
-    sealing::publish(seat).await
+    sealing::publish(seat).await?;
+    crate::ledger::publish(seat).await
 }
 
 /// Registers the configured people at the first start, with one-time links that

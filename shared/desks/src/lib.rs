@@ -22,6 +22,7 @@ pub mod history;
 pub mod identities;
 pub mod joining;
 pub mod keys;
+pub mod ledger;
 pub mod listing;
 mod loops;
 pub mod moves;

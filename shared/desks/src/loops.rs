@@ -19,6 +19,7 @@ use messaging::{
     notes::{NotesIn, NotesOut},
     recovery::{Progress, Recovery},
     relay::{Relay, Turn},
+    witnessing::{Exchange, Ledger, Witness},
 };
 use tokio::{sync::watch, task::JoinSet};
 use web::Seat;
@@ -56,6 +57,7 @@ pub(crate) fn spawn(
             let out = NotesOut::new(office.clone(), link.clone(), opened.pin.demo);
             tasks.spawn(notes_out_loop(out));
             tasks.spawn(notes_in_loop(office, link.clone()));
+            tasks.spawn(ledger_loop(seat.ledger.clone(), Some(link.clone())));
             tasks.spawn(periodic_loop(seat.clone(), Some(opened.config.city.clone())));
         }
         (Way::Files(tray), _) => {
@@ -71,6 +73,7 @@ pub(crate) fn spawn(
             };
             let courier = Courier::new(outfit).map_err(|error| error.to_string())?;
             tasks.spawn(courier_loop(courier, seat.clone()));
+            tasks.spawn(ledger_loop(seat.ledger.clone(), None));
             tasks.spawn(periodic_loop(seat.clone(), None));
         }
         (Way::Link(_), None) => return Err("a link without its relay".to_owned()),
@@ -218,6 +221,48 @@ async fn notes_in_loop(office: Office, link: Arc<dyn Link>) {
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// How long a witness that lags is left alone.
+const LAG: Duration = Duration::from_secs(5);
+
+/// The tree follows the log; heads go out, cosignatures come in, and others' heads are
+/// answered. An office at rest does not open its store.
+async fn ledger_loop(ledger: Arc<Ledger>, link: Option<Arc<dyn Link>>) {
+    let mut exchange = Exchange::new(ledger.clone());
+    let mut witness = loop {
+        match Witness::open(ledger.clone()) {
+            Ok(witness) => break witness,
+            Err(error) => {
+                tracing::error!(%error, "what was cosigned does not read: nothing is cosigned");
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    };
+    let (mut seen, mut asked) = (None, Instant::now());
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let commits = ledger.commits();
+        if seen == Some(commits) && !(exchange.lags() && asked.elapsed() > LAG) {
+            continue;
+        }
+        asked = Instant::now();
+        if let Err(trouble) = ledger.turn().await {
+            tracing::error!(%trouble, "the log's head is not signed");
+        }
+        let Some(link) = &link else {
+            seen = Some(commits);
+            continue;
+        };
+        let done = match witness.turn(&**link).await {
+            Ok(_) => exchange.turn(&**link).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => seen = Some(commits),
+            Err(error) => tracing::debug!(%error, "witnesses wait for the hub"),
+        }
     }
 }
 

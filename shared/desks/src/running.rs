@@ -18,6 +18,7 @@ use messaging::{
     nats::connection::Connection,
     papers::{Papers, Wanted},
     relay::Relay,
+    witnessing::Ledger,
 };
 use tokio::{net::TcpListener, sync::watch};
 use web::{
@@ -235,6 +236,11 @@ pub async fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, Stri
         name: opened.membership.seat.name.clone(),
         vault: Arc::new(crate::sealing::open_vault(&opened.config).await?),
         papers: Papers::at(opened.config.data.join("papers")),
+        ledger: {
+            let folder = opened.config.data.join("ledger");
+            let ledger = Ledger::new(opened.office.clone(), keys.clone(), folder);
+            Arc::new(ledger.map_err(|trouble| trouble.to_string())?)
+        },
         counters: Arc::new(Counters::default()),
         link: Arc::new(LinkState::default()),
         keys: keys.clone(),

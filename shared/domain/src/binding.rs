@@ -119,6 +119,7 @@ pub static TABLE: &[Binding] = &[
     row("organ-key", "published", Rule::All, Class::K1, CITY),
     row("organ-home", "named", Rule::All, Class::K1, CITY),
     row("organ-key", "told", Rule::Up, Class::K1, DISTRICTS),
+    row("ledger-key", "published", Rule::Own, Class::K1, ALL),
     row("scope-key", "granted", Rule::Own, Class::K14, ALL),
     row("scope-key", "destroyed", Rule::Own, Class::K14, ALL),
     row("signing-key", "made", Rule::Own, Class::K4, ALL),

@@ -21,6 +21,7 @@ pub mod filing_review;
 pub mod finding;
 pub mod history;
 pub mod identity;
+pub mod ledger_key;
 pub mod material;
 pub mod office;
 pub mod organ_home;

@@ -1,4 +1,5 @@
-//! Signed notes beside the history: receipts, lane heads, heartbeats; and the word
+//! Signed notes beside the history: receipts, lane heads, heartbeats, heads of logs and
+//! what witnesses say to them; and the word
 //! of an office that asks for its own entries back.
 //!
 //! Notes are never log entries, or each would breed the next. A newer note of
@@ -63,6 +64,37 @@ pub enum Note {
         /// Whether the office belongs to a demo city.
         demo: bool,
     },
+    /// "This is the head of my log, and so it goes on from what you cosigned last": asked of
+    /// one witness.
+    Checkpoint {
+        /// Whose log.
+        by: OfficeId,
+        /// The witness.
+        to: OfficeId,
+        /// When, by the machine's clock.
+        at: Timestamp,
+        /// The size that it cosigned last, the proof, the signed head: the body of an
+        /// `add-checkpoint` (C2SP tlog-witness).
+        body: String,
+        /// The log's verifier key (C2SP signed-note).
+        key: String,
+    },
+    /// A witness's answer: what it has cosigned of a log, and up to where.
+    Cosigned {
+        /// The witness.
+        by: OfficeId,
+        /// Whose log.
+        of: OfficeId,
+        /// When, by the machine's clock.
+        at: Timestamp,
+        /// How large the log was that it cosigned last; 0 for never.
+        size: u64,
+        /// That head with the log's signature and the cosignature; nothing if it cosigns it
+        /// not, or no more.
+        head: Option<String>,
+        /// The witness's verifier key.
+        key: String,
+    },
     /// "Give me back what you hold of my log, from these places on": the first
     /// stream sequences to look at, 0 for the start. Asked of ingest, never published.
     Back {
@@ -84,6 +116,8 @@ impl Note {
             Self::Receipt { by, .. }
             | Self::LaneHead { by, .. }
             | Self::Heartbeat { by, .. }
+            | Self::Checkpoint { by, .. }
+            | Self::Cosigned { by, .. }
             | Self::Back { by, .. } => by,
         }
     }
@@ -94,6 +128,8 @@ impl Note {
             Self::Receipt { at, .. }
             | Self::LaneHead { at, .. }
             | Self::Heartbeat { at, .. }
+            | Self::Checkpoint { at, .. }
+            | Self::Cosigned { at, .. }
             | Self::Back { at, .. } => *at,
         }
     }
@@ -104,6 +140,8 @@ impl Note {
             Self::Receipt { by, of, .. } => format!("at.rc.{of}.{by}"),
             Self::LaneHead { by, head, .. } => format!("at.lh.{by}.{}", head.audience),
             Self::Heartbeat { by, .. } => format!("at.hb.{by}"),
+            Self::Checkpoint { by, to, .. } => format!("at.cp.{by}.{to}"),
+            Self::Cosigned { by, of, .. } => format!("at.cs.{of}.{by}"),
             Self::Back { by, .. } => format!("back.{by}"),
         }
     }

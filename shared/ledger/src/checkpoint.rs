@@ -62,6 +62,6 @@ pub(crate) fn nodes<'t>(lines: impl IntoIterator<Item = &'t str>) -> Result<Vec<
 }
 
 /// Nodes as lines.
-pub(crate) fn lines(nodes: &[Node]) -> String {
+pub fn lines(nodes: &[Node]) -> String {
     nodes.iter().fold(String::new(), |all, node| all + &BASE64.encode(node) + "\n")
 }

@@ -5,9 +5,11 @@
 //! reader would get wrong: a root says nothing alone. It counts once somebody else has it
 //! too; until then its log can write another.
 
+pub mod book;
 pub mod checkpoint;
 pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod tile;
 pub mod tree;
+pub mod witness;

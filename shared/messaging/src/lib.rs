@@ -3,7 +3,7 @@
 //! Out: [`relay`] asks [`ingest`] at the city, which checks and is the only
 //! publisher. In: [`intake`] verifies, orders and hands to the writer. Beside
 //! them [`notes`] say who holds what and who is there. [`safe`] seals what stays
-//! with its office.
+//! with its office. [`witnessing`] keeps the tree over the own log and lets others sign it.
 
 pub mod counters;
 pub mod directory;
@@ -25,3 +25,4 @@ pub mod recovery;
 pub mod relay;
 pub mod safe;
 pub mod tls;
+pub mod witnessing;

@@ -41,6 +41,8 @@ pub fn of_history(place: &Seat, city: &OfficeId, start: Option<u64>) -> Vec<Read
 pub fn of_notes(place: &Seat, city: &OfficeId, below: &[OfficeId]) -> ReaderSpec {
     let office = &place.office;
     let mut concern = vec![format!("at.rc.{office}.*"), format!("at.lh.*.to-{office}")];
+    // Heads of others that it is asked to cosign, and what is said to its own.
+    concern.extend([format!("at.cp.*.{office}"), format!("at.cs.{office}.*")]);
     match &place.parent {
         None => concern = vec!["at.>".to_owned()],
         Some(parent) => {

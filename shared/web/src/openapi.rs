@@ -61,7 +61,7 @@ pub(crate) fn document(routes: &[Route], seat: &Seat) -> Value {
         if route.streams && brings {
             operation["requestBody"] = json!({"required": true, "content": {"application/octet-stream": {"schema": {"type": "string", "minLength": 1}}}});
         }
-        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        let item = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
         item[route.method.as_str().to_lowercase()] = operation;
     }
     let mut schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
@@ -175,6 +175,8 @@ fn header(name: &str, required: bool) -> Value {
 
 fn path_parameters(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    // What matches to the end of the path is a parameter like any other.
+    let names = names.map(|name| name.trim_start_matches('*'));
     let schema = json!({"type": "string"});
     names
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}))

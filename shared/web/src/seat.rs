@@ -14,6 +14,7 @@ use messaging::{
     ingest::Ingest,
     keys::Keys,
     papers::{Papers, Wanted},
+    witnessing::Ledger,
 };
 use tokio::sync::watch;
 use vault::Vault;
@@ -63,6 +64,8 @@ pub struct Seat {
     pub vault: Arc<Vault>,
     /// Papers that are here.
     pub papers: Papers,
+    /// The tree over the own log, and its signed heads.
+    pub ledger: Arc<Ledger>,
     /// What intake counted.
     pub counters: Arc<Counters>,
     /// The link to the hub.

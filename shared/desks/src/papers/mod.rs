@@ -11,6 +11,7 @@
 //! that `PUT` to this name, repeated, is the same; `PATCH` would be neither idempotent
 //! nor have a registered media type for this.
 
+mod again;
 mod clerks;
 mod coming;
 mod going;

@@ -21,7 +21,7 @@ use web::{Problem, Seat, client::Client};
 use super::hub_client::{HubClient, Standing};
 use crate::{
     clue_cases,
-    clues::view::{OFFERED, OFFERS_OUT},
+    clues::view::OFFERS_OUT,
     filings::{FILINGS, FilingRow},
     reviews::{REVIEWS, ReviewRow},
 };
@@ -29,8 +29,6 @@ use crate::{
 /// How soon the hub is asked again for a paper that it had and nobody receipted: it may
 /// have lost it.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// How often it is asked what others want, and looked again for what is away here.
-const ASK_WANTED: Duration = Duration::from_secs(30);
 /// How often old unfinished papers are looked for.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -45,17 +43,17 @@ pub struct PaperRunner {
 /// Since which commit there is nothing to do: only the next one can bring something. An
 /// office at rest does not open its store, or a process of a hundred is never idle.
 #[derive(Debug, Default)]
-struct Rest(AtomicU64);
+pub(super) struct Rest(AtomicU64);
 
 impl Rest {
     /// How many commits there are, unless there was nothing to do after as many.
-    fn over(&self, office: &Office) -> Option<u64> {
+    pub(super) fn over(&self, office: &Office) -> Option<u64> {
         let commits = office.commits();
         (self.0.load(Relaxed) != commits + 1).then_some(commits)
     }
 
     /// Nothing was to do after so many commits; rows that are folded anew may differ.
-    fn begin(&self, commits: u64, office: &Office) {
+    pub(super) fn begin(&self, commits: u64, office: &Office) {
         if office.rebuilding().is_none() {
             self.0.store(commits + 1, Relaxed);
         }
@@ -148,8 +146,8 @@ impl PaperRunner {
 }
 
 /// What is sent, fetched and receipted.
-struct Errands {
-    seat: Arc<Seat>,
+pub(super) struct Errands {
+    pub(super) seat: Arc<Seat>,
     hub: Option<String>,
     client: Client,
     /// When the hub said last that it has a paper.
@@ -158,33 +156,17 @@ struct Errands {
     fetched: Rest,
     /// When it was looked last for what is away: a store that was put back from a backup
     /// names papers that came after it, here or at the hub.
-    away: Mutex<Option<Instant>>,
+    pub(super) away: Mutex<Option<Instant>>,
     /// Since when nothing is.
-    here: Rest,
+    pub(super) here: Rest,
     /// When the hub was asked last what others want.
-    wanted: Mutex<Option<Instant>>,
+    pub(super) wanted: Mutex<Option<Instant>>,
 }
 
 impl Errands {
     fn hub(&self) -> Option<HubClient<'_>> {
         let hub = self.hub.as_deref()?;
         Some(HubClient { seat: &self.seat, hub, client: &self.client })
-    }
-
-    /// Brings again what others want and the hub has no more, of what this office offered.
-    async fn send_wanted(&self, hub: &HubClient<'_>) -> Result<(), Problem> {
-        if !is_due(&self.wanted) {
-            return Ok(());
-        }
-        for hash in hub.wanted().await {
-            let mut reader = self.seat.office.reader().await?;
-            let offered: Option<String> = reader.view(OFFERED, &hash.to_string()).await?;
-            drop(reader);
-            if offered.is_some() && self.seat.papers.has(&hash) {
-                hub.send(&hash).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn send_all(&self) -> Result<(), Problem> {
@@ -222,26 +204,6 @@ impl Errands {
     fn tell(&self, hash: Hash) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(hash, Instant::now());
-    }
-
-    /// Fetches again what held clues say. What the hub has no more, it asks for by this.
-    async fn fetch_away(&self) -> Result<(), Problem> {
-        let office = &self.seat.office;
-        let Some(commits) = self.here.over(office).filter(|_| is_due(&self.away)) else {
-            return Ok(());
-        };
-        let mut all = true;
-        for hash in clue_cases::held_contents(&self.seat).await? {
-            let stands = self.whole(&[hash]).await?;
-            all &= stands == Standing::Whole;
-            if stands == Standing::Away {
-                break;
-            }
-        }
-        if all {
-            self.here.begin(commits, office);
-        }
-        Ok(())
     }
 
     async fn fetch_all(&self) -> Result<(), Problem> {
@@ -283,7 +245,7 @@ impl Errands {
     }
 
     /// Fetches what is not here.
-    async fn whole(&self, papers: &[Hash]) -> Result<Standing, Problem> {
+    pub(super) async fn whole(&self, papers: &[Hash]) -> Result<Standing, Problem> {
         for hash in papers {
             if self.seat.papers.has(hash) {
                 continue;
@@ -309,16 +271,6 @@ impl Errands {
             tracing::debug!(%refusal, "no receipt yet");
         }
     }
-}
-
-/// Whether something that is done now and then is to be done now.
-fn is_due(last: &Mutex<Option<Instant>>) -> bool {
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let due = last.is_none_or(|at| at.elapsed() >= ASK_WANTED);
-    if due {
-        *last = Some(Instant::now());
-    }
-    due
 }
 
 /// What goes with open offers to other offices, until it is there.

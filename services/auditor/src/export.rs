@@ -1,0 +1,120 @@
+//! 导出 Takes the log of one office out of its store, as it was signed.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use event_store::{Engine, Readers, log};
+use kernel::sign::Hash;
+use ledger::{
+    book::Book,
+    checkpoint::Checkpoint,
+    note::{Kind, Note, NoteSigner},
+    tile::{Place, Tile, WIDTH},
+};
+
+use crate::forms::{FORM, bundle, listing};
+
+/// What was taken out.
+#[derive(Debug, serde::Serialize)]
+pub struct Exported {
+    /// The log.
+    pub origin: String,
+    /// How many entries.
+    pub entries: u64,
+    /// How many cosignatures of its heads.
+    pub cosigned: usize,
+}
+
+fn odd(why: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_string())
+}
+
+fn write(path: PathBuf, bytes: &[u8]) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, bytes)
+}
+
+/// Exports the log of the office whose store lies in `data` and whose keys lie in `keys`:
+/// as many entries as its last signed head has. What is there of this log is replaced.
+pub async fn export(data: &Path, keys: &Path, into: &Path) -> io::Result<Exported> {
+    let head = fs::read_to_string(keys.join("checkpoint"))?;
+    let note = Note::parse(&head).map_err(odd)?;
+    let said = Checkpoint::parse(&note.text).map_err(odd)?;
+    let mut words = said.origin.split('/').skip(1);
+    let (Some(office), Some(epoch)) = (words.next(), words.next()) else {
+        return Err(odd("the head is of no log"));
+    };
+    let folder = into.join("logs").join(format!("{office}-{epoch}"));
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(&folder)?,
+    }
+    write(folder.join("checkpoint"), head.as_bytes())?;
+    let ledger = data.join("ledger").join(epoch);
+    let cosigned = fs::read_to_string(ledger.join("cosigned")).unwrap_or_default();
+    write(folder.join("cosigned"), cosigned.as_bytes())?;
+    let seed = |name: &str| -> io::Result<[u8; 32]> {
+        fs::read(keys.join(name))?.try_into().map_err(|_| odd(format!("{name}: not 32 bytes")))
+    };
+    let signer = NoteSigner::of_seed(&said.origin, Kind::Note, &seed("log.key")?).map_err(odd)?;
+    let name = format!("liandong/{office}/witness");
+    let witness = NoteSigner::of_seed(&name, Kind::Cosignature, &seed("witness.key")?);
+    let witness = witness.map_err(odd)?.verifier();
+    write(folder.join("keys"), format!("{}\n{witness}\n", signer.verifier()).as_bytes())?;
+    entries(data, &folder, said.size).await?;
+    tiles(&ledger, &folder, said.size)?;
+    forks(&data.join("ledger/forks"), &into.join("evidence"))?;
+    let listing = listing(&folder)?;
+    write(folder.join("listing"), listing.as_bytes())?;
+    let text = format!("{FORM}\n{}\n{}\n", said.origin, Hash::of(&[listing.as_bytes()]));
+    let line = signer.sign(&text, 0);
+    write(folder.join("manifest"), Note { text, lines: vec![line] }.to_string().as_bytes())?;
+    Ok(Exported { origin: said.origin, entries: said.size, cosigned: cosigned.lines().count() })
+}
+
+/// The entries, from the store.
+async fn entries(data: &Path, folder: &Path, size: u64) -> io::Result<()> {
+    let engine = Engine::Sqlite(data.to_owned());
+    let mut reader = Readers::new(1).take(&engine).await.map_err(odd)?;
+    let (mut after, mut index) = (0, 0);
+    while after < size {
+        let many = usize::try_from((size - after).min(WIDTH)).map_err(odd)?;
+        let more = log::own_after(&mut reader, after, many).await.map_err(odd)?;
+        let Some(last) = more.last() else { break };
+        after = last.sequence;
+        let width = u16::try_from(more.len()).map_err(odd)?;
+        let bytes: Vec<Vec<u8>> = more.into_iter().map(|own| own.entry).collect();
+        let place = Place { index, width };
+        write(folder.join(format!("tile/entries/{place}")), &bundle(&bytes)?)?;
+        index += 1;
+    }
+    Ok(())
+}
+
+/// The leaves as the office signed them: not made from the entries, so that an entry that
+/// was changed since is known by its place.
+fn tiles(ledger: &Path, folder: &Path, size: u64) -> io::Result<()> {
+    let book = Book::open(ledger)?;
+    for tile in Tile::all(size).filter(|tile| tile.level == 0) {
+        if let Some(bytes) = book.tile(&tile)? {
+            write(folder.join(tile.to_string()), &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn forks(from: &Path, to: &Path) -> io::Result<()> {
+    let read = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    for file in read {
+        let file = file?;
+        write(to.join(file.file_name()), &fs::read(file.path())?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! 证明 One entry, proven to whoever has nothing but keys.
+
+use std::{fs, io, path::Path};
+
+use kernel::entry;
+use ledger::{
+    checkpoint::Checkpoint,
+    policy::Policy,
+    proof::Proof,
+    tile::{Tile, WIDTH},
+    tree::{Node, Nodes, Sha256, inclusion},
+};
+use serde::Serialize;
+
+use crate::{forms::unbundle, logs::Log, verify::Report};
+
+/// Leaves at hand.
+struct Leaves<'a>(&'a [Node]);
+
+impl Nodes for Leaves<'_> {
+    type Error = io::Error;
+
+    fn node(&self, level: u32, index: u64) -> io::Result<Node> {
+        let many = 1u64 << level;
+        let range =
+            usize::try_from(index * many).ok().zip(usize::try_from((index + 1) * many).ok());
+        let leaves = range.and_then(|(first, end)| self.0.get(first..end));
+        let mut edge = ledger::tree::Edge::default();
+        for leaf in leaves.ok_or_else(|| io::Error::other("too few leaves"))? {
+            edge.push::<Sha256>(*leaf, |_, _, _| ());
+        }
+        Ok(edge.root::<Sha256>())
+    }
+}
+
+/// The proof of an entry, with the head that most have cosigned, and the entry's bytes.
+pub fn prove(export: &Path, origin: &str, sequence: u64) -> io::Result<(String, Vec<u8>)> {
+    let name = origin.strip_prefix("liandong/").unwrap_or(origin).replace('/', "-");
+    let folder = export.join("logs").join(name);
+    let mut report = Report::default();
+    let log =
+        Log::read(&folder, &mut report)?.ok_or_else(|| io::Error::other("no such log here"))?;
+    if let Some(broken) = report.broken.first() {
+        return Err(io::Error::other(format!("{}: {}", broken.log, broken.detail)));
+    }
+    let index = sequence.checked_sub(1).filter(|index| *index < log.leaves.len() as u64);
+    let index = index.ok_or_else(|| io::Error::other("no such entry"))?;
+    let heads = log.heads.range(index + 1..);
+    let best = heads.max_by_key(|(size, note)| (note.lines.len(), **size));
+    let (size, note) = best.ok_or_else(|| io::Error::other("no head has it"))?;
+    let nodes = inclusion::<Sha256, _>(&Leaves(&log.leaves), index, *size)?.unwrap_or_default();
+    let proof = Proof { extra: None, index, nodes, checkpoint: note.clone() };
+    let tile = Tile::all(log.leaves.len() as u64)
+        .find(|tile| tile.level == 0 && tile.index == index / WIDTH);
+    let path = tile.map(|tile| tile.to_string().replacen("tile/0/", "tile/entries/", 1));
+    let bundle = fs::read(folder.join(path.unwrap_or_default()))?;
+    let at = usize::try_from(index % WIDTH).map_err(io::Error::other)?;
+    let entry = unbundle(&bundle).and_then(|entries| entries.get(at).map(|bytes| bytes.to_vec()));
+    Ok((proof.to_string(), entry.ok_or_else(|| io::Error::other("no such entry"))?))
+}
+
+/// What a proof proves.
+#[derive(Debug, Serialize)]
+pub struct Proven {
+    /// The log.
+    pub log: String,
+    /// The entry's place, from 1.
+    pub sequence: u64,
+    /// The entry's hash.
+    pub hash: kernel::sign::Hash,
+    /// Who of the known witnesses has seen it, and when, in seconds since 1970.
+    pub witnessed: Vec<(String, u64)>,
+    /// Whether they are as many as the policy asks for.
+    pub enough: bool,
+}
+
+/// Checks a proof by the auditor's own policy.
+pub fn check(proof: &str, bytes: &[u8], policy: &Policy) -> Result<Proven, String> {
+    let proof = Proof::parse(proof).map_err(|bad| bad.to_string())?;
+    let said: Checkpoint = proof.holds::<Sha256>(bytes).map_err(|bad| bad.to_string())?;
+    let judged = policy.judge(&proof.checkpoint).map_err(|bad| bad.to_string())?;
+    Ok(Proven {
+        log: said.origin,
+        sequence: proof.index + 1,
+        hash: entry::hash(bytes),
+        witnessed: judged.cosigned,
+        enough: judged.enough,
+    })
+}

@@ -1,0 +1,166 @@
+//! 联签 The heads of the own log that others cosigned, and what they prove of an entry.
+
+use std::{collections::BTreeMap, fs, io, io::Write};
+
+use kernel::OfficeId;
+use ledger::{
+    checkpoint::Checkpoint,
+    note::{Note, Verifier},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    log_name,
+    scribe::{Ledger, Open, Trouble},
+};
+
+/// The file with the cosigned heads, beside the tiles: one a line, as JSON.
+const COSIGNED: &str = "cosigned";
+
+/// How the ledger stands, for whoever operates or audits the office.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stand {
+    /// The log's name.
+    pub origin: String,
+    /// How many entries the newest signed head has.
+    pub size: u64,
+    /// The log's verifier key.
+    pub log: String,
+    /// The office's verifier key as a witness.
+    pub witness: String,
+    /// How far each witness has cosigned, and when, in seconds since 1970.
+    pub witnesses: BTreeMap<OfficeId, (u64, u64)>,
+    /// Why nothing is signed, if nothing is.
+    pub trouble: Option<String>,
+}
+
+/// Between which moments an entry is proven to have come into the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witnessed {
+    /// Who first cosigned a head that has it.
+    pub by: OfficeId,
+    /// When, by the witness's clock, in seconds since 1970.
+    pub at: u64,
+    /// When a head without it was cosigned last.
+    pub not_before: Option<u64>,
+}
+
+/// One line of the file of cosigned heads.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) by: OfficeId,
+    pub(super) size: u64,
+    pub(super) seconds: u64,
+    pub(super) note: String,
+}
+
+/// How many cosigned heads are at hand with their signatures.
+const AT_HAND: usize = 64;
+
+impl Open {
+    /// Notes a cosignature; whether it was not known.
+    pub(super) fn note(&mut self, by: &OfficeId, size: u64, seconds: u64, note: &Note) -> bool {
+        let known = self.cosigned.entry(size).or_default();
+        if known.iter().any(|(who, _)| who == by) {
+            return false;
+        }
+        known.push((by.clone(), seconds));
+        let head = self.heads.entry(size).or_insert_with(|| note.clone());
+        for line in &note.lines {
+            if !head.lines.contains(line) {
+                head.lines.push(line.clone());
+            }
+        }
+        if self.heads.len() > AT_HAND {
+            self.heads.pop_first();
+        }
+        true
+    }
+}
+
+impl Ledger {
+    /// Every cosignature of a life that is kept, the oldest first. A line that was not
+    /// written to its end is not there.
+    pub(super) fn lines(&self, epoch: u32) -> io::Result<Vec<Line>> {
+        let path = self.folder.join(epoch.to_string()).join(COSIGNED);
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            read => read.unwrap_or_default(),
+        };
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Every cosigned head of a life, the oldest first.
+    pub fn cosigned(&self, epoch: u32) -> io::Result<Vec<String>> {
+        Ok(self.lines(epoch)?.into_iter().map(|line| line.note).collect())
+    }
+
+    /// Keeps a witness's word on a head of this log. Whether it is one: the head is ours,
+    /// and the word was not known yet.
+    pub(super) fn keep(
+        &self,
+        by: &OfficeId,
+        verifier: &Verifier,
+        note: &Note,
+    ) -> Result<bool, Trouble> {
+        let Checkpoint { origin, size, root } = Checkpoint::parse(&note.text)?;
+        let signed = note.verify(std::slice::from_ref(verifier))?;
+        let mut open = self.open();
+        let ours = open.book.as_ref().map(|book| book.root_at(size)).transpose()?.flatten();
+        if origin != log_name(&self.office().setting().office, open.epoch) || ours != Some(root) {
+            return Ok(false);
+        }
+        let Some((_, seconds)) = signed.first() else { return Ok(false) };
+        if !open.note(by, size, *seconds, note) {
+            return Ok(false);
+        }
+        let path = self.folder.join(open.epoch.to_string()).join(COSIGNED);
+        let line = Line { by: by.clone(), size, seconds: *seconds, note: note.to_string() };
+        let mut line = serde_json::to_vec(&line).map_err(io::Error::other)?;
+        line.push(b'\n');
+        fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(&line)?;
+        Ok(true)
+    }
+
+    /// A signed head with more than so many entries, with its cosignatures: the newest that
+    /// most have cosigned, or the newest of all if nobody has one.
+    pub fn checkpoint(&self, more_than: u64) -> Option<(Checkpoint, Note)> {
+        let open = self.open();
+        let cosigned = open.heads.range(more_than + 1..);
+        let best = cosigned.max_by_key(|(size, note)| (note.lines.len(), **size));
+        let best = best.and_then(|(_, note)| Some((Checkpoint::parse(&note.text).ok()?, note)));
+        let best = best.map(|(checkpoint, note)| (checkpoint, note.clone()));
+        best.or_else(|| open.head.clone().filter(|(head, _)| head.size > more_than))
+    }
+
+    /// Who has seen the entry with this sequence, and when.
+    pub fn witnessed(&self, sequence: u64) -> Option<Witnessed> {
+        let open = self.open();
+        let times = |all: &[(OfficeId, u64)]| all.iter().map(|(_, at)| *at).max();
+        let first = open.cosigned.range(sequence..).next().map(|(_, all)| all);
+        let (by, at) = first?.iter().min_by_key(|(_, at)| *at)?.clone();
+        let before = open.cosigned.range(..sequence).next_back();
+        Some(Witnessed { by, at, not_before: before.and_then(|(_, all)| times(all)) })
+    }
+
+    /// How it stands.
+    pub fn stand(&self) -> Result<Stand, Trouble> {
+        let epoch = self.office().life().epoch;
+        let log = self.signer(epoch)?.verifier().to_string();
+        let open = self.open();
+        let mut witnesses: BTreeMap<OfficeId, (u64, u64)> = BTreeMap::new();
+        for (size, all) in &open.cosigned {
+            for (by, at) in all {
+                witnesses.insert(by.clone(), (*size, *at));
+            }
+        }
+        Ok(Stand {
+            origin: log_name(&self.office().setting().office, epoch),
+            size: open.head.as_ref().map_or(0, |(signed, _)| signed.size),
+            log,
+            witness: self.witness.verifier().to_string(),
+            witnesses,
+            trouble: open.trouble.clone(),
+        })
+    }
+}
