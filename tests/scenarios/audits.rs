@@ -16,6 +16,7 @@ use ledger::{
     policy::Policy,
     tile::Tile,
     tree::{Edge, Sha256},
+    witness::Fork,
 };
 use serde_json::{Value, json};
 use tests::{
@@ -205,7 +206,8 @@ async fn nobody_changes_an_export_unseen_and_an_untouched_one_holds() {
     let town = lived().await;
     let (home, policy) = (town.folder.join("export"), policy(&town).await);
     taken(&town, &home).await;
-    let ask = |signatures| Question { policy: Some(policy.clone()), since: Vec::new(), signatures };
+    let ask =
+        |signatures| Question { policy: Some(policy.clone()), signatures, ..Question::default() };
     let report = verify(&home, &ask(1)).unwrap();
     assert_eq!(report.exit(), 0, "{report:#?}");
     assert_eq!(report.logs.len(), 3);
@@ -214,7 +216,7 @@ async fn nobody_changes_an_export_unseen_and_an_untouched_one_holds() {
     }
     // Without a policy it says what it did not check.
     let bare = verify(&home, &Question { signatures: 0, ..Question::default() }).unwrap();
-    assert_eq!((bare.exit(), bare.unchecked.len()), (0, 2), "{bare:#?}");
+    assert_eq!((bare.exit(), bare.unchecked.len()), (0, 3), "{bare:#?}");
 
     let heads: Vec<Note> = OFFICES
         .iter()
@@ -265,17 +267,53 @@ async fn nobody_changes_an_export_unseen_and_an_untouched_one_holds() {
     eprintln!("{tried:?}");
     assert_eq!(tried.values().sum::<u32>(), 300);
 
+    strangers_evidence(&town, &home, &copy, &ask(0));
     // The tail is cut, everything signed anew, and no witness is left: a head kept from
     // before says it, and nothing else can.
     restored_cut(&town, &home, &copy);
     let bare = verify(&copy, &Question { signatures: 1, ..Question::default() }).unwrap();
     assert_eq!(bare.exit(), 0, "{bare:#?}");
+    let report = verify(&copy, &ask(0)).unwrap();
+    assert_eq!(report.exit(), 4, "{report:#?}");
+    assert_eq!(report.open.len(), 2, "two logs that are pinned are not here: {report:#?}");
+    // Its own word as a witness does not help it.
+    let at = folder(&town, &copy, CITY);
+    let head = fs::read_to_string(at.join("checkpoint")).unwrap();
+    let mut note = Note::parse(&head).unwrap();
+    let seed: [u8; 32] = fs::read(town.keys(CITY).join("witness.key")).unwrap().try_into().unwrap();
+    let name = format!("liandong/{}/witness", town.id(CITY));
+    let own = NoteSigner::of_seed(&name, Kind::Cosignature, &seed).unwrap();
+    note.lines.push(own.sign(&note.text, 1_795_000_000));
+    fs::write(at.join("checkpoint"), note.to_string()).unwrap();
+    Hands::on(&town, &copy, CITY).sign_listing();
     assert_eq!(verify(&copy, &ask(0)).unwrap().exit(), 4);
     let since = Question { since: heads, signatures: 0, ..Question::default() };
     let report = verify(&copy, &since).unwrap();
     assert_eq!(report.exit(), 1);
     assert_eq!(report.broken[0].code, "since", "{report:#?}");
     assert_eq!(verify(&home, &since).unwrap().exit(), 0);
+}
+
+/// A fork under a key that somebody made proves nothing against a log.
+fn strangers_evidence(town: &Town, home: &Path, copy: &Path, question: &Question) {
+    drop(fs::remove_dir_all(copy));
+    restored::copy(home, copy);
+    let hands = Hands::on(town, copy, DISTRICT);
+    let fork = |signer: &NoteSigner| {
+        let head = |root| Checkpoint { origin: hands.origin.clone(), size: 5, root }.signed(signer);
+        let heads = [head([1; 32]), head([2; 32])];
+        let fork = Fork::of(&signer.verifier(), heads.each_ref()).unwrap();
+        let at = hands.at.join("evidence");
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("it.fork"), serde_json::to_vec(&fork).unwrap()).unwrap();
+        hands.sign_listing();
+        verify(copy, question).unwrap()
+    };
+    let stranger = NoteSigner::of_seed(&hands.origin, Kind::Note, &[3; 32]).unwrap();
+    let report = fork(&stranger);
+    assert_eq!((report.exit(), report.open[0].code), (3, "fork-evidence"), "{report:#?}");
+    let report = fork(&hands.signer);
+    assert_eq!((report.exit(), report.broken[0].code), (1, "fork"), "{report:#?}");
 }
 
 /// The city's log without its end, as the city itself would make it.
@@ -310,7 +348,7 @@ async fn a_row_that_was_changed_in_the_database_is_named() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     town.start_office(TOWN).await;
     taken(&town, &home).await;
-    let question = Question { policy: Some(policy), since: Vec::new(), signatures: 1 };
+    let question = Question { policy: Some(policy), signatures: 1, ..Question::default() };
     let report = verify(&home, &question).unwrap();
     assert_eq!(report.exit(), 1);
     let log = format!("liandong/{}/1", town.id(TOWN));

@@ -152,7 +152,8 @@ async fn every_log_is_cosigned_by_its_witnesses_and_proves_each_entry_to_others_
         ("/log/2/checkpoint", 404),
         ("/log/one/checkpoint", 404),
         ("/log/1/proof?index=99999999", 404),
-        ("/log/1/proof?index=-1", 422),
+        ("/log/1/proof?index=-1", 400),
+        ("/log/1/proof?index=18446744073709551615", 404),
         ("/log/1/consistency?old=5&new=4", 422),
         ("/log/1/consistency?old=5&new=99999999", 404),
     ] {
@@ -260,7 +261,7 @@ async fn a_store_put_back_to_an_older_copy_signs_no_second_log() {
     }
     // The tree is made again from the log alone.
     town.stop_office(TOWN).await;
-    let head = std::fs::read(town.keys(TOWN).join("checkpoint")).unwrap();
+    let head = std::fs::read(town.keys(TOWN).join("checkpoint-1")).unwrap();
     std::fs::remove_dir_all(town.data(TOWN).join("ledger")).unwrap();
     town.start_office(TOWN).await;
     town.until("the tree is whole", async || {
@@ -275,7 +276,7 @@ async fn a_store_put_back_to_an_older_copy_signs_no_second_log() {
     let signer = NoteSigner::of_seed(&name, Kind::Note, &seed.try_into().unwrap()).unwrap();
     for (size, why) in [(after, "not those that were signed"), (after + 1000, "was signed")] {
         let forged = Checkpoint { origin: name.clone(), size, root: [7; 32] }.signed(&signer);
-        std::fs::write(town.keys(TOWN).join("checkpoint"), forged.to_string()).unwrap();
+        std::fs::write(town.keys(TOWN).join("checkpoint-1"), forged.to_string()).unwrap();
         town.start_office(TOWN).await;
         town.until("nothing is signed", async || {
             stand(&town, TOWN).await["trouble"].as_str().is_some_and(|said| said.contains(why))
@@ -283,5 +284,5 @@ async fn a_store_put_back_to_an_older_copy_signs_no_second_log() {
         .await;
         town.stop_office(TOWN).await;
     }
-    std::fs::write(town.keys(TOWN).join("checkpoint"), head).unwrap();
+    std::fs::write(town.keys(TOWN).join("checkpoint-1"), head).unwrap();
 }

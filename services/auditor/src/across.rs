@@ -3,60 +3,74 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::directory::Member;
-use kernel::{OfficeId, entry, sign::PublicKey};
+use kernel::{Fact, OfficeId, Timestamp, entry, sign::PublicKey};
 
 use crate::{logs::Log, verify::Report};
 
 /// Who signs which entries, as the city's log says.
-pub(crate) struct Signers(BTreeMap<OfficeId, Vec<Member>>);
+pub(crate) struct Signers {
+    members: BTreeMap<OfficeId, Vec<Member>>,
+    /// When the city's log ends: what came later may be signed by a key it does not know.
+    until: Timestamp,
+}
 
 impl Signers {
-    pub(crate) fn of(logs: &[Log]) -> Self {
-        let mut signers: BTreeMap<OfficeId, Vec<Member>> = BTreeMap::new();
-        // The city's own log says it; other offices' are not asked.
+    /// What the city's log says; nothing if there is none, or more than one that says it is.
+    pub(crate) fn of(logs: &[Log]) -> Option<Self> {
         let founded = |log: &&Log| {
             let first = log.members.first();
             first.is_some_and(|city| city.seat.parent.is_none() && city.seat.office == log.office)
         };
-        for member in logs.iter().filter(founded).flat_map(|log| &log.members) {
-            signers.entry(member.seat.office.clone()).or_default().push(member.clone());
+        let mut cities = logs.iter().filter(founded);
+        let (city, None) = (cities.next()?, cities.next()) else { return None };
+        let mut members: BTreeMap<OfficeId, Vec<Member>> = BTreeMap::new();
+        for member in &city.members {
+            members.entry(member.seat.office.clone()).or_default().push(member.clone());
         }
-        Self(signers)
+        Some(Self { members, until: city.to.unwrap_or(Timestamp(0)) })
     }
 
-    pub(crate) fn is_known(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    fn key(&self, office: &OfficeId, sequence: u64) -> Option<PublicKey> {
-        let all = self.0.get(office)?;
-        let of = all.iter().rev().find(|member| member.key_from <= sequence);
-        of.or_else(|| all.first()).map(|member| member.key)
+    /// Whose key signs an entry of this life at this place.
+    fn key(&self, office: &OfficeId, epoch: u32, sequence: u64) -> Option<PublicKey> {
+        let all = self.members.get(office)?;
+        let of = |member: &&Member| member.key_from <= sequence && member.epoch <= epoch;
+        all.iter().rev().find(of).or_else(|| all.first()).map(|member| member.key)
     }
 
     /// Checks the signature of every so many entries.
     pub(crate) fn check(&self, logs: &[Log], every: u64, report: &mut Report) {
+        let every = usize::try_from(every).unwrap_or(1).max(1);
         for log in logs {
-            let every = usize::try_from(every).unwrap_or(1).max(1);
+            if !self.members.contains_key(&log.office) {
+                report.open(&log.origin, "signer", "the city's log does not know who signs it");
+                continue;
+            }
             for (index, bytes) in (0..).zip(&log.entries).step_by(every) {
-                let Some(key) = self.key(&log.office, index + 1) else {
-                    report.open(&log.origin, "signer", "the city's log does not know who signs it");
-                    break;
-                };
-                if entry::open(bytes).is_ok_and(|parts| !parts.is_signed_by(&key)) {
-                    report.breaks(
-                        &log.origin,
-                        Some(index),
-                        "signature",
-                        "its office's key has not signed it",
-                    );
+                let Some(Ok((fact, _))) = bytes.as_deref().map(Fact::of_entry) else { continue };
+                let key = self.key(&log.office, fact.at.epoch, index + 1);
+                let parts = bytes.as_deref().and_then(|bytes| entry::open(bytes).ok());
+                if key.zip(parts).is_some_and(|(key, parts)| parts.is_signed_by(&key)) {
+                    continue;
                 }
+                if fact.recorded > self.until {
+                    report.open(
+                        &log.origin,
+                        "signer",
+                        "recorded after the city's log ends, by a key that it does not know",
+                    );
+                    break;
+                }
+                report.breaks(
+                    &log.origin,
+                    Some(index),
+                    "signature",
+                    "its office's key has not signed it",
+                );
             }
             if every > 1 {
-                report.unchecked.push(format!(
-                    "{}: of {every} entries' signatures, one was checked",
-                    log.origin
-                ));
+                let what =
+                    format!("{}: of {every} entries' signatures, one was checked", log.origin);
+                report.unchecked.push(what);
             }
         }
     }
@@ -64,7 +78,14 @@ impl Signers {
 
 /// What one office took in from another is what stands in the other's log.
 pub(crate) fn across(logs: &[Log], report: &mut Report) {
-    let by: HashMap<&OfficeId, &Log> = logs.iter().map(|log| (&log.office, log)).collect();
+    let mut by: HashMap<&OfficeId, &Log> = HashMap::new();
+    for log in logs {
+        // Of several lives, the newest has all of them.
+        let known = by.entry(&log.office).or_insert(log);
+        if log.leaves.len() > known.leaves.len() {
+            *known = log;
+        }
+    }
     let mut absent: BTreeMap<String, u64> = BTreeMap::new();
     for log in logs {
         for taken in &log.taken {
@@ -80,7 +101,7 @@ pub(crate) fn across(logs: &[Log], report: &mut Report) {
             match place.and_then(|place| lane.and_then(|lane| lane.get(place))) {
                 Some((_, leaf)) if *leaf == taken.hash.0 => {}
                 // Of a life whose end was lost.
-                Some((epoch, _)) if *epoch > taken.epoch => {
+                Some((epoch, _)) if *epoch != taken.epoch => {
                     let what = format!(
                         "{} took in an entry of a life of it that ended otherwise",
                         log.origin

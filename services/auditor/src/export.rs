@@ -16,6 +16,9 @@ use ledger::{
 
 use crate::forms::{FORM, bundle, listing};
 
+/// The files of signed heads in a key folder, by the life of the log.
+const HEAD: &str = "checkpoint-";
+
 /// What was taken out.
 #[derive(Debug, serde::Serialize)]
 pub struct Exported {
@@ -41,21 +44,25 @@ fn write(path: PathBuf, bytes: &[u8]) -> io::Result<()> {
 /// Exports the log of the office whose store lies in `data` and whose keys lie in `keys`:
 /// as many entries as its last signed head has. What is there of this log is replaced.
 pub async fn export(data: &Path, keys: &Path, into: &Path) -> io::Result<Exported> {
-    let head = fs::read_to_string(keys.join("checkpoint"))?;
+    if !data.join("office.db").exists() {
+        return Err(odd(
+            "there is no SQLite store here; a store in PostgreSQL is not exported yet",
+        ));
+    }
+    let epoch = life(keys)?;
+    let ledger = data.join("ledger").join(epoch.to_string());
+    // Read before the head: what is cosigned is never longer than what is signed.
+    let cosigned = cosigned(&ledger)?;
+    let head = fs::read_to_string(keys.join(format!("{HEAD}{epoch}")))?;
     let note = Note::parse(&head).map_err(odd)?;
     let said = Checkpoint::parse(&note.text).map_err(odd)?;
-    let mut words = said.origin.split('/').skip(1);
-    let (Some(office), Some(epoch)) = (words.next(), words.next()) else {
-        return Err(odd("the head is of no log"));
-    };
+    let office = said.origin.split('/').nth(1).ok_or_else(|| odd("the head is of no log"))?;
     let folder = into.join("logs").join(format!("{office}-{epoch}"));
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => fs::create_dir_all(&folder)?,
     }
     write(folder.join("checkpoint"), head.as_bytes())?;
-    let ledger = data.join("ledger").join(epoch);
-    let cosigned = fs::read_to_string(ledger.join("cosigned")).unwrap_or_default();
     write(folder.join("cosigned"), cosigned.as_bytes())?;
     let seed = |name: &str| -> io::Result<[u8; 32]> {
         fs::read(keys.join(name))?.try_into().map_err(|_| odd(format!("{name}: not 32 bytes")))
@@ -67,13 +74,60 @@ pub async fn export(data: &Path, keys: &Path, into: &Path) -> io::Result<Exporte
     write(folder.join("keys"), format!("{}\n{witness}\n", signer.verifier()).as_bytes())?;
     entries(data, &folder, said.size).await?;
     tiles(&ledger, &folder, said.size)?;
-    forks(&data.join("ledger/forks"), &into.join("evidence"))?;
+    forks(&data.join("ledger/forks"), &folder.join("evidence"))?;
     let listing = listing(&folder)?;
     write(folder.join("listing"), listing.as_bytes())?;
     let text = format!("{FORM}\n{}\n{}\n", said.origin, Hash::of(&[listing.as_bytes()]));
     let line = signer.sign(&text, 0);
     write(folder.join("manifest"), Note { text, lines: vec![line] }.to_string().as_bytes())?;
+    hint(into)?;
     Ok(Exported { origin: said.origin, entries: said.size, cosigned: cosigned.lines().count() })
+}
+
+/// The life of the log whose head was signed last.
+fn life(keys: &Path) -> io::Result<u32> {
+    let mut lives = Vec::new();
+    for file in fs::read_dir(keys)? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        lives.extend(name.strip_prefix(HEAD).and_then(|life| life.parse::<u32>().ok()));
+    }
+    lives.into_iter().max().ok_or_else(|| odd("no head of this log was signed yet"))
+}
+
+/// The cosigned heads, without lines that were not written to their end.
+fn cosigned(ledger: &Path) -> io::Result<String> {
+    let text = match fs::read_to_string(ledger.join("cosigned")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        read => read.unwrap_or_default(),
+    };
+    let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    Ok(text.lines().filter(whole).fold(String::new(), |all, line| all + line + "\n"))
+}
+
+/// What the offices of an export say of their keys, as a policy: whoever pins it compares the
+/// keys with the offices first.
+fn hint(into: &Path) -> io::Result<()> {
+    let (mut logs, mut witnesses, mut names) = (String::new(), String::new(), String::new());
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(into.join("logs"))?.map(|one| Ok(one?.path())).collect::<io::Result<_>>()?;
+    folders.sort();
+    for folder in folders {
+        let keys = fs::read_to_string(folder.join("keys"))?;
+        let (Some(log), Some(witness)) = (keys.lines().next(), keys.lines().nth(1)) else {
+            continue;
+        };
+        let office = witness.split('/').nth(1).unwrap_or_default();
+        logs += &format!("log {log}\n");
+        if !names.split(' ').any(|name| name == office) {
+            witnesses += &format!("witness {office} {witness}\n");
+            names += &format!(" {office}");
+        }
+    }
+    let text = format!(
+        "# As the offices say: compare each key with its office before you pin it.\n\
+         {logs}{witnesses}group witnesses any{names}\nquorum witnesses\n"
+    );
+    fs::write(into.join("policy.hint"), text)
 }
 
 /// The entries, from the store.
@@ -99,6 +153,9 @@ async fn entries(data: &Path, folder: &Path, size: u64) -> io::Result<()> {
 /// was changed since is known by its place.
 fn tiles(ledger: &Path, folder: &Path, size: u64) -> io::Result<()> {
     let book = Book::open(ledger)?;
+    if book.size() < size {
+        return Err(odd("the tree lies behind its head: try again in a moment"));
+    }
     for tile in Tile::all(size).filter(|tile| tile.level == 0) {
         if let Some(bytes) = book.tile(&tile)? {
             write(folder.join(tile.to_string()), &bytes)?;

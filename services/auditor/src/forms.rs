@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! logs/<office>-<epoch>/checkpoint     the newest signed head
-//!                       cosigned       cosigned heads, the oldest first, a JSON string a line
+//!                       cosigned       cosigned heads, the oldest first, a JSON object a line
 //!                       keys           the verifier keys of the log and of the office as a witness
 //!                       tile/0/…       leaf tiles (C2SP tlog-tiles)
 //!                       tile/entries/… the entries themselves, in bundles (C2SP tlog-tiles)
+//!                       evidence/*.fork forks that the office had found
 //!                       listing        the SHA-256 of each of these files
 //!                       manifest       a note over the listing, signed by the log's key
-//! evidence/*.fork                      forks that the office had found
+//! policy.hint                          the offices' keys as they say them, to be pinned
 //! ```
 
 use std::{

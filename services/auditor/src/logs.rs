@@ -1,7 +1,7 @@
 //! One log of an export, held against what it signed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
     path::Path,
 };
@@ -29,7 +29,9 @@ pub(crate) struct Log {
     /// Heads by size, with every cosignature of each.
     pub(crate) heads: BTreeMap<u64, Note>,
     pub(crate) leaves: Vec<Node>,
-    pub(crate) entries: Vec<Vec<u8>>,
+    pub(crate) entries: Vec<Option<Vec<u8>>>,
+    /// The places whose entries are not those that were signed.
+    pub(crate) changed: BTreeSet<u64>,
     /// The leaf of each counter of each lane, with the life it is of.
     pub(crate) lanes: HashMap<String, Vec<(u32, Node)>>,
     pub(crate) taken: Vec<Taken>,
@@ -88,6 +90,7 @@ impl Log {
             heads: BTreeMap::from([(said.size, note)]),
             leaves: Vec::new(),
             entries: Vec::new(),
+            changed: BTreeSet::new(),
             lanes: HashMap::new(),
             taken: Vec::new(),
             members: Vec::new(),
@@ -178,13 +181,18 @@ impl Log {
     fn bundles(&mut self, folder: &Path, size: u64, report: &mut Report) -> io::Result<()> {
         for tile in Tile::all(size).filter(|tile| tile.level == 0) {
             let first = tile.index * WIDTH;
-            let leaves = read(&folder.join(tile.to_string()))?.unwrap_or_default();
+            let path = tile.to_string().replacen("tile/0/", "tile/entries/", 1);
+            let (leaves, bundle) =
+                (read(&folder.join(tile.to_string()))?, read(&folder.join(&path))?);
+            if leaves.is_none() && bundle.is_none() {
+                // Whatever size was signed, here it ends.
+                return Ok(());
+            }
+            let (leaves, bytes) = (leaves.unwrap_or_default(), bundle.unwrap_or_default());
             let (leaves, rest) = leaves.as_chunks::<32>();
             if leaves.len() != usize::from(tile.width) || !rest.is_empty() {
                 report.breaks(&self.origin, Some(first), "tile", format!("{tile} is not whole"));
             }
-            let path = tile.to_string().replacen("tile/0/", "tile/entries/", 1);
-            let bytes = read(&folder.join(&path))?.unwrap_or_default();
             let entries = unbundle(&bytes);
             if entries.as_ref().is_none_or(|entries| entries.len() != usize::from(tile.width)) {
                 report.breaks(
@@ -202,6 +210,7 @@ impl Log {
                 if let (Some(leaf), Some(signed)) = (leaf, signed)
                     && leaf != signed
                 {
+                    self.changed.insert(index);
                     report.breaks(
                         &self.origin,
                         Some(index),
@@ -211,7 +220,7 @@ impl Log {
                 }
                 // What was signed goes into the root, so that each error is said once.
                 self.leaves.push(signed.or(leaf).unwrap_or_default());
-                self.entries.push(entries.get(at).map(|bytes| bytes.to_vec()).unwrap_or_default());
+                self.entries.push(entries.get(at).map(|bytes| bytes.to_vec()));
             }
         }
         Ok(())

@@ -59,6 +59,9 @@ enum What {
         /// 逐条核对签名 Which single entries' signatures are checked too
         #[arg(long, default_value = "sample")]
         event_sigs: Signatures,
+        /// 允许尚未联签的末尾条数 How many entries may stand behind the last cosigned head
+        #[arg(long, default_value_t = 500)]
+        tail: u64,
     },
     /// 出具某一条目的存在证明 Prove that an entry stands in a log (tlog-proof)
     Prove {
@@ -122,7 +125,7 @@ fn run(arguments: Arguments) -> io::Result<u8> {
             take(&offices, &into, json)?;
             Ok(0)
         }
-        What::Verify { export, policy, since, event_sigs } => {
+        What::Verify { export, policy, since, event_sigs, tail } => {
             let question = Question {
                 policy: policy.as_deref().map(policy_of).transpose()?,
                 since: since.iter().map(|path| note_of(path)).collect::<io::Result<_>>()?,
@@ -131,6 +134,7 @@ fn run(arguments: Arguments) -> io::Result<u8> {
                     Signatures::Sample => 50,
                     Signatures::None => 0,
                 },
+                tail,
             };
             let report = verify(&export, &question)?;
             if json {
@@ -155,7 +159,7 @@ fn run(arguments: Arguments) -> io::Result<u8> {
             let (code, body) = match &said {
                 Ok(said) if said.enough => (0, json!(said)),
                 Ok(said) => (4, json!(said)),
-                Err(why) => (1, json!({"broken": why})),
+                Err((code, why)) => (*code, json!({"why": why})),
             };
             println!("{body}");
             Ok(code)

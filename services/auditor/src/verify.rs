@@ -25,6 +25,8 @@ pub struct Question {
     pub since: Vec<Note>,
     /// Of every so many entries the own signature is checked too; nought for none.
     pub signatures: u64,
+    /// How many entries may stand behind the last head that enough have cosigned.
+    pub tail: u64,
 }
 
 /// Something that is not as it should be.
@@ -118,17 +120,18 @@ pub fn verify(export: &Path, question: &Question) -> io::Result<Report> {
     }
     judged(&logs, question, &mut report);
     since(&logs, question, &mut report);
-    let signers = Signers::of(&logs);
-    match (question.signatures, signers.is_known()) {
+    match (question.signatures, Signers::of(&logs)) {
         (0, _) => report.unchecked.push("the signatures of single entries: not asked for".into()),
-        (_, false) => report.unchecked.push(
-            "the signatures of single entries: the city's log, which says who signs, is not here"
+        (_, None) => report.unchecked.push(
+            "the signatures of single entries: the one log of a city, which says who signs, is not here"
                 .into(),
         ),
-        (every, true) => signers.check(&logs, every, &mut report),
+        (every, Some(signers)) => signers.check(&logs, every, &mut report),
     }
     across(&logs, &mut report);
-    evidence(&export.join("evidence"), &mut report)?;
+    for folder in folders(&export.join("logs"))? {
+        evidence(&folder.join("evidence"), &logs, question, &mut report)?;
+    }
     for log in &logs {
         report.logs.entry(log.origin.clone()).or_insert_with(|| log.held());
     }
@@ -154,49 +157,74 @@ fn judged(logs: &[Log], question: &Question, report: &mut Report) {
         );
         return;
     };
+    for known in policy.logs() {
+        if !logs.iter().any(|log| log.origin == known.name()) {
+            report.open(known.name(), "log-missing", "the policy knows it, and it is not here");
+        }
+    }
     for log in logs {
-        if !policy.logs().iter().any(|known| known.name() == log.origin) {
+        let Some(key) = policy.logs().iter().find(|known| known.name() == log.origin) else {
             report.open(&log.origin, "unknown-log", "the policy knows no such log");
+            continue;
+        };
+        if *key != log.key {
+            report.breaks(
+                &log.origin,
+                None,
+                "log-key",
+                "it is signed by another key than was pinned",
+            );
             continue;
         }
         let mut held = log.held();
-        let mut enough = false;
-        for note in log.heads.values() {
-            match policy.judge(note) {
-                Ok(judged) if judged.enough => {
-                    enough = true;
-                    if judged.checkpoint.size >= held.witnessed {
-                        held.witnessed = judged.checkpoint.size;
-                        held.witnessed_at = judged.cosigned.iter().map(|(_, at)| *at).min();
-                    }
-                }
-                Ok(_) => {}
-                Err(bad) => {
-                    let size = Checkpoint::parse(&note.text).map_or(0, |said| said.size);
-                    report.breaks(
-                        &log.origin,
-                        None,
-                        "head-signature",
-                        format!("a head of {size} entries: {bad}"),
-                    );
-                }
+        for (size, note) in &log.heads {
+            // Lines that do not hold count for nobody, and nobody is its own witness.
+            let own = witness_of(&log.origin);
+            let keys: Vec<_> = policy
+                .keys()
+                .into_iter()
+                .filter(|key| Some(key.name()) != own.as_deref())
+                .collect();
+            if let Ok(judged) = policy.judge(&note.only(&keys))
+                && judged.enough
+                && *size >= held.witnessed
+            {
+                held.witnessed = *size;
+                held.witnessed_at = judged.cosigned.iter().map(|(_, at)| *at).min();
             }
         }
-        if !enough {
+        let tail = held.entries - held.witnessed.min(held.entries);
+        if held.witnessed == 0 {
             report.lacks(
                 &log.origin,
                 "quorum",
                 "no head of it has the cosignatures that the policy asks for",
             );
+        } else if tail > question.tail {
+            let detail =
+                format!("its last {tail} entries stand under no head that enough have cosigned");
+            report.lacks(&log.origin, "tail", detail);
         }
         report.logs.insert(log.origin.clone(), held);
     }
 }
 
+/// The name of an office as a witness, by that of its log.
+pub(crate) fn witness_of(origin: &str) -> Option<String> {
+    office_of(origin).map(|office| format!("liandong/{office}/witness"))
+}
+
 /// What the auditor kept from before stands in what is here.
 fn since(logs: &[Log], question: &Question, report: &mut Report) {
+    if question.since.is_empty() {
+        let why = "what was signed before: no head that was kept was given (--since)";
+        report.unchecked.push(why.into());
+    }
     for note in &question.since {
-        let Ok(said) = Checkpoint::parse(&note.text) else { continue };
+        let Ok(said) = Checkpoint::parse(&note.text) else {
+            report.open("since", "since-form", "a kept head is no checkpoint");
+            continue;
+        };
         let Some(log) = logs.iter().find(|log| log.origin == said.origin) else {
             report.open(&said.origin, "log-missing", "a head of it was kept, and it is not here");
             continue;
@@ -217,20 +245,29 @@ fn since(logs: &[Log], question: &Question, report: &mut Report) {
     }
 }
 
-/// Forks that offices had found.
-fn evidence(folder: &Path, report: &mut Report) -> io::Result<()> {
+/// Forks that offices had found. Anybody can make a key and sign two heads with it: a fork
+/// counts against the log whose key is known from elsewhere.
+fn evidence(
+    folder: &Path,
+    logs: &[Log],
+    question: &Question,
+    report: &mut Report,
+) -> io::Result<()> {
     for path in folders(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let fork: Option<Fork> = serde_json::from_slice(&fs::read(&path)?).ok();
-        match fork.map(|fork| fork.holds()) {
-            Some(Ok(said)) => report.breaks(
-                &said.origin,
-                None,
-                "fork",
-                format!("two signed heads of {} entries contradict each other", said.size),
-            ),
-            Some(Err(bad)) => report.open(&name, "fork-evidence", bad.to_string()),
-            None => report.open(&name, "fork-evidence", "it does not read"),
+        let Some((fork, said)) = fork.and_then(|fork| fork.holds().ok().map(|said| (fork, said)))
+        else {
+            report.open(&name, "fork-evidence", "it proves no fork");
+            continue;
+        };
+        let pinned = question.policy.as_ref().map(|policy| policy.logs().to_vec());
+        let keys = pinned.unwrap_or_else(|| logs.iter().map(|log| log.key.clone()).collect());
+        if keys.iter().any(|key| key.to_string() == fork.key) {
+            let what = format!("two signed heads of {} entries contradict each other", said.size);
+            report.breaks(&said.origin, None, "fork", what);
+        } else {
+            report.open(&said.origin, "fork-evidence", "a fork under a key that is not known");
         }
     }
     Ok(())

@@ -150,7 +150,9 @@ async fn content(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let by = reads_by(&caller, "clue-case.open");
+    let row: Option<CaseRow> = seat.office.reader().await?.view(CASES, &id).await?;
+    let matter = row.as_ref().map(|row| row.matter(&seat.office.setting().office));
+    let by = reads_by(&caller, "clue-case.open", &matter.ok_or(Code::ClueAbsent)?);
     let (row, bytes) = opened(&seat, &caller, by, &id).await?;
     let content = Content::read(&bytes)?;
     let here = &seat.office.setting().office;

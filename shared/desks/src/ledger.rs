@@ -101,7 +101,10 @@ fn forks(seat: &Seat) -> std::io::Result<Vec<Fork>> {
     };
     let mut found = Vec::new();
     for file in folder {
-        found.push(serde_json::from_slice(&std::fs::read(file?.path())?)?);
+        let path = file?.path();
+        if path.extension().is_some_and(|ending| ending == "fork") {
+            found.push(serde_json::from_slice(&std::fs::read(path)?)?);
+        }
     }
     Ok(found)
 }

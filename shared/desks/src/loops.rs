@@ -230,21 +230,14 @@ const LAG: Duration = Duration::from_secs(5);
 /// The tree follows the log; heads go out, cosignatures come in, and others' heads are
 /// answered. An office at rest does not open its store.
 async fn ledger_loop(ledger: Arc<Ledger>, link: Option<Arc<dyn Link>>) {
-    let mut exchange = Exchange::new(ledger.clone());
-    let mut witness = loop {
-        match Witness::open(ledger.clone()) {
-            Ok(witness) => break witness,
-            Err(error) => {
-                tracing::error!(%error, "what was cosigned does not read: nothing is cosigned");
-                tokio::time::sleep(POLL).await;
-            }
-        }
-    };
     let (mut seen, mut asked) = (None, Instant::now());
+    let mut witnessing: Option<(Exchange, Witness)> = None;
+    let mut told = false;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let commits = ledger.commits();
-        if seen == Some(commits) && !(exchange.lags() && asked.elapsed() > LAG) {
+        let lags = witnessing.as_ref().is_some_and(|(exchange, _)| exchange.lags());
+        if seen == Some(commits) && !(lags && asked.elapsed() > LAG) {
             continue;
         }
         asked = Instant::now();
@@ -252,6 +245,20 @@ async fn ledger_loop(ledger: Arc<Ledger>, link: Option<Arc<dyn Link>>) {
             tracing::error!(%trouble, "the log's head is not signed");
         }
         let Some(link) = &link else {
+            seen = Some(commits);
+            continue;
+        };
+        if witnessing.is_none() {
+            let exchange = Exchange::open(ledger.clone());
+            let opened = exchange.and_then(|one| Ok((one, Witness::open(ledger.clone())?)));
+            if let Err(error) = &opened
+                && !std::mem::replace(&mut told, true)
+            {
+                tracing::error!(%error, "nothing is cosigned, here or for this office");
+            }
+            witnessing = opened.ok();
+        }
+        let Some((exchange, witness)) = &mut witnessing else {
             seen = Some(commits);
             continue;
         };

@@ -212,7 +212,7 @@ impl ClueCase {
             (Proposed, Command::Approve { review }) => self.approve(review, context),
             (Handling, Command::Progress) => Ok(vec![Event::ProgressRecorded { by }]),
             (Handling, Command::SendInquiry(letter)) => self.inquire(letter, by),
-            (Handling, Command::NoteReply) if self.inquiring => {
+            (Handling | Proposed, Command::NoteReply) if self.inquiring => {
                 Ok(vec![Event::InquiryReplied { by }])
             }
             (Waiting, Command::ReviewHeld { next }) => {

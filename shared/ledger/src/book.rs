@@ -53,9 +53,16 @@ impl Book {
         Ok(Self { folder: folder.to_owned(), edge, open })
     }
 
-    /// The same folder with nothing in it.
+    /// The same tree with nothing in it; what else lies in the folder stays.
     pub fn anew(self) -> io::Result<Self> {
-        fs::remove_dir_all(&self.folder)?;
+        for gone in
+            [fs::remove_file(self.folder.join(EDGE)), fs::remove_dir_all(self.folder.join("tile"))]
+        {
+            match gone {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         Self::open(&self.folder)
     }
 
@@ -69,7 +76,8 @@ impl Book {
         self.edge.root::<Sha256>()
     }
 
-    /// Appends leaves; tiles that are whole are written, and the edge behind them.
+    /// Appends leaves; tiles that are whole are written, and the edge behind them. After an
+    /// error it is opened again: what is in memory may be further than what is on the disk.
     pub fn append(&mut self, leaves: impl IntoIterator<Item = Node>) -> io::Result<()> {
         for leaf in leaves {
             let (open, mut whole) = (&mut self.open, Vec::new());

@@ -265,6 +265,17 @@ impl Note {
         Ok(Self { text: format!("{text}\n"), lines })
     }
 
+    /// The same text with those lines only that hold under these keys, one for each: what
+    /// somebody else added is not passed on.
+    #[must_use]
+    pub fn only(&self, known: &[Verifier]) -> Self {
+        let line_of = |verifier: &Verifier| {
+            let mut by = self.lines.iter().filter(|line| line.is_by(verifier));
+            by.find(|line| line.holds(verifier, &self.text).is_some()).cloned()
+        };
+        Self { text: self.text.clone(), lines: known.iter().filter_map(line_of).collect() }
+    }
+
     /// Those of the known keys that signed it. One signature under a known key that does not
     /// hold makes the note worthless.
     pub fn verify(&self, known: &[Verifier]) -> Result<Signed, Bad> {

@@ -126,6 +126,11 @@ impl Policy {
         }
     }
 
+    /// Every key that it knows.
+    pub fn keys(&self) -> Vec<Verifier> {
+        self.logs.iter().chain(&self.witnesses).cloned().collect()
+    }
+
     /// The logs that it knows.
     pub fn logs(&self) -> &[Verifier] {
         &self.logs

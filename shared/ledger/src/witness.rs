@@ -45,7 +45,11 @@ pub fn judge(seen: Option<&Seen>, asked: &AddCheckpoint, key: &Verifier) -> Resu
     note.verify(std::slice::from_ref(key))?;
     let Some(seen) = seen else {
         let first = *old == 0 && nodes.is_empty();
-        return Ok(if first { Judged::GoesOn(head, own_line(note)) } else { Judged::Stale });
+        return Ok(if first {
+            Judged::GoesOn(head, note.only(std::slice::from_ref(key)))
+        } else {
+            Judged::Stale
+        });
     };
     if seen.key != key.to_string() {
         return Err(Bad::Key("another one than this log had"));
@@ -57,14 +61,11 @@ pub fn judge(seen: Option<&Seen>, asked: &AddCheckpoint, key: &Verifier) -> Resu
     let last = Checkpoint::parse(&before.text)?;
     let (from, to) = ((last.size, &last.root), (head.size, &head.root));
     let goes_on = *old == last.size && extends::<Sha256>(from, to, nodes) && !seen.forked;
-    Ok(if goes_on { Judged::GoesOn(head, own_line(note)) } else { Judged::Stale })
-}
-
-/// Of all lines, only the log's own is passed on.
-fn own_line(note: &Note) -> Note {
-    let origin = note.text.split('\n').next().unwrap_or_default();
-    let lines = note.lines.iter().filter(|line| line.name() == origin).cloned().collect();
-    Note { text: note.text.clone(), lines }
+    Ok(if goes_on {
+        Judged::GoesOn(head, note.only(std::slice::from_ref(key)))
+    } else {
+        Judged::Stale
+    })
 }
 
 /// Two heads of one log that cannot both be true: evidence that needs nothing else.

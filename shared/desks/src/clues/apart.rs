@@ -86,6 +86,11 @@ pub(crate) fn case(row: &CaseRow) -> Option<Held<'_>> {
     (!row.is_over()).then_some((to.organ, Purpose::HandOver, place, part))
 }
 
+fn oversees_only(caller: &Caller) -> bool {
+    let may = |action| policy::some(&caller.standing, action, &[]).is_some();
+    may("clue.oversee") && !["clue.open", "clue.seal", "clue-case.open"].into_iter().any(may)
+}
+
 /// Whether the caller has a stake in a content.
 pub(crate) async fn concerns(seat: &Seat, caller: &Caller, held: Option<Held<'_>>) -> bool {
     let Some((organ, purpose, place, part)) = held else { return false };
@@ -99,8 +104,10 @@ pub(crate) async fn concerns(seat: &Seat, caller: &Caller, held: Option<Held<'_>
     if let Some(known) = known {
         return known;
     }
-    let Ok(bytes) = open(seat, organ, purpose, place, part).await else { return false };
-    let Ok(content) = Content::read(&bytes) else { return false };
+    // Whoever only oversees is shown nothing of which it is not known whom it is about.
+    let unknown = oversees_only(caller);
+    let Ok(bytes) = open(seat, organ, purpose, place, part).await else { return unknown };
+    let Ok(content) = Content::read(&bytes) else { return unknown };
     let unit = content.brief.unit.clone();
     let of = (content.persons(), unit);
     let concerns = stake(&of);

@@ -112,7 +112,7 @@ impl Governed for ClueRow {
             task: theirs.then_some(self.brief.task.as_str()),
             unit: Some(&self.brief.unit),
             organ: Some(Organ::InspectionOffice),
-            own_cadres: self.brief.is_of_own_cadres() && self.is_signed(),
+            own_cadres: theirs && self.brief.is_of_own_cadres() && self.is_signed(),
             ..Matter::of(Subject::Of(Class::K10))
         }
     }

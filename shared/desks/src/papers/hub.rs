@@ -123,10 +123,10 @@ async fn fetch(
     Path(hash): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (papers, hash, _) = admitted(&seat, &Method::GET, &hash, &headers).await?;
+    let (papers, hash, sender) = admitted(&seat, &Method::GET, &hash, &headers).await?;
     let given = going::give(&seat, &papers, &hash, &headers).await;
     if given.as_ref().is_err_and(|problem| problem.0.code == Code::NotFound) {
-        seat.hub_wanted.note(hash);
+        seat.hub_wanted.note(hash, sender);
     }
     given
 }
@@ -139,5 +139,5 @@ async fn wanted(
     let office = signed_by(&seat, &Method::GET, "wanted", &headers).await?;
     let Some(ingest) = &seat.ingest else { return Err(Code::NotFound.into()) };
     let named = |hash: &Hash| ingest.grants().allow(hash, &office);
-    Ok(Json(seat.hub_wanted.all().into_iter().filter(named).take(100).collect()))
+    Ok(Json(seat.hub_wanted.all().into_iter().filter(named).collect()))
 }

@@ -171,7 +171,9 @@ impl Errands {
 
     async fn send_all(&self) -> Result<(), Problem> {
         let Some(hub) = self.hub() else { return Ok(()) };
-        self.send_wanted(&hub).await?;
+        if let Err(problem) = self.send_wanted(&hub).await {
+            tracing::warn!(?problem, "what others want waits");
+        }
         let office = &self.seat.office;
         let Some(commits) = self.sent.over(office) else { return Ok(()) };
         let filings: Vec<(String, FilingRow)> = office.reader().await?.all(FILINGS, "").await?;

@@ -9,27 +9,30 @@ use std::{
 
 use kernel::sign::Hash;
 
+use super::Sender;
+
 /// How long a reader's question stands; who still wants it asks again sooner.
 const STANDS: Duration = Duration::from_mins(10);
-/// How many stand at a time.
-const MOST: usize = 1000;
+/// How many of one office stand at a time.
+const MOST: usize = 200;
 
 /// Papers that are wanted and not at the hub. Forgotten with the process: readers ask again.
 #[derive(Debug, Default)]
-pub struct Wanted(Mutex<BTreeMap<Hash, Instant>>);
+pub struct Wanted(Mutex<BTreeMap<Hash, (Instant, Sender)>>);
 
 impl Wanted {
-    fn with<T>(&self, run: impl FnOnce(&mut BTreeMap<Hash, Instant>) -> T) -> T {
+    fn with<T>(&self, run: impl FnOnce(&mut BTreeMap<Hash, (Instant, Sender)>) -> T) -> T {
         let mut wanted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.retain(|_, at| at.elapsed() < STANDS);
+        wanted.retain(|_, (at, _)| at.elapsed() < STANDS);
         run(&mut wanted)
     }
 
     /// Somebody who may have it asked for it, and it is not here.
-    pub fn note(&self, hash: Hash) {
+    pub fn note(&self, hash: Hash, by: Sender) {
         self.with(|wanted| {
-            if wanted.len() < MOST || wanted.contains_key(&hash) {
-                wanted.insert(hash, Instant::now());
+            let own = wanted.values().filter(|(_, of)| *of == by).count();
+            if own < MOST || wanted.contains_key(&hash) {
+                wanted.insert(hash, (Instant::now(), by));
             }
         });
     }
@@ -53,13 +56,15 @@ mod tests {
     fn what_is_wanted_is_bounded_and_ends_when_it_comes() {
         let wanted = Wanted::default();
         let of = |number: usize| Hash::of(&[&number.to_be_bytes()]);
+        let by = |office: &str| Sender::office(&kernel::OfficeId::parse(office).unwrap());
         for number in 0..MOST + 5 {
-            wanted.note(of(number));
+            wanted.note(of(number), by("aaaaaaaa"));
         }
         assert_eq!(wanted.all().len(), MOST);
+        // One that asks for much leaves room for others.
+        wanted.note(of(MOST), by("bbbbbbbb"));
+        assert!(wanted.all().contains(&of(MOST)));
         wanted.came(&of(3));
         assert!(!wanted.all().contains(&of(3)) && wanted.all().contains(&of(4)));
-        wanted.note(of(MOST));
-        assert!(wanted.all().contains(&of(MOST)));
     }
 }

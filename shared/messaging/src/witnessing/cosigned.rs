@@ -1,6 +1,11 @@
 //! 联签 The heads of the own log that others cosigned, and what they prove of an entry.
 
-use std::{collections::BTreeMap, fs, io, io::Write};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::{Read, Seek, SeekFrom, Write},
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use kernel::OfficeId;
 use ledger::{
@@ -54,6 +59,17 @@ pub(super) struct Line {
     pub(super) note: String,
 }
 
+/// Whether a file is empty or ends with a line's end.
+fn ends_a_line(file: &mut fs::File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 /// How many cosigned heads are at hand with their signatures.
 const AT_HAND: usize = 64;
 
@@ -90,43 +106,50 @@ impl Ledger {
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// Every cosigned head of a life, the oldest first.
-    pub fn cosigned(&self, epoch: u32) -> io::Result<Vec<String>> {
-        Ok(self.lines(epoch)?.into_iter().map(|line| line.note).collect())
-    }
-
-    /// Keeps a witness's word on a head of this log. Whether it is one: the head is ours,
-    /// and the word was not known yet.
+    /// Keeps a witness's word on a head of this log, if the head is ours: its size, or nought.
     pub(super) fn keep(
         &self,
         by: &OfficeId,
         verifier: &Verifier,
         note: &Note,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<u64, Trouble> {
         let Checkpoint { origin, size, root } = Checkpoint::parse(&note.text)?;
         let signed = note.verify(std::slice::from_ref(verifier))?;
+        let epoch = self.open().epoch;
+        if origin != log_name(&self.office().setting().office, epoch) {
+            return Ok(0);
+        }
+        let log = self.signer(epoch)?.verifier();
+        // What others may have added is not kept.
+        let note = note.only(&[log, verifier.clone()]);
         let mut open = self.open();
         let ours = open.book.as_ref().map(|book| book.root_at(size)).transpose()?.flatten();
-        if origin != log_name(&self.office().setting().office, open.epoch) || ours != Some(root) {
-            return Ok(false);
+        if ours != Some(root) {
+            return Err(Trouble::Differs(size));
         }
-        let Some((_, seconds)) = signed.first() else { return Ok(false) };
-        if !open.note(by, size, *seconds, note) {
-            return Ok(false);
+        let Some((_, seconds)) = signed.first() else { return Ok(0) };
+        if !open.note(by, size, *seconds, &note) {
+            return Ok(size);
         }
-        let path = self.folder.join(open.epoch.to_string()).join(COSIGNED);
+        let path = self.folder.join(epoch.to_string()).join(COSIGNED);
         let line = Line { by: by.clone(), size, seconds: *seconds, note: note.to_string() };
         let mut line = serde_json::to_vec(&line).map_err(io::Error::other)?;
         line.push(b'\n');
-        fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(&line)?;
-        Ok(true)
+        let mut file = fs::OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        // A line that was cut when the machine stopped is ended first.
+        if !ends_a_line(&mut file)? {
+            line.insert(0, b'\n');
+        }
+        file.write_all(&line)?;
+        file.sync_data()?;
+        Ok(size)
     }
 
     /// A signed head with more than so many entries, with its cosignatures: the newest that
     /// most have cosigned, or the newest of all if nobody has one.
     pub fn checkpoint(&self, more_than: u64) -> Option<(Checkpoint, Note)> {
         let open = self.open();
-        let cosigned = open.heads.range(more_than + 1..);
+        let cosigned = open.heads.range((Excluded(more_than), Unbounded));
         let best = cosigned.max_by_key(|(size, note)| (note.lines.len(), **size));
         let best = best.and_then(|(_, note)| Some((Checkpoint::parse(&note.text).ok()?, note)));
         let best = best.map(|(checkpoint, note)| (checkpoint, note.clone()));

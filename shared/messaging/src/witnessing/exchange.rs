@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use event_store::StoreError;
 use kernel::{OfficeId, clock::wall, entry, id::Tier, note::Note as Word, sign::EventKey};
 use ledger::{
-    note::{Kind, Note, Verifier},
+    note::{Bad, Kind, Note, Verifier},
     proof::AddCheckpoint,
 };
 
@@ -26,8 +27,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// What is known of a witness.
 #[derive(Debug, Default)]
 struct Known {
-    /// The key that it was first seen with.
-    key: Option<Verifier>,
     /// Up to where it has cosigned, by its own word.
     size: u64,
     /// When it was asked last.
@@ -40,6 +39,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Exchange {
     ledger: Arc<Ledger>,
+    /// The keys that witnesses were first seen with.
+    pins: BTreeMap<OfficeId, String>,
     known: BTreeMap<OfficeId, Known>,
 }
 
@@ -71,8 +72,9 @@ pub(super) async fn kept(
     ledger: &Ledger,
     prefix: &str,
 ) -> Result<Vec<(Word, Vec<u8>)>, StoreError> {
-    let sql = "SELECT note FROM notes WHERE subject >= $1 AND subject < $2 ORDER BY subject";
-    let args = vec![prefix.into(), format!("{prefix}~").as_str().into()];
+    // The same in every collation, unlike a range.
+    let sql = "SELECT note FROM notes WHERE substr(subject, 1, $1) = $2 ORDER BY subject";
+    let args = vec![(prefix.len() as u64).into(), prefix.into()];
     let mut found = Vec::new();
     for row in ledger.office().reader().await?.rows(sql, args).await? {
         let bytes = row.blob(0)?;
@@ -82,26 +84,30 @@ pub(super) async fn kept(
     Ok(found)
 }
 
-/// Says words through the own door at the hub. A hub of an older version knows none of
-/// them: then it is as if nobody heard.
-pub(super) async fn say(ledger: &Ledger, link: &dyn Link, words: &[Word]) -> Result<bool, Failure> {
+/// Says words through the own door at the hub, each by itself: one that is refused, or that
+/// a hub of an older version does not know, holds up no other.
+pub(super) async fn say(ledger: &Ledger, link: &dyn Link, words: &[Word]) -> Result<(), Failure> {
     let key: Arc<EventKey> = ledger.office().setting().key.now();
-    for part in words.chunks(20) {
-        let signed: Result<Vec<_>, _> = part.iter().map(|word| word.sign(&key)).collect();
-        let body = entry::frame(signed.map_err(Failure::other)?.iter().map(Vec::as_slice));
+    for word in words {
+        let signed = word.sign(&key).map_err(Failure::other)?;
+        let body = entry::frame([signed.as_slice()]);
         let answer = link.ask(&ledger.office().setting().office, body).await?;
         let answer: crate::relay::Answer = serde_json::from_slice(&answer)?;
         if answer.answer != "held" {
-            return Ok(false);
+            tracing::debug!(subject = word.subject(), code = answer.code, "a word was not taken");
         }
     }
-    Ok(true)
+    Ok(())
 }
 
+/// The file with the keys of the witnesses, as each was first seen, in the key folder.
+const PINS: &str = "witnesses.json";
+
 impl Exchange {
-    /// Knows nobody yet.
-    pub fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger, known: BTreeMap::new() }
+    /// Knows the witnesses' keys, and nothing of their answers yet.
+    pub fn open(ledger: Arc<Ledger>) -> io::Result<Self> {
+        let pins = ledger.keys().read(PINS)?.unwrap_or_default();
+        Ok(Self { ledger, pins, known: BTreeMap::new() })
     }
 
     /// Whether some witness has not cosigned the newest head.
@@ -112,71 +118,66 @@ impl Exchange {
 
     /// One turn: answers are kept, and whoever lacks the newest head is sent it.
     pub async fn turn(&mut self, link: &dyn Link) -> Result<(), Failure> {
-        self.hear().await.map_err(Failure::other)?;
-        let words = self.asks().await.map_err(Failure::other)?;
-        if !words.is_empty() {
-            say(&self.ledger, link, &words).await?;
-        }
-        Ok(())
+        let words = self.words().await.map_err(Failure::other)?;
+        say(&self.ledger, link, &words).await
     }
 
-    async fn hear(&mut self) -> Result<(), Trouble> {
-        let own = self.ledger.office().setting().office.clone();
-        for (word, _) in kept(&self.ledger, &format!("at.cs.{own}.")).await? {
-            let Word::Cosigned { by, at, size, head, key, .. } = word else { continue };
-            let known = self.known.entry(by.clone()).or_default();
-            if at.0 <= known.heard {
-                continue;
-            }
-            known.heard = at.0;
-            let verifier = Verifier::parse(&key)?;
-            let named =
-                verifier.name() == witness_name(&by) && verifier.kind() == Kind::Cosignature;
-            if !named || known.key.as_ref().is_some_and(|key| *key != verifier) {
-                tracing::error!(witness = %by, "a witness has another key than before: it does not count");
-                continue;
-            }
-            known.key = Some(verifier.clone());
-            // What it has of another life of this log is not asked about.
-            known.size = size;
-            if let Some(head) = head {
-                let note = Note::parse(&head)?;
-                if !self.ledger.keep(&by, &verifier, &note)? {
-                    tracing::debug!(witness = %by, "a cosignature that says nothing new");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn asks(&mut self) -> Result<Vec<Word>, Trouble> {
-        let Some((head, note)) = self.ledger.head() else { return Ok(Vec::new()) };
+    async fn words(&mut self) -> Result<Vec<Word>, Trouble> {
         let office = self.ledger.office();
         let own = office.setting().office.clone();
-        let epoch = office.life().epoch;
-        let due = |known: &Known| {
-            known.size < head.size && known.asked.is_none_or(|at| at.elapsed() >= PAUSE)
-        };
-        if !self.known.is_empty() && !self.known.values().any(due) {
-            return Ok(Vec::new());
-        }
         let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
         let of = |(_, entry): (String, Entry)| (entry.member.seat.office.clone(), entry);
-        let members: BTreeMap<OfficeId, Entry> = members.into_iter().map(of).collect();
+        let witnesses = witnesses(&own, &members.into_iter().map(of).collect());
+        self.known.retain(|office, _| witnesses.contains(office));
+        for (word, _) in kept(&self.ledger, &format!("at.cs.{own}.")).await? {
+            let Word::Cosigned { by, at, head, key, .. } = word else { continue };
+            let known = self.known.get(&by).map_or(0, |known| known.heard);
+            if !witnesses.contains(&by) || at.0 <= known {
+                continue;
+            }
+            let size = self.hear(&by, &key, head.as_deref()).unwrap_or_else(|trouble| {
+                tracing::error!(witness = %by, %trouble, "its word on the own log does not count");
+                0
+            });
+            let known = self.known.entry(by).or_default();
+            (known.heard, known.size) = (at.0, size);
+        }
+        self.asks(&own, witnesses)
+    }
+
+    /// Keeps a witness's word: up to where it has cosigned this life of the own log.
+    fn hear(&mut self, by: &OfficeId, key: &str, head: Option<&str>) -> Result<u64, Trouble> {
+        let verifier = Verifier::parse(key)?;
+        if verifier.name() != witness_name(by) || verifier.kind() != Kind::Cosignature {
+            return Err(Bad::Key("of another office").into());
+        }
+        if self.pins.get(by).is_some_and(|pin| pin != key) {
+            return Err(Bad::Key("another one than this witness had").into());
+        }
+        if self.pins.insert(by.clone(), key.to_owned()).is_none() {
+            self.ledger.keys().write_json(PINS, &self.pins)?;
+        }
+        let Some(head) = head else { return Ok(0) };
+        self.ledger.keep(by, &verifier, &Note::parse(head)?)
+    }
+
+    fn asks(&mut self, own: &OfficeId, witnesses: Vec<OfficeId>) -> Result<Vec<Word>, Trouble> {
+        let Some((head, note)) = self.ledger.head() else { return Ok(Vec::new()) };
+        let epoch = self.ledger.office().life().epoch;
         let log = self.ledger.signer(epoch)?.verifier().to_string();
         let mut words = Vec::new();
-        for to in witnesses(&own, &members) {
+        for to in witnesses {
             let known = self.known.entry(to.clone()).or_default();
-            if !due(known) {
+            let waits = known.asked.is_some_and(|at| at.elapsed() < PAUSE);
+            if known.size >= head.size || waits {
                 continue;
             }
             known.asked = Some(Instant::now());
             let old = known.size;
             let proof = self.ledger.with(epoch, |book| book.consistency(old, head.size))?;
-            let Some(proof) = proof.flatten() else { continue };
-            let (by, at) = (own.clone(), wall());
-            let asked = AddCheckpoint { old, nodes: proof, checkpoint: note.clone() };
-            let (body, key) = (asked.to_string(), log.clone());
+            let Some(nodes) = proof.flatten() else { continue };
+            let asked = AddCheckpoint { old, nodes, checkpoint: note.clone() };
+            let (by, at, body, key) = (own.clone(), wall(), asked.to_string(), log.clone());
             words.push(Word::Checkpoint { by, to, at, body, key });
         }
         Ok(words)

@@ -19,7 +19,7 @@ use kernel::OfficeId;
 
 pub use cosigned::{Stand, Witnessed};
 pub use exchange::Exchange;
-pub use scribe::{Ledger, Trouble};
+pub use scribe::{HEAD, Ledger, Trouble};
 pub use witness::Witness;
 
 /// The name of a log and of its key: one of each life of it.

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use event_store::{Office, StoreError, log};
@@ -15,11 +18,18 @@ use ledger::{
     note::{Kind, Note, NoteSigner, Verifier},
 };
 
-use super::{log_name, witness_name};
+use super::{log_name, witness::STATE, witness_name};
 use crate::keys::Keys;
 
-/// The file with the last head that was signed, in the key folder.
-const HEAD: &str = "checkpoint";
+/// The files with the last head of each life that was signed, in the key folder.
+pub const HEAD: &str = "checkpoint-";
+/// The file with the key of the witness.
+const WITNESS_KEY: &str = "witness.key";
+
+fn head_file(epoch: u32) -> String {
+    format!("{HEAD}{epoch}")
+}
+
 /// How many entries are read at a time.
 const PAGE: usize = 500;
 
@@ -46,6 +56,9 @@ pub enum Trouble {
     /// The log is another one than was signed.
     #[error("the first {0} entries are not those that were signed")]
     Differs(u64),
+    /// A later life of the log was signed here: the store is of an earlier one.
+    #[error("a head of a later life than {0} was signed")]
+    EarlierLife(u32),
     /// A key or a note does not read.
     #[error("{0}")]
     Note(#[from] ledger::note::Bad),
@@ -73,6 +86,8 @@ pub struct Ledger {
     /// Signs the heads of others.
     pub witness: NoteSigner,
     open: Mutex<Open>,
+    /// Whether the tiles were made again in this process.
+    rebuilt: AtomicBool,
 }
 
 impl Ledger {
@@ -80,10 +95,22 @@ impl Ledger {
     pub fn new(office: Office, keys: Keys, folder: PathBuf) -> Result<Self, Trouble> {
         let entropy = kernel::Entropy::System;
         let seed = keys.secret("log.key", &entropy)?;
+        // A witness that has cosigned nothing yet says so; one that says nothing has forgotten.
+        if !keys.folder().join(WITNESS_KEY).exists() {
+            keys.write_json(STATE, &serde_json::json!({}))?;
+        }
         let name = witness_name(&office.setting().office);
         let witness =
-            NoteSigner::of_seed(&name, Kind::Cosignature, &keys.secret("witness.key", &entropy)?)?;
-        Ok(Self { office, keys, folder, seed, witness, open: Mutex::default() })
+            NoteSigner::of_seed(&name, Kind::Cosignature, &keys.secret(WITNESS_KEY, &entropy)?)?;
+        Ok(Self {
+            office,
+            keys,
+            folder,
+            seed,
+            witness,
+            open: Mutex::default(),
+            rebuilt: AtomicBool::default(),
+        })
     }
 
     pub(super) fn open(&self) -> MutexGuard<'_, Open> {
@@ -101,7 +128,14 @@ impl Ledger {
         if self.office.refusing().is_some() || !self.office.has_key() {
             return Ok(false);
         }
-        let done = self.follow().await;
+        let mut done = self.follow().await;
+        // Tiles are not synced: before anything is concluded they are made again, once.
+        let spoiled = matches!(done, Err(Trouble::Differs(_) | Trouble::File(_)));
+        if spoiled && !self.rebuilt.swap(true, Relaxed) {
+            let book = self.open().book.take();
+            book.map(Book::anew).transpose()?;
+            done = self.follow().await;
+        }
         self.open().trouble = done.as_ref().err().map(ToString::to_string);
         done
     }
@@ -140,8 +174,11 @@ impl Ledger {
                 }
                 leaves.push(hash.0);
             }
-            if let Some(book) = &mut self.open().book {
-                book.append(leaves)?;
+            let mut open = self.open();
+            let appended = open.book.as_mut().map_or(Ok(()), |book| book.append(leaves));
+            if let Err(error) = appended {
+                open.book = None;
+                return Err(error.into());
             }
         }
         self.sign(epoch)
@@ -163,22 +200,22 @@ impl Ledger {
         let Open { book: Some(book), head, .. } = &mut *open else { return Ok(false) };
         let origin = log_name(&self.office.setting().office, epoch);
         if head.is_none() {
-            *head = self.signed_before(&origin, &signer.verifier())?;
-            if let Some((signed, _)) = head.as_ref() {
-                let (size, before) = (book.size(), signed.size);
-                match book.root_at(before)? {
-                    None => return Err(Trouble::Behind { size, signed: before }),
-                    Some(root) if root != signed.root => return Err(Trouble::Differs(before)),
+            let before = self.signed_before(epoch, &origin, &signer.verifier())?;
+            if let Some((signed, _)) = &before {
+                match book.root_at(signed.size)? {
+                    None => return Err(Trouble::Behind { size: book.size(), signed: signed.size }),
+                    Some(root) if root != signed.root => return Err(Trouble::Differs(signed.size)),
                     Some(_) => {}
                 }
             }
+            *head = before;
         }
         if book.size() <= head.as_ref().map_or(0, |(signed, _)| signed.size) {
             return Ok(false);
         }
         let checkpoint = Checkpoint { origin, size: book.size(), root: book.root() };
         let note = checkpoint.signed(&signer);
-        self.keys.write(HEAD, note.to_string().as_bytes())?;
+        self.keys.write(&head_file(epoch), note.to_string().as_bytes())?;
         *head = Some((checkpoint, note));
         Ok(true)
     }
@@ -186,10 +223,18 @@ impl Ledger {
     /// The head of this life that was signed last.
     fn signed_before(
         &self,
+        epoch: u32,
         origin: &str,
         by: &Verifier,
     ) -> Result<Option<(Checkpoint, Note)>, Trouble> {
-        let text = match fs::read_to_string(self.keys.folder().join(HEAD)) {
+        for file in fs::read_dir(self.keys.folder())? {
+            let name = file?.file_name().to_string_lossy().into_owned();
+            let later = name.strip_prefix(HEAD).and_then(|life| life.parse().ok());
+            if later.is_some_and(|later: u32| later > epoch) {
+                return Err(Trouble::EarlierLife(epoch));
+            }
+        }
+        let text = match fs::read_to_string(self.keys.folder().join(head_file(epoch))) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -197,7 +242,7 @@ impl Ledger {
         let note = Note::parse(&text)?;
         let checkpoint = Checkpoint::parse(&note.text)?;
         if checkpoint.origin != origin {
-            return Ok(None);
+            return Err(Trouble::Differs(checkpoint.size));
         }
         note.verify(std::slice::from_ref(by))?;
         Ok(Some((checkpoint, note)))

@@ -4,7 +4,7 @@
 //! What was cosigned last lies beside the keys and is on the disk before the answer leaves.
 //! A witness that lost it needs a new key.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc};
+use std::{collections::BTreeMap, fs, io, io::Write, sync::Arc};
 
 use kernel::{OfficeId, clock::wall, note::Note as Word};
 use ledger::{
@@ -19,10 +19,13 @@ use super::{
     exchange::{kept, say},
     log_name,
 };
-use crate::link::{Failure, Link};
+use crate::{
+    directory::{DIRECTORY, Entry},
+    link::{Failure, Link},
+};
 
 /// The file of what was cosigned last, in the key folder.
-const STATE: &str = "witness.json";
+pub(super) const STATE: &str = "witness.json";
 
 /// Cosigns the heads of others.
 #[derive(Debug)]
@@ -41,7 +44,10 @@ type Answers = (Vec<Word>, BTreeMap<String, i64>);
 impl Witness {
     /// A witness that goes on from what it has cosigned.
     pub fn open(ledger: Arc<Ledger>) -> io::Result<Self> {
-        let seen: BTreeMap<String, Seen> = ledger.keys().read(STATE)?.unwrap_or_default();
+        let seen: Option<BTreeMap<String, Seen>> = ledger.keys().read(STATE)?;
+        let why =
+            "witness.json is gone: what was cosigned is not known, another witness.key is needed";
+        let seen = seen.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, why))?;
         Ok(Self { ledger, kept: seen.clone(), seen, heard: BTreeMap::new() })
     }
 
@@ -49,15 +55,15 @@ impl Witness {
     pub async fn turn(&mut self, link: &dyn Link) -> Result<usize, Failure> {
         let (words, marks) = self.answers().await.map_err(Failure::other)?;
         let many = words.len();
-        if many == 0 || say(&self.ledger, link, &words).await? {
-            self.heard.extend(marks);
-        }
+        say(&self.ledger, link, &words).await?;
+        self.heard.extend(marks);
         Ok(many)
     }
 
     async fn answers(&mut self) -> Result<Answers, Trouble> {
         let own = self.ledger.office().setting().office.clone();
         let (mut words, mut marks) = (Vec::new(), BTreeMap::new());
+        let mut reader = self.ledger.office().reader().await?;
         for (word, _) in kept(&self.ledger, "at.cp.").await? {
             let (subject, at) = (word.subject(), word.at().0);
             let Word::Checkpoint { by, to, body, key, .. } = word else { continue };
@@ -65,13 +71,16 @@ impl Witness {
                 continue;
             }
             marks.insert(subject, at);
-            match self.one(&by, &body, &key) {
+            let row: Option<Entry> = reader.view(DIRECTORY, by.as_str()).await?;
+            let life = row.map_or(0, |row| row.member.epoch);
+            match self.one(&log_name(&by, life), &body, &key) {
                 Ok(seen) => words.push(self.answer(by, seen.as_ref())?),
                 Err(trouble) => {
                     tracing::warn!(office = %by, %trouble, "a head that is not sound is not cosigned");
                 }
             }
         }
+        drop(reader);
         self.compare().await?;
         if self.seen != self.kept {
             self.ledger.keys().write_json(STATE, &self.seen)?;
@@ -80,25 +89,23 @@ impl Witness {
         Ok((words, marks))
     }
 
-    /// Judges one head: what this office has cosigned of the log by now.
-    fn one(&mut self, by: &OfficeId, body: &str, key: &str) -> Result<Option<Seen>, Trouble> {
+    /// Judges one head of the log that an office has now: what is cosigned of it.
+    fn one(&mut self, origin: &str, body: &str, key: &str) -> Result<Option<Seen>, Trouble> {
         let (key, asked) = (Verifier::parse(key)?, AddCheckpoint::parse(body)?);
-        let origin = key.name().to_owned();
-        let life = origin.rsplit_once('/').and_then(|(_, epoch)| epoch.parse().ok());
-        if life.is_none_or(|life| origin != log_name(by, life)) {
-            return Err(Bad::Key("of another office").into());
+        if key.name() != origin {
+            return Err(Bad::Key("of another log").into());
         }
-        match judge(self.seen.get(&origin), &asked, &key)? {
+        match judge(self.seen.get(origin), &asked, &key)? {
             Judged::GoesOn(_, mut head) => {
                 let seconds = u64::try_from(wall().0 / 1000).unwrap_or_default();
                 head.lines.push(self.ledger.witness.sign(&head.text, seconds));
                 let (key, head) = (key.to_string(), head.to_string());
-                self.seen.insert(origin.clone(), Seen { key, head, forked: false });
+                self.seen.insert(origin.to_owned(), Seen { key, head, forked: false });
             }
-            Judged::Forked(fork) => self.forked(&origin, &fork)?,
+            Judged::Forked(fork) => self.forked(origin, &fork)?,
             Judged::Stale => {}
         }
-        Ok(self.seen.get(&origin).cloned())
+        Ok(self.seen.get(origin).cloned())
     }
 
     /// What this office has cosigned of a log, as its answer.
@@ -130,6 +137,10 @@ impl Witness {
                 continue;
             };
             let (key, place) = (Verifier::parse(&seen.key)?, (said.origin.clone(), said.size));
+            // What its log has not signed says nothing, and must not stand before what does.
+            if note.verify(std::slice::from_ref(&key)).is_err() {
+                continue;
+            }
             let Some(known) = heads.get(&place) else {
                 heads.insert(place, note);
                 continue;
@@ -149,12 +160,17 @@ impl Witness {
             log = origin,
             "two signed heads of one log contradict each other: the evidence is kept, and the log is cosigned no more"
         );
+        let folder = self.ledger.forks();
+        fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{}.fork", origin.replace('/', "-")));
+        let beside = path.with_extension("next");
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(&serde_json::to_vec_pretty(fork)?)?;
+        file.sync_all()?;
+        fs::rename(beside, path)?;
         if let Some(seen) = self.seen.get_mut(origin) {
             seen.forked = true;
         }
-        let folder = self.ledger.forks();
-        fs::create_dir_all(&folder)?;
-        let name = format!("{}.fork", origin.replace('/', "-"));
-        fs::write(folder.join(name), serde_json::to_vec_pretty(fork)?)
+        Ok(())
     }
 }
