@@ -280,6 +280,11 @@ async fn no_marked_secret_is_found_anywhere_in_the_clear() {
         town.stop_office(code).await;
     }
     town.kill_hub().await;
+    // What an auditor takes home is searched too.
+    for code in OFFICES {
+        let into = town.folder.join("export");
+        auditor::export::export(&town.data(code), &town.keys(code), &into).await.unwrap();
+    }
     let files = look_at_files(&town, &search, marks.0.len());
     let hits = files.of(|which| which < marks.0.len());
     assert!(hits.is_empty(), "{hits:?}");
