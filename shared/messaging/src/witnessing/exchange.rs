@@ -2,13 +2,13 @@
 //! answers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use event_store::StoreError;
+use event_store::{Office, StoreError};
 use kernel::{OfficeId, clock::wall, entry, id::Tier, note::Note as Word, sign::EventKey};
 use ledger::{
     note::{Bad, Kind, Note, Verifier},
@@ -24,6 +24,9 @@ use crate::{
 /// How often a witness is asked at most.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// How often it is looked up who the witnesses are.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// What is known of a witness.
 #[derive(Debug, Default)]
 struct Known {
@@ -31,8 +34,6 @@ struct Known {
     size: u64,
     /// When it was asked last.
     asked: Option<Instant>,
-    /// The last word of it that was looked at.
-    heard: i64,
 }
 
 /// Asks witnesses and keeps their answers.
@@ -41,45 +42,62 @@ pub struct Exchange {
     ledger: Arc<Ledger>,
     /// The keys that witnesses were first seen with.
     pins: BTreeMap<OfficeId, String>,
+    /// Who the witnesses are, and when that was looked up.
+    witnesses: Vec<OfficeId>,
+    looked: Option<Instant>,
     known: BTreeMap<OfficeId, Known>,
+    /// Which words were looked at, by their subjects.
+    heard: BTreeMap<String, i64>,
 }
 
 /// Who witnesses the log of an office: whoever is above it, the city, of the districts the
-/// next one; the city is witnessed by all its districts.
-fn witnesses(own: &OfficeId, members: &BTreeMap<OfficeId, Entry>) -> Vec<OfficeId> {
-    let Some(place) = members.get(own).map(|entry| &entry.member.seat) else { return Vec::new() };
-    let districts = || {
-        let all = members.values().map(|entry| &entry.member.seat);
-        all.filter(|seat| seat.tier == Tier::District).map(|seat| seat.office.clone())
-    };
-    let mut found: Vec<OfficeId> = match place.tier {
-        Tier::City => districts().collect(),
-        tier => {
-            let city = members.values().map(|entry| &entry.member.seat);
-            let city = city.filter(|seat| seat.tier == Tier::City).map(|seat| seat.office.clone());
-            let next = districts().find(|office| office > own).or_else(|| districts().next());
-            let next = next.filter(|next| tier == Tier::District && next != own);
-            place.parent.clone().into_iter().chain(city).chain(next).collect()
+/// next one; the city is witnessed by all its districts. A township need not look them up.
+async fn witnesses(office: &Office) -> Result<Vec<OfficeId>, StoreError> {
+    let setting = office.setting();
+    let mut found: Vec<OfficeId> = office.here().parent.into_iter().collect();
+    if setting.tier != Tier::City {
+        found.push(setting.city.clone());
+    }
+    if setting.tier != Tier::Township {
+        let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
+        let seats = members.into_iter().map(|(_, entry)| entry.member.seat);
+        let others =
+            seats.filter(|seat| seat.tier == Tier::District && seat.office != setting.office);
+        let others: BTreeSet<OfficeId> = others.map(|seat| seat.office).collect();
+        if setting.tier == Tier::City {
+            found.extend(others);
+        } else {
+            let next = others.range(setting.office.clone()..).next().or_else(|| others.first());
+            found.extend(next.cloned());
         }
-    };
+    }
     found.sort_unstable();
     found.dedup();
-    found
+    Ok(found)
 }
 
-/// The notes whose subjects begin so.
-pub(super) async fn kept(
+/// The notes whose subjects begin so and that were not heard before; marks them as heard.
+pub(super) async fn news(
     ledger: &Ledger,
     prefix: &str,
-) -> Result<Vec<(Word, Vec<u8>)>, StoreError> {
+    heard: &mut BTreeMap<String, i64>,
+) -> Result<Vec<Word>, StoreError> {
     // The same in every collation, unlike a range.
-    let sql = "SELECT note FROM notes WHERE substr(subject, 1, $1) = $2 ORDER BY subject";
+    let sql = "SELECT subject, seen FROM notes WHERE substr(subject, 1, $1) = $2";
     let args = vec![(prefix.len() as u64).into(), prefix.into()];
-    let mut found = Vec::new();
-    for row in ledger.office().reader().await?.rows(sql, args).await? {
-        let bytes = row.blob(0)?;
-        let word = entry::open(&bytes).ok().and_then(|parts| Word::parse(parts.payload).ok());
-        found.extend(word.map(|word| (word, bytes)));
+    let (mut found, mut reader) = (Vec::new(), ledger.office().reader().await?);
+    for row in reader.rows(sql, args).await? {
+        let (subject, seen) = (row.text(0)?, row.int(1)?);
+        if heard.get(&subject).is_some_and(|heard| seen <= *heard) {
+            continue;
+        }
+        let sql = "SELECT note FROM notes WHERE subject = $1";
+        for row in reader.rows(sql, vec![subject.as_str().into()]).await? {
+            let bytes = row.blob(0)?;
+            let word = entry::open(&bytes).ok().and_then(|parts| Word::parse(parts.payload).ok());
+            found.extend(word);
+        }
+        heard.insert(subject, seen);
     }
     Ok(found)
 }
@@ -107,7 +125,8 @@ impl Exchange {
     /// Knows the witnesses' keys, and nothing of their answers yet.
     pub fn open(ledger: Arc<Ledger>) -> io::Result<Self> {
         let pins = ledger.keys().read(PINS)?.unwrap_or_default();
-        Ok(Self { ledger, pins, known: BTreeMap::new() })
+        let (witnesses, known, heard) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { ledger, pins, witnesses, looked: None, known, heard })
     }
 
     /// Whether some witness has not cosigned the newest head.
@@ -123,26 +142,24 @@ impl Exchange {
     }
 
     async fn words(&mut self) -> Result<Vec<Word>, Trouble> {
-        let office = self.ledger.office();
-        let own = office.setting().office.clone();
-        let members: Vec<(String, Entry)> = office.reader().await?.all(DIRECTORY, "").await?;
-        let of = |(_, entry): (String, Entry)| (entry.member.seat.office.clone(), entry);
-        let witnesses = witnesses(&own, &members.into_iter().map(of).collect());
-        self.known.retain(|office, _| witnesses.contains(office));
-        for (word, _) in kept(&self.ledger, &format!("at.cs.{own}.")).await? {
-            let Word::Cosigned { by, at, head, key, .. } = word else { continue };
-            let known = self.known.get(&by).map_or(0, |known| known.heard);
-            if !witnesses.contains(&by) || at.0 <= known {
+        if self.looked.is_none_or(|at| at.elapsed() > LOOK) {
+            self.witnesses = witnesses(self.ledger.office()).await?;
+            self.looked = Some(Instant::now());
+            self.known.retain(|office, _| self.witnesses.contains(office));
+        }
+        let own = self.ledger.office().setting().office.clone();
+        for word in news(&self.ledger, &format!("at.cs.{own}."), &mut self.heard).await? {
+            let Word::Cosigned { by, head, key, .. } = word else { continue };
+            if !self.witnesses.contains(&by) {
                 continue;
             }
             let size = self.hear(&by, &key, head.as_deref()).unwrap_or_else(|trouble| {
                 tracing::error!(witness = %by, %trouble, "its word on the own log does not count");
                 0
             });
-            let known = self.known.entry(by).or_default();
-            (known.heard, known.size) = (at.0, size);
+            self.known.entry(by).or_default().size = size;
         }
-        self.asks(&own, witnesses)
+        self.asks(&own)
     }
 
     /// Keeps a witness's word: up to where it has cosigned this life of the own log.
@@ -161,12 +178,12 @@ impl Exchange {
         self.ledger.keep(by, &verifier, &Note::parse(head)?)
     }
 
-    fn asks(&mut self, own: &OfficeId, witnesses: Vec<OfficeId>) -> Result<Vec<Word>, Trouble> {
+    fn asks(&mut self, own: &OfficeId) -> Result<Vec<Word>, Trouble> {
         let Some((head, note)) = self.ledger.head() else { return Ok(Vec::new()) };
         let epoch = self.ledger.office().life().epoch;
         let log = self.ledger.signer(epoch)?.verifier().to_string();
         let mut words = Vec::new();
-        for to in witnesses {
+        for to in self.witnesses.clone() {
             let known = self.known.entry(to.clone()).or_default();
             let waits = known.asked.is_some_and(|at| at.elapsed() < PAUSE);
             if known.size >= head.size || waits {

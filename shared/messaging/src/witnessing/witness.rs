@@ -16,7 +16,7 @@ use ledger::{
 
 use super::{
     Ledger, Trouble,
-    exchange::{kept, say},
+    exchange::{news, say},
     log_name,
 };
 use crate::{
@@ -34,12 +34,14 @@ pub struct Witness {
     seen: BTreeMap<String, Seen>,
     /// As it is on the disk.
     kept: BTreeMap<String, Seen>,
-    /// Which words were answered, by their subjects.
+    /// Heads of each log that others cosigned, the newest by size.
+    faces: BTreeMap<String, BTreeMap<u64, Note>>,
+    /// Which words were looked at, by their subjects.
     heard: BTreeMap<String, i64>,
 }
 
-/// What is answered, and which words it answers.
-type Answers = (Vec<Word>, BTreeMap<String, i64>);
+/// How many heads of one log are remembered to be compared.
+const FACES: usize = 8;
 
 impl Witness {
     /// A witness that goes on from what it has cosigned.
@@ -48,30 +50,29 @@ impl Witness {
         let why =
             "witness.json is gone: what was cosigned is not known, another witness.key is needed";
         let seen = seen.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, why))?;
-        Ok(Self { ledger, kept: seen.clone(), seen, heard: BTreeMap::new() })
+        let (faces, heard) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { ledger, kept: seen.clone(), seen, faces, heard })
     }
 
-    /// One turn: every new head that was sent here is answered; how many.
+    /// One turn: every new head that was sent here is answered; how many. What could not be
+    /// said is said when its log asks again.
     pub async fn turn(&mut self, link: &dyn Link) -> Result<usize, Failure> {
-        let (words, marks) = self.answers().await.map_err(Failure::other)?;
-        let many = words.len();
+        let words = self.answers().await.map_err(Failure::other)?;
         say(&self.ledger, link, &words).await?;
-        self.heard.extend(marks);
-        Ok(many)
+        Ok(words.len())
     }
 
-    async fn answers(&mut self) -> Result<Answers, Trouble> {
+    async fn answers(&mut self) -> Result<Vec<Word>, Trouble> {
         let own = self.ledger.office().setting().office.clone();
-        let (mut words, mut marks) = (Vec::new(), BTreeMap::new());
-        let mut reader = self.ledger.office().reader().await?;
-        for (word, _) in kept(&self.ledger, "at.cp.").await? {
-            let (subject, at) = (word.subject(), word.at().0);
+        let mut words = Vec::new();
+        for word in news(&self.ledger, "at.cp.", &mut self.heard).await? {
             let Word::Checkpoint { by, to, body, key, .. } = word else { continue };
-            if to != own || self.heard.get(&subject).is_some_and(|heard| at <= *heard) {
+            if to != own {
                 continue;
             }
-            marks.insert(subject, at);
+            let mut reader = self.ledger.office().reader().await?;
             let row: Option<Entry> = reader.view(DIRECTORY, by.as_str()).await?;
+            drop(reader);
             let life = row.map_or(0, |row| row.member.epoch);
             match self.one(&log_name(&by, life), &body, &key) {
                 Ok(seen) => words.push(self.answer(by, seen.as_ref())?),
@@ -80,13 +81,16 @@ impl Witness {
                 }
             }
         }
-        drop(reader);
-        self.compare().await?;
+        for word in news(&self.ledger, "at.cs.", &mut self.heard).await? {
+            if let Word::Cosigned { head: Some(head), .. } = word {
+                self.compare(&head)?;
+            }
+        }
         if self.seen != self.kept {
             self.ledger.keys().write_json(STATE, &self.seen)?;
             self.kept = self.seen.clone();
         }
-        Ok((words, marks))
+        Ok(words)
     }
 
     /// Judges one head of the log that an office has now: what is cosigned of it.
@@ -100,7 +104,9 @@ impl Witness {
                 let seconds = u64::try_from(wall().0 / 1000).unwrap_or_default();
                 head.lines.push(self.ledger.witness.sign(&head.text, seconds));
                 let (key, head) = (key.to_string(), head.to_string());
-                self.seen.insert(origin.to_owned(), Seen { key, head, forked: false });
+                self.seen
+                    .insert(origin.to_owned(), Seen { key, head: head.clone(), forked: false });
+                self.compare(&head)?;
             }
             Judged::Forked(fork) => self.forked(origin, &fork)?,
             Judged::Stale => {}
@@ -120,38 +126,31 @@ impl Witness {
         Ok(Word::Cosigned { by, of, at, size, head, key })
     }
 
-    /// Holds what this office cosigned against what others say they cosigned: a log that
-    /// shows two faces to two witnesses is found here.
-    async fn compare(&mut self) -> Result<(), Trouble> {
-        let mut heads: BTreeMap<(String, u64), Note> = BTreeMap::new();
-        let mut all: Vec<String> = self.seen.values().map(|seen| seen.head.clone()).collect();
-        for (word, _) in kept(&self.ledger, "at.cs.").await? {
-            if let Word::Cosigned { head, .. } = word {
-                all.extend(head);
-            }
+    /// Holds a head that somebody cosigned against those that this office has heard of: a log
+    /// that shows two faces to two witnesses is found here.
+    fn compare(&mut self, head: &str) -> Result<(), Trouble> {
+        let Ok(note) = Note::parse(head) else { return Ok(()) };
+        let Ok(said) = Checkpoint::parse(&note.text) else { return Ok(()) };
+        let Some(seen) = self.seen.get(&said.origin).filter(|seen| !seen.forked) else {
+            return Ok(());
+        };
+        // What its log has not signed says nothing, and must not stand before what does.
+        let key = Verifier::parse(&seen.key)?;
+        if note.verify(std::slice::from_ref(&key)).is_err() {
+            return Ok(());
         }
-        for head in all {
-            let Ok(note) = Note::parse(&head) else { continue };
-            let Ok(said) = Checkpoint::parse(&note.text) else { continue };
-            let Some(seen) = self.seen.get(&said.origin).filter(|seen| !seen.forked) else {
-                continue;
-            };
-            let (key, place) = (Verifier::parse(&seen.key)?, (said.origin.clone(), said.size));
-            // What its log has not signed says nothing, and must not stand before what does.
-            if note.verify(std::slice::from_ref(&key)).is_err() {
-                continue;
-            }
-            let Some(known) = heads.get(&place) else {
-                heads.insert(place, note);
-                continue;
-            };
-            if known.text != note.text
-                && let Some(fork) = Fork::of(&key, [known, &note])
-            {
-                self.forked(&said.origin, &fork)?;
-            }
+        let own = Note::parse(&seen.head)?;
+        let faces = self.faces.entry(said.origin.clone()).or_default();
+        let known = faces.get(&said.size).into_iter().chain([&own]);
+        let fork = known.into_iter().find_map(|known| Fork::of(&key, [known, &note]));
+        faces.insert(said.size, note);
+        if faces.len() > FACES {
+            faces.pop_first();
         }
-        Ok(())
+        match fork {
+            Some(fork) => Ok(self.forked(&said.origin, &fork)?),
+            None => Ok(()),
+        }
     }
 
     /// Keeps the evidence, and cosigns this log no more.
