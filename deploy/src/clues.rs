@@ -187,7 +187,8 @@ impl Script {
         let made = clerks.post("TM", "/api/clues", &self.key, &draft).await?;
         let id = made.body["id"].as_str().unwrap_or_default().to_owned();
         let at = |step: &str| format!("/api/clues/{id}/{step}");
-        let on = json!({"content": made.body["content"]});
+        // What is signed has the minutes in it.
+        let mut on = json!({"content": made.body["content"]});
         let judged = json!({"quality": "checkable", "with": [clerks.person("TM")],
             "minutes": "虚构内容:反映具体,人员、时间、地点明确,同意按具体可查移送。"});
         let paper = {
@@ -195,14 +196,14 @@ impl Script {
             json!({"slip": format!("XS-{number}"), "receipt": format!("SJ-{number}")})
         };
         let (none, key) = (json!({}), "once");
-        let steps: [(Until, &str, &str, &Value); 7] = [
-            (Until::Discussed, "TL", "discuss", &judged),
-            (Until::FirstSigned, "TL", "sign", &on),
-            (Until::DualSigned, "TM", "sign", &on),
-            (Until::Sealed, "CLUE", "seal", &none),
-            (Until::OnPaper, "CLUE", "paper", &paper),
-            (Until::Offered, "CLUE", "offer", &none),
-            (Until::Withdrawn, "CLUE", "withdraw", &none),
+        let steps: [(Until, &str, &str, Option<&Value>); 7] = [
+            (Until::Discussed, "TL", "discuss", Some(&judged)),
+            (Until::FirstSigned, "TL", "sign", None),
+            (Until::DualSigned, "TM", "sign", None),
+            (Until::Sealed, "CLUE", "seal", Some(&none)),
+            (Until::OnPaper, "CLUE", "paper", Some(&paper)),
+            (Until::Offered, "CLUE", "offer", Some(&none)),
+            (Until::Withdrawn, "CLUE", "withdraw", Some(&none)),
         ];
         if self.until == Until::Dropped {
             clerks.post("TL", &at("drop"), key, &none).await?;
@@ -211,7 +212,10 @@ impl Script {
             let aside = matches!(step, Until::OnPaper | Until::Withdrawn);
             if step <= self.until && (!aside || step == self.until) && self.until != Until::Dropped
             {
-                clerks.post(role, &at(path), key, body).await?;
+                let done = clerks.post(role, &at(path), key, body.unwrap_or(&on)).await?;
+                if step == Until::Discussed {
+                    on = json!({"content": done.body["content"]});
+                }
             }
         }
         if self.until >= Until::Returned {

@@ -162,7 +162,8 @@ async fn openable(
 
 /// By which right somebody reads a content: the secretary only oversees.
 pub(crate) fn reads_by(caller: &Caller, first: &'static str, matter: &Matter<'_>) -> &'static str {
-    if caller.may(first, matter) { first } else { "clue.oversee" }
+    let oversees = !caller.may(first, matter) && caller.may("clue.oversee", matter);
+    if oversees { "clue.oversee" } else { first }
 }
 
 /// Whoever a clue is about, has nothing of it and does nothing with it; for everybody else,
@@ -195,12 +196,7 @@ async fn content(
     let row: Option<ClueRow> = seat.office.reader().await?.view(view::CLUES, &id).await?;
     let row = row.ok_or(Code::ClueAbsent)?;
     let matter = row.matter(&seat.office.setting().office);
-    // Who is consulted gives a reason, which is asked for below.
-    let by = if caller.reads_with_reason(&matter) {
-        "clue.open"
-    } else {
-        reads_by(&caller, "clue.open", &matter)
-    };
+    let by = reads_by(&caller, "clue.open", &matter);
     caller.permit(by, &matter, Code::ClueAbsent)?;
     // Who is consulted says on what.
     if !caller.reads(&matter) && caller.reads_with_reason(&matter) {

@@ -28,41 +28,32 @@ pub fn routes() -> Vec<Route> {
         get(
             "/api/ledger",
             Who::SignedIn,
-            [
-                "账本与见证",
-                "The own log's signed head, how far each witness has cosigned it, forks that were found",
-            ],
+            ["账本与见证", "The own log's signed head, its witnesses, forks that were found"],
             stand,
         ),
         get(
             "/log/{epoch}/checkpoint",
             Who::Public,
-            ["账本签名头", "The newest head of this log that most witnesses have cosigned"],
+            ["账本签名头", "The newest head that most witnesses have cosigned"],
             checkpoint,
         ),
         get(
             "/log/{epoch}/tile/{*tile}",
             Who::Public,
-            [
-                "账本瓦片",
-                "A tile of hashes: `0/x001/234` or, with so many by now, `0/x001/234.p/17`",
-            ],
+            ["账本瓦片", "A tile of hashes: `0/x001/234`, `0/x001/234.p/17`"],
             tile,
         ),
         get(
             "/log/{epoch}/proof",
             Who::Public,
-            [
-                "条目存在证明",
-                "The proof that an entry stands in the log, with a signed head (tlog-proof)",
-            ],
+            ["条目存在证明", "The proof that an entry stands in the log (tlog-proof)"],
             proof,
         )
         .query::<OfEntry>(),
         get(
             "/log/{epoch}/consistency",
             Who::Public,
-            ["账本只增证明", "The proof that the log of one size goes on in that of another"],
+            ["账本只增证明", "The proof that the log only grew"],
             consistency,
         )
         .query::<Sizes>(),

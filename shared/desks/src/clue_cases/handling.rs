@@ -74,13 +74,13 @@ fn disposing() -> Vec<Route> {
         change::<Inquiry, _>(
             "/api/clue-cases/{id}/inquire",
             Who::Does("clue-case.inquire"),
-            ["发出函询", "Record that a letter of inquiry went out; its reply has a day"],
+            ["发出函询", "A letter of inquiry went out"],
             inquire,
         ),
         change::<Nothing, _>(
             "/api/clue-cases/{id}/reply",
             Who::Does("clue-case.reply"),
-            ["收到函询回复", "Record that the reply came; the inquiry has a day to be closed by"],
+            ["收到函询回复", "The reply to it came"],
             reply,
         ),
     ]

@@ -21,15 +21,15 @@ use crate::sealing::{key_for, seal_next};
 /// The desk's route.
 pub(super) fn route() -> Route {
     change::<Judged, _>(
-            "/api/clues/{id}/discuss",
-            Who::Does("clue.discuss"),
-            [
-                "室组办会商(会商纪要一并封存)",
-                "Record the discussion: how far it can be checked, and its minutes, sealed with the clue; answers the hash that is to be signed",
-            ],
-            discuss,
-        )
-        .sealed()
+        "/api/clues/{id}/discuss",
+        Who::Does("clue.discuss"),
+        [
+            "室组办会商(会商纪要一并封存)",
+            "Record the discussion and its minutes, sealed with the clue; answers the hash to sign",
+        ],
+        discuss,
+    )
+    .sealed()
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -41,7 +41,7 @@ struct Judged {
     /// non-resident deputies.
     #[schemars(length(min = 1, max = 20))]
     with: Vec<String>,
-    /// 会商纪要: sealed with what the clue says, and signed with it.
+    /// 会商纪要
     #[schemars(length(min = 1, max = 9000))]
     minutes: String,
 }

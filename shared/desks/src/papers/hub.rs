@@ -59,7 +59,7 @@ pub fn hub_routes() -> Vec<Route> {
             Who::Public,
             [
                 "单位查询有哪些附件须再次送达历史中心",
-                "Which papers an office was named for were asked for, and are not at the hub: it brings what it has of them",
+                "Papers that were asked for in vain, of those that an office was named for",
             ],
             wanted,
         ),
