@@ -15,6 +15,7 @@ use crate::{clue_cases, clues::view::OFFERED};
 
 /// How often it is asked what others want, and looked again for what is away here.
 const ASK_WANTED: Duration = Duration::from_secs(30);
+
 impl Errands {
     /// Brings again what others want and the hub has no more, of what this office offered.
     pub(super) async fn send_wanted(&self, hub: &HubClient<'_>) -> Result<(), Problem> {

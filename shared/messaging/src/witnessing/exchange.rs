@@ -83,10 +83,11 @@ pub(super) async fn news(
     heard: &mut BTreeMap<String, i64>,
 ) -> Result<Vec<Word>, StoreError> {
     // The same in every collation, unlike a range.
-    let sql = "SELECT subject, seen FROM notes WHERE substr(subject, 1, $1) = $2";
-    let args = vec![(prefix.len() as u64).into(), prefix.into()];
+    // The length is written out: PostgreSQL's substr takes no 64 bit number.
+    let many = prefix.len();
+    let sql = format!("SELECT subject, seen FROM notes WHERE substr(subject, 1, {many}) = $1");
     let (mut found, mut reader) = (Vec::new(), ledger.office().reader().await?);
-    for row in reader.rows(sql, args).await? {
+    for row in reader.rows(&sql, vec![prefix.into()]).await? {
         let (subject, seen) = (row.text(0)?, row.int(1)?);
         if heard.get(&subject).is_some_and(|heard| seen <= *heard) {
             continue;
