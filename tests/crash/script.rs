@@ -66,6 +66,7 @@ impl Place {
             engine: self.engine(),
             key: Arc::new(keys.ring(&Entropy::System).unwrap()),
             turns: domain::office::turns,
+            dated: &domain::dated::FAMILIES,
             clock: Arc::new(Clock::Wall),
             entropy: Arc::new(Entropy::System),
             bindings: domain::binding::bindings,

@@ -41,6 +41,7 @@ pub(crate) fn setting(store: &testkit::TestStore) -> event_store::Setting {
         views: (district::service().views)(&office()).into(),
         reactions: desks::reactions::REACTIONS.into(),
         turns: domain::office::turns,
+        dated: &domain::dated::FAMILIES,
         ..testkit::setting(store)
     }
 }
@@ -126,7 +127,7 @@ impl Maker {
             id: format!("{:032x}", u128::from(*sequence) * 0x9e37_79b9_7f4a_7c15),
             at: EntryRef { origin: of.clone(), epoch: 1, sequence: *sequence },
             kind,
-            recorded: Timestamp(1_600_000_000_000 + i64::try_from(*sequence).unwrap() * 30),
+            recorded: Timestamp(1_600_000_000_000 + i64::try_from(*sequence).unwrap() * 30_000),
             root: Root::Ev,
             audience,
             lane: *lane,

@@ -80,6 +80,7 @@ async fn an_office_moves_when_it_has_what_its_parent_had_said(store: TestStore) 
         enrolled_below: Some(office_id(BEFORE)),
         bindings: domain::binding::bindings,
         turns: domain::office::turns,
+        dated: &domain::dated::FAMILIES,
         views: (township::service().views)(&office_id(TOWN)).into(),
         ..setting(&store)
     })

@@ -94,6 +94,7 @@ impl Node {
             engine: Engine::Sqlite(self.data()),
             key: Arc::new(Ring::of(self.key())),
             turns: domain::office::turns,
+            dated: &domain::dated::FAMILIES,
             clock: self.clock.clone(),
             entropy: Arc::new(Entropy::seeded(salt)),
             bindings: domain::binding::bindings,

@@ -22,7 +22,7 @@ use messaging::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Command, Nothing, Problem, Route, Seat, Who, answer, get, post};
+use web::{Command, Nothing, Problem, Route, Seat, Sight, Who, answer, get, post};
 
 /// What everybody must know of the link.
 const KNOWN: Who = Who::Reads(&[Subject::Offices]);
@@ -30,7 +30,7 @@ const KNOWN: Who = Who::Reads(&[Subject::Offices]);
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/offices", KNOWN, ["单位名录", "The directory"], offices),
+        get("/api/offices", KNOWN, ["单位名录", "The directory"], offices).in_time(),
         get(
             "/api/neighbours",
             KNOWN,
@@ -86,8 +86,8 @@ struct Listed {
     moving_to: Option<OfficeId>,
 }
 
-async fn offices(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
+async fn offices(seat: Sight) -> Result<Response, Problem> {
+    let rows: Vec<(String, Entry)> = seat.reader().await?.all(DIRECTORY, "").await?;
     let offices: Vec<Listed> = rows
         .into_iter()
         .map(|(_, entry)| Listed {

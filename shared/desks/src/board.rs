@@ -1,11 +1,10 @@
 //! The filing board: every office below and every filing, with lateness.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use access::Subject;
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
 use domain::filing_review::State as ReviewState;
@@ -16,29 +15,34 @@ use messaging::{
     neighbours::neighbours,
 };
 use serde_json::{Value, json};
-use web::{Problem, Route, Seat, Who, get};
+use web::{Problem, Route, Sight, Who, get};
 
 use crate::reviews::{REVIEWS, ReviewRow};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
-    vec![get(
-        "/api/filing-board",
-        Who::ReadsWhole(Subject::Of(Class::K12)),
-        ["报备看板", "Filing board: offices below by filings"],
-        board,
-    )]
+    vec![
+        get(
+            "/api/filing-board",
+            Who::ReadsWhole(Subject::Of(Class::K12)),
+            ["报备看板", "Filing board: offices below by filings"],
+            board,
+        )
+        .in_time(),
+    ]
 }
 
-async fn board(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
+async fn board(seat: Sight) -> Result<Response, Problem> {
     let setting = seat.office.setting();
-    let today = setting.clock.now().day();
-    let mut reader = seat.office.reader().await?;
+    let today = seat.today();
+    let mut reader = seat.reader().await?;
     let members: Vec<(String, Entry)> = reader.all(DIRECTORY, "").await?;
     let reviews: Vec<(String, ReviewRow)> = reader.all(REVIEWS, "").await?;
     drop(reader);
+    // Nothing is kept of when somebody was heard before.
+    let heard = if seat.looks_back() { Vec::new() } else { neighbours(&seat.office).await? };
     let heard: BTreeMap<OfficeId, _> =
-        neighbours(&seat.office).await?.into_iter().map(|n| (n.office, n.last_heard)).collect();
+        heard.into_iter().map(|n| (n.office, n.last_heard)).collect();
     let below = members.iter().map(|(_, entry)| &entry.member.seat);
     let open = |member: &OfficeId| {
         let mut open = reviews.iter().filter(|(_, row)| row.state != ReviewState::Accepted);
@@ -57,8 +61,7 @@ async fn board(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
                 "last_heard": heard.get(&member.office).copied().flatten(), "filings": filings})
         })
         .collect();
-    Ok(Json(json!({"demo": seat.pin.demo, "as_of": setting.clock.now(), "rows": rows}))
-        .into_response())
+    Ok(Json(json!({"demo": seat.pin.demo, "as_of": seat.as_of(), "rows": rows})).into_response())
 }
 
 /// Lateness under a proposed deadline reminds; it says that it is a proposal.

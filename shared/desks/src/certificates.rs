@@ -20,7 +20,9 @@ use kernel::{Code, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Command, Nothing, Problem, Route, Seat, Who, change, get, post, wire::fingerprint_of};
+use web::{
+    Command, Nothing, Problem, Route, Seat, Sight, Who, change, get, post, wire::fingerprint_of,
+};
 
 use crate::own_account;
 
@@ -32,7 +34,8 @@ pub fn routes() -> Vec<Route> {
             Who::Reads(&[Subject::Accounts]),
             ["人员证书", "The certificates that stand or stood for a person, by fingerprint"],
             of_person,
-        ),
+        )
+        .in_time(),
         post::<NewCertificate, _>(
             "/api/persons/{id}/certificates",
             Who::Does("certificate.bind"),
@@ -55,11 +58,8 @@ pub(crate) async fn is_certified(seat: &Seat, person: &str) -> Result<bool, Prob
     Ok(all.iter().any(|(_, row)| row.person == person && !row.ended))
 }
 
-async fn of_person(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let mut reader = seat.office.reader().await?;
+async fn of_person(seat: Sight, Path(id): Path<String>) -> Result<Response, Problem> {
+    let mut reader = seat.reader().await?;
     let person: Option<PersonRow> = reader.view(PEOPLE, &id).await?;
     person.ok_or(Code::NotFound)?;
     let all: Vec<(String, CertificateRow)> = reader.all(CERTIFICATES, "").await?;

@@ -28,7 +28,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Sight, Who, answer, change, get,
     matter::{permitted, read},
     reading::Seen,
 };
@@ -48,9 +48,10 @@ const KNOWN: Who = Who::DoesOne(&["clue-case.open", "clue.oversee"]);
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         get("/api/clue-cases", KNOWN, ["收到的线索", "Clues received: states, dates, age"], all)
+            .in_time()
             .query::<Page>()
             .query::<InState>(),
-        get("/api/clue-cases/{id}", KNOWN, ["收到的线索详情", "One clue received"], one),
+        get("/api/clue-cases/{id}", KNOWN, ["收到的线索详情", "One clue received"], one).in_time(),
         get(
             "/api/clue-cases/{id}/content",
             KNOWN,
@@ -93,33 +94,32 @@ fn shown(row: &CaseRow, today: Day) -> Value {
 }
 
 async fn all(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(InState { state }): Query<InState>,
 ) -> Result<Response, Problem> {
     let named = |row: &CaseRow| serde_json::to_value(row.state).unwrap_or_default();
     let apart = apart::apart(&seat, &caller).await?;
-    let (today, keep) = (seat.office.setting().clock.now().day(), |row: &CaseRow| {
+    let (today, keep) = (seat.today(), |row: &CaseRow| {
         !apart.has("clue-case", &row.id)
             && state.as_ref().is_none_or(|state| named(row) == state.as_str())
     });
     list_governed_as(&seat, &caller, "", &page, keep, |row: CaseRow| shown(&row, today)).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: CaseRow = read(&seat, &caller, &id).await?;
-    if apart::concerns(&seat, &caller, apart::case(&row)).await {
+    // Whom it is about is known by what it says today.
+    let today: Option<CaseRow> =
+        if seat.looks_back() { seat.office.reader().await?.view(CASES, &id).await? } else { None };
+    if apart::concerns(&seat, &caller, apart::case(today.as_ref().unwrap_or(&row))).await {
         return Err(Code::ClueAbsent.into());
     }
     let matter = row.matter(&seat.office.setting().office);
     let actions = caller.actions(&matter, row.possible());
     let actions = with_oversight(actions, caller.may("clue.oversee", &matter));
-    let mut body = shown(&row, seat.office.setting().clock.now().day());
+    let mut body = shown(&row, seat.today());
     body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);
     Ok(web::view(&body, row.version))

@@ -32,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Sight, Who, answer, change, get,
     matter::{permitted, read},
     post,
     reading::Seen,
@@ -55,10 +55,12 @@ const READS: [&str; 2] = ["clue.open", "clue.oversee"];
 pub fn routes() -> Vec<Route> {
     let mut routes = vec![
         get("/api/clues", KNOWN, ["问题线索", "Clues: states and dates"], all)
+            .in_time()
             .query::<Page>()
             .query::<InState>()
             .consulted(),
         get("/api/clues/{id}", KNOWN, ["线索详情", "One clue: its way, not what it says"], one)
+            .in_time()
             .consulted(),
         get(
             "/api/clues/{id}/content",
@@ -108,7 +110,7 @@ pub(crate) fn scope_of(id: &str) -> Scope {
 }
 
 async fn all(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(InState { state }): Query<InState>,
@@ -122,13 +124,15 @@ async fn all(
     .await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: ClueRow = read(&seat, &caller, &id).await?;
-    if apart::concerns(&seat, &caller, apart::clue(&row)).await {
+    // Whom it is about is known by what it says today.
+    let today: Option<ClueRow> = if seat.looks_back() {
+        seat.office.reader().await?.view(view::CLUES, &id).await?
+    } else {
+        None
+    };
+    if apart::concerns(&seat, &caller, apart::clue(today.as_ref().unwrap_or(&row))).await {
         return Err(Code::ClueAbsent.into());
     }
     let possible = row.possible_for(&caller);

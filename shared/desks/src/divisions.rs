@@ -1,11 +1,9 @@
 //! The register of divisions: imported at the city, read by everybody, as of any day.
 
-use std::sync::Arc;
-
 use access::Subject;
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::{IntoResponse, Response},
 };
 use domain::register::{Attributes, Division, Event, Import, Life, Register, read_csv};
@@ -14,9 +12,9 @@ use kernel::{Class, Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Command, Problem, Route, Seat, Who, answer, get, post};
+use web::{Command, Problem, Route, Sight, Who, answer, get, post};
 
-use crate::listing::{AsOf, Page, list, tagged};
+use crate::listing::{Page, list, tagged};
 
 /// Everything that a division ever was, by its id.
 pub const DIVISIONS: &str = "divisions";
@@ -34,15 +32,16 @@ pub fn routes() -> Vec<Route> {
             ["区划", "Divisions in the order of their codes, as they are or were on a day"],
             divisions,
         )
+        .dated()
         .query::<Page>()
-        .query::<AsOf>()
         .query::<Which>(),
         get(
             "/api/divisions/{id}",
             Who::Reads(&[Subject::Of(Class::K1)]),
             ["区划沿革", "A division with all the names, codes and parents that it ever had"],
             one,
-        ),
+        )
+        .dated(),
     ]
 }
 
@@ -144,19 +143,18 @@ struct Which {
 const TIERS: [&str; 4] = ["city", "district", "township", "village"];
 
 async fn divisions(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     Query(page): Query<Page>,
-    Query(as_of): Query<AsOf>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    let day = as_of.day(&seat)?;
+    let day = seat.today();
     let prefix = which.code.as_ref().map(|code| format!("{code}.")).unwrap_or_default();
     let wanted = |of: &Option<String>, is: Option<&str>| of.is_none() || of.as_deref() == is;
     if which.tier.as_ref().is_some_and(|tier| !TIERS.contains(&tier.as_str())) {
         return Err(Refusal::new(Code::BadField).detail(format!("tier: {TIERS:?}")).into());
     }
     // Read before the rows: a tag that is too old only costs another reading.
-    let version: Option<Option<u64>> = seat.office.reader().await?.view(REGISTER, "").await?;
+    let version: Option<Option<u64>> = seat.reader().await?.view(REGISTER, "").await?;
     let rows = list::<PeriodRow>(&seat, BY_CODE, &prefix, &page, |row| {
         row.holds_on(day)
             && wanted(&which.parent, row.parent.as_deref())
@@ -165,8 +163,8 @@ async fn divisions(
     Ok(tagged(rows.await?, version.flatten()))
 }
 
-async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let life: Option<Life> = seat.office.reader().await?.view(DIVISIONS, &id).await?;
+async fn one(seat: Sight, Path(id): Path<String>) -> Result<Response, Problem> {
+    let life: Option<Life> = seat.reader().await?.view(DIVISIONS, &id).await?;
     let life = life.ok_or(Code::NotFound)?;
     let demo = seat.pin.demo;
     Ok(Json(json!({"demo": demo, "id": id, "periods": periods(&id, &life)})).into_response())

@@ -14,7 +14,7 @@ use kernel::{Class, Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
 use policy::deadline;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter, post};
+use web::{Caller, Command, Governed, Problem, Route, Seat, Sight, Who, change, get, matter, post};
 
 use crate::listing::{Page, list_governed};
 
@@ -25,8 +25,10 @@ pub(crate) const ENVELOPES: &str = "envelopes";
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/envelopes", KNOWN, ["密封件", "Envelopes that came sealed"], all).query::<Page>(),
-        get("/api/envelopes/{id}", KNOWN, ["密封件详情", "One envelope"], one),
+        get("/api/envelopes", KNOWN, ["密封件", "Envelopes that came sealed"], all)
+            .in_time()
+            .query::<Page>(),
+        get("/api/envelopes/{id}", KNOWN, ["密封件详情", "One envelope"], one).in_time(),
         post::<NewEnvelope, _>(
             "/api/envelopes",
             Who::Does("envelope.receive"),
@@ -110,19 +112,11 @@ impl View for EnvelopesView {
     }
 }
 
-async fn all(
-    State(seat): State<Arc<Seat>>,
-    caller: Caller,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
+async fn all(seat: Sight, caller: Caller, Query(page): Query<Page>) -> Result<Response, Problem> {
     list_governed::<EnvelopeRow>(&seat, &caller, "", &page, |_| true).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: EnvelopeRow = matter::read(&seat, &caller, &id).await?;
     Ok(web::view(&row, row.version))
 }

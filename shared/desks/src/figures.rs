@@ -18,7 +18,8 @@ pub async fn turn(seat: &Arc<Seat>) -> Result<Result<(), Refusal>, Problem> {
     if seat.office.setting().tier != Tier::District {
         return Ok(Ok(()));
     }
-    let counts = own(seat, &mut seat.office.reader().await?).await?;
+    let today = seat.office.setting().clock.now().day();
+    let counts = own(&mut seat.office.reader().await?, today).await?;
     let reports: Vec<Report> = counts
         .into_iter()
         .map(|((level, round_number), counts)| Report { round_number, level, counts })

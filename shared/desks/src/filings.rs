@@ -1,10 +1,10 @@
 //! Own filings: what is due upward, what was attached and sent.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use access::{Matter, Subject};
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::filing::{Command as Ask, Event, Expectation, Filing, Paper, State as FilingState};
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, post, view,
+    Caller, Command, Governed, Problem, Route, Sight, Who, change, get, matter::read, post, view,
 };
 
 use crate::listing::{Page, list_governed};
@@ -33,9 +33,10 @@ pub fn routes() -> Vec<Route> {
             ["本单位应报事项", "Filings due and sent: the own ones, or those given to read"],
             filings,
         )
+        .in_time()
         .query::<Page>()
         .query::<OfOffice>(),
-        get("/api/filings/{id}", READERS, ["报备事项", "One filing"], one),
+        get("/api/filings/{id}", READERS, ["报备事项", "One filing"], one).in_time(),
         post::<NewFiling, _>(
             "/api/filings",
             Who::DoesWhole("filing.expect"),
@@ -193,7 +194,7 @@ struct OfOffice {
 }
 
 async fn filings(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(of): Query<OfOffice>,
@@ -203,13 +204,9 @@ async fn filings(
     list_governed::<FilingRow>(&seat, &caller, &prefix, &page, |_| true).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: FilingRow = read(&seat, &caller, &id).await?;
-    let today = seat.office.setting().clock.now().day();
+    let today = seat.today();
     let late = row.expectation.as_ref().map(|e| days_late(e.due, row.first_submitted, today));
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;

@@ -6,11 +6,11 @@
 mod drafting;
 mod view;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use access::Subject;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::{
@@ -25,7 +25,8 @@ use serde::Deserialize;
 use serde_json::json;
 use vault::ScopeKey;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, change, get, matter::read, post,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Sight, Who, change, get,
+    matter::read, post,
 };
 
 use crate::{
@@ -89,11 +90,12 @@ pub fn team_routes() -> Vec<Route> {
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/findings", READERS, ["问题", "Findings, own and fed back to us"], findings)
+            .in_time()
             .query::<Page>()
             .query::<Of>()
             .query::<InState>()
             .consulted(),
-        get("/api/findings/{id}", READERS, ["问题详情", "One finding"], one).consulted(),
+        get("/api/findings/{id}", READERS, ["问题详情", "One finding"], one).in_time().consulted(),
     ]
 }
 
@@ -107,7 +109,7 @@ struct Of {
 }
 
 async fn findings(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(of): Query<Of>,
@@ -133,11 +135,7 @@ async fn findings(
     Ok(answered(&seat, &rows, next.as_deref()))
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let mut row: FindingRow = read(&seat, &caller, &id).await?;
     Opener::of(&seat).open(&mut row).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());

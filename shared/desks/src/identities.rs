@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Sight, Who, answer, change, get,
     matter::read, post, reading::Seen,
 };
 use zeroize::Zeroizing;
@@ -48,8 +48,9 @@ const KNOWN: Who = Who::Reads(&[Subject::Of(Class::K6)]);
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/identities", KNOWN, ["封存身份", "Sealed identities: that they are there"], all)
+            .in_time()
             .query::<Page>(),
-        get("/api/identities/{id}", KNOWN, ["封存身份详情", "One sealed identity"], one),
+        get("/api/identities/{id}", KNOWN, ["封存身份详情", "One sealed identity"], one).in_time(),
         get(
             "/api/identities/{id}/content",
             KNOWN,
@@ -98,19 +99,11 @@ pub(crate) fn scope_of(id: &str) -> Scope {
     Scope::Subject(id.to_owned(), 1)
 }
 
-async fn all(
-    State(seat): State<Arc<Seat>>,
-    caller: Caller,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
+async fn all(seat: Sight, caller: Caller, Query(page): Query<Page>) -> Result<Response, Problem> {
     list_governed::<IdentityRow>(&seat, &caller, "", &page, |_| true).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: IdentityRow = read(&seat, &caller, &id).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
@@ -138,7 +131,7 @@ async fn content(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: IdentityRow = read(&seat, &caller, &id).await?;
+    let row: IdentityRow = read(&Sight::now(&seat), &caller, &id).await?;
     if matches!(row.state, IdentityState::ToBeDestroyed | IdentityState::Destroyed) {
         return Err(Code::IdentityDestroyed.into());
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use access::Subject;
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::Path,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -26,7 +26,7 @@ use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Command, Problem, Route, Seat, Who, answer, command::Nothing, get, post};
+use web::{Command, Problem, Route, Seat, Sight, Who, answer, command::Nothing, get, post};
 
 /// The routes of every office.
 pub fn routes() -> Vec<Route> {
@@ -36,7 +36,8 @@ pub fn routes() -> Vec<Route> {
             Who::Reads(&[Subject::Offices]),
             ["密钥与纪元", "Keys and lives: what was offered, called, proposed and opened"],
             shown,
-        ),
+        )
+        .in_time(),
         post::<Nothing, _>(
             "/api/key-changes",
             Who::Does("office.change-key"),
@@ -119,8 +120,8 @@ struct Life {
 }
 
 /// Every office's key and lives, for people who compare fingerprints.
-async fn shown(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
-    let rows: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
+async fn shown(seat: Sight) -> Result<Response, Problem> {
+    let rows: Vec<(String, Entry)> = seat.reader().await?.all(DIRECTORY, "").await?;
     let districts = rows.iter().filter(|(_, row)| row.member.seat.tier == Tier::District).count();
     let items: Vec<Shown> = rows.into_iter().map(|(_, row)| show(row, districts)).collect();
     Ok(Json(json!({"items": items})).into_response())

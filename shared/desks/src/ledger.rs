@@ -85,7 +85,7 @@ async fn stand(State(seat): State<Arc<Seat>>) -> Result<Response, Problem> {
 }
 
 /// The forks that this office has found, whole.
-fn forks(seat: &Seat) -> std::io::Result<Vec<Fork>> {
+pub(crate) fn forks(seat: &Seat) -> std::io::Result<Vec<Fork>> {
     let folder = match std::fs::read_dir(seat.ledger.forks()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,

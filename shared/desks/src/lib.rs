@@ -32,6 +32,7 @@ pub mod organizations;
 pub mod organs;
 pub mod own_account;
 pub mod papers;
+pub mod past;
 pub mod people;
 pub mod reactions;
 pub mod reads;

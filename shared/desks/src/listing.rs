@@ -1,16 +1,18 @@
 //! Lists: opaque cursors, one way for all views.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use kernel::{Code, Day, Refusal};
+use kernel::{Code, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
-use web::{Caller, Governed, Problem, Seat, reading::Seen};
+use web::{Caller, Governed, Problem, Sight, reading::Seen};
 
 /// The query of every list.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -28,24 +30,6 @@ pub struct Page {
 pub struct InState {
     /// Only in this state.
     pub state: Option<String>,
-}
-
-/// The day of which a query asks.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-pub struct AsOf {
-    /// A date `YYYY-MM-DD`; today if not said.
-    #[schemars(with = "Option<Day>")]
-    pub as_of: Option<String>,
-}
-
-impl AsOf {
-    /// The day, today's by the office's clock if none is named.
-    pub fn day(&self, seat: &Seat) -> Result<Day, Refusal> {
-        let Some(text) = &self.as_of else {
-            return Ok(seat.office.setting().clock.now().day());
-        };
-        Day::parse(text).ok_or_else(|| Refusal::new(Code::BadField).detail("as_of: YYYY-MM-DD"))
-    }
 }
 
 impl Page {
@@ -75,7 +59,7 @@ pub fn tagged(mut response: Response, version: Option<u64>) -> Response {
 
 /// The rows of a view under a prefix that `keep` keeps, a page of them.
 pub async fn list<T: DeserializeOwned + Serialize>(
-    seat: &Seat,
+    seat: &Sight,
     view: &str,
     prefix: &str,
     page: &Page,
@@ -87,7 +71,7 @@ pub async fn list<T: DeserializeOwned + Serialize>(
 /// The rows of a governed view that the caller may read and `keep` keeps, a page of them;
 /// what of it is secret is on record as read.
 pub async fn list_governed<T: Governed>(
-    seat: &Seat,
+    seat: &Sight,
     caller: &Caller,
     prefix: &str,
     page: &Page,
@@ -98,7 +82,7 @@ pub async fn list_governed<T: Governed>(
 
 /// The same, each row as `shown` shows it.
 pub async fn list_governed_as<T: Governed, S: Serialize>(
-    seat: &Seat,
+    seat: &Sight,
     caller: &Caller,
     prefix: &str,
     page: &Page,
@@ -112,15 +96,19 @@ pub async fn list_governed_as<T: Governed, S: Serialize>(
 
 /// The same rows for whoever shows them, and where the next page begins.
 pub(crate) async fn page_governed<T: Governed>(
-    seat: &Seat,
+    seat: &Sight,
     caller: &Caller,
     prefix: &str,
     page: &Page,
     keep: impl Fn(&T) -> bool,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let here = &seat.office.setting().office;
+    // Who looks back sees what he may see today as well: the past opens nothing.
+    let today = readable_today::<T>(seat, caller, prefix).await?;
     let sees = |key: &str, row: T| {
-        (caller.reads(&row.matter(here)) && keep(&row)).then(|| (key.to_owned(), row))
+        let open = today.as_ref().is_none_or(|keys| keys.contains(key));
+        let sees = open && caller.reads(&row.matter(here)) && keep(&row);
+        sees.then(|| (key.to_owned(), row))
     };
     let (rows, next) = page_of(seat, T::VIEW, prefix, page, sees).await?;
     let mut seen = Seen::default();
@@ -135,9 +123,24 @@ pub(crate) async fn page_governed<T: Governed>(
     Ok((items, next))
 }
 
+/// The rows that the caller may read as they are now; nothing if it is now that is shown.
+async fn readable_today<T: Governed>(
+    seat: &Sight,
+    caller: &Caller,
+    prefix: &str,
+) -> Result<Option<BTreeSet<String>>, Problem> {
+    if !seat.looks_back() {
+        return Ok(None);
+    }
+    let here = &seat.office.setting().office;
+    let rows: Vec<(String, T)> = seat.office.reader().await?.all(T::VIEW, prefix).await?;
+    let readable = rows.into_iter().filter(|(_, row)| caller.reads(&row.matter(here)));
+    Ok(Some(readable.map(|(key, _)| key).collect()))
+}
+
 /// The rows of a view under a prefix as `shown` shows them, a page of them.
 pub async fn list_as<T: DeserializeOwned, S: Serialize>(
-    seat: &Seat,
+    seat: &Sight,
     view: &str,
     prefix: &str,
     page: &Page,
@@ -148,13 +151,13 @@ pub async fn list_as<T: DeserializeOwned, S: Serialize>(
 }
 
 /// The answer with a page of items.
-pub(crate) fn answered<S: Serialize>(seat: &Seat, items: &[S], next: Option<&str>) -> Response {
+pub(crate) fn answered<S: Serialize>(seat: &Sight, items: &[S], next: Option<&str>) -> Response {
     Json(json!({"demo": seat.pin.demo, "items": items, "next": next})).into_response()
 }
 
 /// A page of what is shown, and where the next one begins.
 async fn page_of<T: DeserializeOwned, S>(
-    seat: &Seat,
+    seat: &Sight,
     view: &str,
     prefix: &str,
     page: &Page,
@@ -164,7 +167,7 @@ async fn page_of<T: DeserializeOwned, S>(
     // The next page is said to be there if it shows anything: what is hidden does not
     // even make a cursor.
     let (mut items, mut last, mut next) = (Vec::new(), String::new(), None);
-    let mut reader = seat.office.reader().await?;
+    let mut reader = seat.reader().await?;
     let mut more = true;
     while next.is_none() && more {
         let rows: Vec<(String, T)> = reader.scan(view, prefix, &after, 500).await?;

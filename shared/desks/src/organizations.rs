@@ -1,10 +1,8 @@
 //! Inspected organizations: registered together, changed one by one, read as of any day.
 
-use std::sync::Arc;
-
 use access::Subject;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::{
@@ -19,11 +17,11 @@ use messaging::directory::{DIRECTORY, Entry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use web::{Command, Problem, Route, Seat, Who, answer, change, get, post, view};
+use web::{Command, Problem, Route, Sight, Who, answer, change, get, post, view};
 
 use crate::{
     divisions::DIVISIONS,
-    listing::{AsOf, Page, list_as},
+    listing::{Page, list_as},
 };
 
 /// Rows by organization id.
@@ -44,14 +42,15 @@ pub fn routes() -> Vec<Route> {
             ["被巡察党组织", "Inspected organizations as they are or were on a day"],
             organizations,
         )
-        .query::<Page>()
-        .query::<AsOf>(),
+        .dated()
+        .query::<Page>(),
         get(
             "/api/organizations/{id}",
             Who::ReadsWhole(Subject::Of(Class::K2)),
             ["被巡察党组织沿革", "An organization with all that it ever was"],
             one,
-        ),
+        )
+        .dated(),
         change::<Change, _>(
             "/api/organizations/{id}/attributes",
             Who::Does("organization.change"),
@@ -229,12 +228,8 @@ async fn amend(Path(id): Path<String>, command: Command<Change>) -> Result<Respo
     command.run(run).await
 }
 
-async fn organizations(
-    State(seat): State<Arc<Seat>>,
-    Query(page): Query<Page>,
-    Query(as_of): Query<AsOf>,
-) -> Result<Response, Problem> {
-    let day = as_of.day(&seat)?;
+async fn organizations(seat: Sight, Query(page): Query<Page>) -> Result<Response, Problem> {
+    let day = seat.today();
     list_as(&seat, ORGANIZATIONS, "", &page, |id, row: OrganizationRow| {
         let periods = row.attributes.periods();
         periods.iter().find(|period| period.holds_on(day)).map(|period| row.shown(id, period))
@@ -242,8 +237,8 @@ async fn organizations(
     .await
 }
 
-async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let mut reader = seat.office.reader().await?;
+async fn one(seat: Sight, Path(id): Path<String>) -> Result<Response, Problem> {
+    let mut reader = seat.reader().await?;
     let row: Option<OrganizationRow> = reader.view(ORGANIZATIONS, &id).await?;
     let row = row.ok_or(Code::NotFound)?;
     let periods: Vec<Value> =

@@ -15,7 +15,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use web::{Caller, Command, Nothing, Problem, Route, Seat, Who, answer, change, get, post, view};
+use web::{
+    Caller, Command, Nothing, Problem, Route, Seat, Sight, Who, answer, change, get, post, view,
+};
 
 use crate::{
     listing::{Page, list_as},
@@ -28,13 +30,15 @@ pub fn routes() -> Vec<Route> {
     vec![
         get("/api/me", Who::SignedIn, ["本人与岗位", "Who I am and which posts I hold"], me),
         get("/api/persons", Who::Reads(&[Subject::Accounts]), ["人员列表", "Persons"], persons)
+            .in_time()
             .query::<Page>(),
         get(
             "/api/persons/{id}",
             Who::Reads(&[Subject::Accounts]),
             ["人员", "One person with every post held or ended"],
             one,
-        ),
+        )
+        .in_time(),
         post::<NewPerson, _>(
             "/api/persons",
             Who::Does("person.register"),
@@ -85,10 +89,7 @@ async fn me(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, P
     Ok(view(&body, row.version))
 }
 
-async fn persons(
-    State(seat): State<Arc<Seat>>,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
+async fn persons(seat: Sight, Query(page): Query<Page>) -> Result<Response, Problem> {
     list_as(&seat, PEOPLE, "", &page, |id, row: PersonRow| Some(shown(id, &row))).await
 }
 
@@ -99,8 +100,8 @@ fn shown(id: &str, row: &PersonRow) -> Value {
         "identity": row.identity.is_some()})
 }
 
-async fn one(State(seat): State<Arc<Seat>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let row: Option<PersonRow> = seat.office.reader().await?.view(PEOPLE, &id).await?;
+async fn one(seat: Sight, Path(id): Path<String>) -> Result<Response, Problem> {
+    let row: Option<PersonRow> = seat.reader().await?.view(PEOPLE, &id).await?;
     let row = row.ok_or(Code::NotFound)?;
     Ok(view(&shown(&id, &row), row.version))
 }

@@ -1,11 +1,9 @@
 //! 查阅记录 Reads: who saw what of the secret classes. The audit administrator searches
 //! them; whoever has made something sees who has looked at it.
 
-use std::sync::Arc;
-
 use access::Subject;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::reading::Event;
@@ -13,7 +11,7 @@ use event_store::{FoldError, Rows, View};
 use kernel::{Class, Code, Day, Fact, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Caller, Governed, Problem, Route, Seat, Who, get};
+use web::{Caller, Governed, Problem, Route, Sight, Who, get};
 
 use crate::{
     findings::{FINDINGS, FindingRow, HANDLERS},
@@ -34,6 +32,7 @@ pub fn routes() -> Vec<Route> {
             ["查阅记录", "Who read what of the secret classes, when, by which authorisation"],
             reads,
         )
+        .in_time()
         .query::<Page>()
         .query::<Which>(),
         get(
@@ -42,6 +41,7 @@ pub fn routes() -> Vec<Route> {
             ["本人经手底稿的查阅记录", "Who read a finding that one has drafted or co-signed"],
             of_finding,
         )
+        .in_time()
         .query::<Page>(),
     ]
 }
@@ -108,7 +108,7 @@ struct Which {
 }
 
 async fn reads(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     Query(page): Query<Page>,
     Query(of): Query<Which>,
 ) -> Result<Response, Problem> {
@@ -126,7 +126,7 @@ async fn reads(
 
 /// Whoever neither made it nor watches over the log hears that it is absent.
 async fn of_finding(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     Path(id): Path<String>,
     caller: Caller,
     Query(page): Query<Page>,

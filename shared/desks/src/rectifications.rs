@@ -1,10 +1,8 @@
 //! Rectification: the inspected unit's ledger.
 
-use std::sync::Arc;
-
 use access::{Matter, Subject};
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::rectification::{Command as Ask, Event, Opening, Rectification, State as Rectifying};
@@ -13,7 +11,7 @@ use kernel::{Class, Code, Day, Fact, OfficeId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use web::{Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, view};
+use web::{Caller, Command, Governed, Problem, Route, Sight, Who, change, get, matter::read, view};
 
 use crate::{
     findings::{FINDINGS, FindingRow},
@@ -29,9 +27,10 @@ const READERS: Who = Who::Reads(&[Subject::Of(Class::K9)]);
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/rectifications", READERS, ["整改台账", "Rectification ledger"], rectifications)
+            .in_time()
             .query::<Page>()
             .query::<InState>(),
-        get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one),
+        get("/api/rectifications/{id}", READERS, ["整改事项", "One rectification"], one).in_time(),
         change::<Measure, _>(
             "/api/rectifications/{id}/measures",
             Who::Does("rectification.measures"),
@@ -161,7 +160,7 @@ impl View for RectificationsView {
 }
 
 async fn rectifications(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(state): Query<InState>,
@@ -174,11 +173,7 @@ async fn rectifications(
     .await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: RectificationRow = read(&seat, &caller, &id).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;

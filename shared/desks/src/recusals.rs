@@ -3,11 +3,11 @@
 //! From the moment it is raised the guard knows it by the person's row: nothing else has
 //! to be told.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use access::{Matter, PEOPLE, PersonRow, Subject, policy};
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::{
@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Problem, Route, Seat, Who, answer, change, get,
+    Caller, Command, Governed, Problem, Route, Sight, Who, answer, change, get,
     matter::{permitted, read},
     post,
 };
@@ -38,8 +38,9 @@ const RECUSALS: &str = "recusals";
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/recusals", KNOWN, ["回避事项", "Recusals, raised and decided"], all)
+            .in_time()
             .query::<Page>(),
-        get("/api/recusals/{id}", KNOWN, ["回避事项详情", "One recusal"], one),
+        get("/api/recusals/{id}", KNOWN, ["回避事项详情", "One recusal"], one).in_time(),
         post::<NewRecusal, _>(
             "/api/recusals",
             Who::SignedIn,
@@ -156,19 +157,11 @@ impl View for RecusalsView {
     }
 }
 
-async fn all(
-    State(seat): State<Arc<Seat>>,
-    caller: Caller,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
+async fn all(seat: Sight, caller: Caller, Query(page): Query<Page>) -> Result<Response, Problem> {
     list_governed::<RecusalRow>(&seat, &caller, "", &page, |_| true).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: RecusalRow = read(&seat, &caller, &id).await?;
     let possible = row.possible_for(&caller);
     let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);

@@ -3,12 +3,11 @@
 //! The own part is folded from the own findings; what is below comes as the
 //! districts' signed figures. Nobody enters a number.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use access::{Matter, Subject};
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -18,10 +17,10 @@ use domain::{
     rate::percent,
 };
 use event_store::{FoldError, Reader, Rows, View};
-use kernel::{Class, Fact, OfficeId};
+use kernel::{Class, Day, Fact, OfficeId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use web::{Caller, Problem, Route, Seat, Who, get};
+use web::{Caller, Problem, Route, Sight, Who, get};
 
 use crate::{
     clues::counts::{by_level as clues_by_level, shown_counts},
@@ -35,12 +34,15 @@ pub const REPORTED: &str = "reported";
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
-    vec![get(
-        "/api/results",
-        Who::ReadsWhole(Subject::Of(Class::K2)),
-        ["分级成效", "Results by level"],
-        results,
-    )]
+    vec![
+        get(
+            "/api/results",
+            Who::ReadsWhole(Subject::Of(Class::K2)),
+            ["分级成效", "Results by level"],
+            results,
+        )
+        .in_time(),
+    ]
 }
 
 /// Folds the figures that districts report.
@@ -86,10 +88,9 @@ pub struct LevelResult {
 
 /// The own counts of each level and round, the whole list under an empty round.
 pub async fn own(
-    seat: &Seat,
     reader: &mut Reader,
+    today: Day,
 ) -> Result<BTreeMap<(Level, String), Counts>, Problem> {
-    let today = seat.office.setting().clock.now().day();
     let mut counts: BTreeMap<(Level, String), Counts> = BTreeMap::new();
     for (key, row) in reader.all::<Counts>(TALLY, "").await? {
         let Some((level, round)) = key.split_once('/') else { continue };
@@ -102,9 +103,8 @@ pub async fn own(
     Ok(counts)
 }
 
-/// Results by level: own counts and reported ones together.
-pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
-    let mut reader = seat.office.reader().await?;
+/// Results by level on a day: own counts and reported ones together.
+pub async fn by_level(reader: &mut Reader, today: Day) -> Result<Vec<LevelResult>, Problem> {
     let mut sums: BTreeMap<Level, Counts> = BTreeMap::new();
     let mut add = |level: Level, counts: Counts| {
         let sum = sums.entry(level).or_default();
@@ -113,7 +113,7 @@ pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
         sum.found += counts.found;
         sum.rectified += counts.rectified;
     };
-    for ((level, _), counts) in own(seat, &mut reader).await? {
+    for ((level, _), counts) in own(reader, today).await? {
         add(level, counts);
     }
     for (key, counts) in reader.all::<Counts>(REPORTED, "").await? {
@@ -122,7 +122,7 @@ pub async fn by_level(seat: &Seat) -> Result<Vec<LevelResult>, Problem> {
             add(level, counts);
         }
     }
-    let clues = clues_by_level(&mut reader).await?;
+    let clues = clues_by_level(reader).await?;
     let result = |level: Level| {
         let counts = sums.get(&level).copied().unwrap_or_default();
         let clue_counts = clues.get(&level).copied().unwrap_or_default();
@@ -166,9 +166,14 @@ impl LevelResult {
     }
 }
 
-async fn results(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
-    let levels: Vec<Value> =
-        by_level(&seat).await?.iter().map(|level| level.shown(&caller)).collect();
-    let as_of = seat.office.setting().clock.now();
-    Ok(Json(json!({"demo": seat.pin.demo, "as_of": as_of, "levels": levels})).into_response())
+async fn results(seat: Sight, caller: Caller) -> Result<Response, Problem> {
+    let levels = shown(&seat, &caller).await?;
+    let body = json!({"demo": seat.pin.demo, "as_of": seat.as_of(), "levels": levels});
+    Ok(Json(body).into_response())
+}
+
+/// The levels as the caller may know them.
+pub(crate) async fn shown(seat: &Sight, caller: &Caller) -> Result<Vec<Value>, Problem> {
+    let levels = by_level(&mut seat.reader().await?, seat.today()).await?;
+    Ok(levels.iter().map(|level| level.shown(caller)).collect())
 }

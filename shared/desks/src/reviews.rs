@@ -1,10 +1,10 @@
 //! Filings received: expected, receipted, judged.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use access::{Matter, Subject};
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::{
@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Problem, Route, Seat, Who, change, get, matter::read, post, view,
+    Caller, Command, Governed, Problem, Route, Sight, Who, change, get, matter::read, post, view,
 };
 
 use crate::{
@@ -39,9 +39,11 @@ pub fn routes() -> Vec<Route> {
             ["收到的报备", "Filings expected and received"],
             reviews,
         )
+        .in_time()
         .query::<Page>()
         .query::<InState>(),
-        get("/api/filing-reviews/{id}", READERS, ["报备审核", "One filing under review"], one),
+        get("/api/filing-reviews/{id}", READERS, ["报备审核", "One filing under review"], one)
+            .in_time(),
         post::<Expect, _>(
             "/api/filing-reviews",
             Who::Does("filing-review.expect"),
@@ -189,7 +191,7 @@ pub fn review_id(receiver: &OfficeId, expectation: &Expectation) -> String {
 }
 
 async fn reviews(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
     Query(state): Query<InState>,
@@ -201,14 +203,10 @@ async fn reviews(
     .await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: ReviewRow = read(&seat, &caller, &id).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
-    let today = seat.office.setting().clock.now().day();
+    let today = seat.today();
     let (late, version) = (row.days_late(today), row.version);
     let mut body = serde_json::to_value(row).unwrap_or_default();
     body["actions"] = json!(actions);

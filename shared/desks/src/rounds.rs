@@ -3,11 +3,11 @@
 mod scope;
 mod view;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use access::Subject;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     response::Response,
 };
 use domain::{
@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use web::{
-    Caller, Command, Governed, Nothing, Problem, Route, Seat, Who, answer, change, get,
+    Caller, Command, Governed, Nothing, Problem, Route, Seat, Sight, Who, answer, change, get,
     matter::{permitted, read},
     post, view,
 };
@@ -47,9 +47,12 @@ const READERS: Who = Who::Reads(&[Subject::Of(Class::K2), Subject::Of(Class::K3)
 pub fn routes() -> Vec<Route> {
     vec![
         get("/api/rounds", READERS, ["轮次时间线", "Rounds timeline, own and received"], rounds)
+            .in_time()
             .query::<Page>(),
-        get("/api/rounds/{id}", READERS, ["轮次", "One round"], one),
-        get("/api/rounds/{id}/tasks", READERS, ["任务", "Tasks of a round"], tasks).query::<Page>(),
+        get("/api/rounds/{id}", READERS, ["轮次", "One round"], one).in_time(),
+        get("/api/rounds/{id}/tasks", READERS, ["任务", "Tasks of a round"], tasks)
+            .in_time()
+            .query::<Page>(),
     ]
     .into_iter()
     .chain(commands())
@@ -117,18 +120,14 @@ fn commands() -> Vec<Route> {
 }
 
 async fn rounds(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
     list_governed::<RoundRow>(&seat, &caller, "", &page, |_| true).await
 }
 
-async fn one(
-    State(seat): State<Arc<Seat>>,
-    Path(id): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let row: RoundRow = read(&seat, &caller, &id).await?;
     let actions = caller.actions(&row.matter(&seat.office.setting().office), row.possible());
     let version = row.version;
@@ -139,18 +138,22 @@ async fn one(
 }
 
 async fn tasks(
-    State(seat): State<Arc<Seat>>,
+    seat: Sight,
     Path(id): Path<String>,
     caller: Caller,
     Query(page): Query<Page>,
 ) -> Result<Response, Problem> {
-    let round: Option<RoundRow> = seat.office.reader().await?.view(ROUNDS, &id).await?;
+    let round: Option<RoundRow> = seat.reader().await?.view(ROUNDS, &id).await?;
     let (round, here) = (round.ok_or(Code::RoundAbsent)?, &seat.office.setting().office);
     let prefix = format!("{id}/");
-    let sees = |task: &TaskRow| caller.reads(&task.matter(&round, here));
+    let open = tasks_today(&seat, &caller, &id).await?;
+    let sees = |task: &TaskRow| {
+        let today = open.as_ref().is_none_or(|open| open.contains(&task.task.id));
+        today && caller.reads(&task.matter(&round, here))
+    };
     // Whoever holds a post on one unit sees its task, and nothing of the round around it.
     if !caller.reads(&round.matter(here)) {
-        let all: Vec<(String, TaskRow)> = seat.office.reader().await?.all(TASKS, &prefix).await?;
+        let all: Vec<(String, TaskRow)> = seat.reader().await?.all(TASKS, &prefix).await?;
         if !all.iter().any(|(_, task)| sees(task)) {
             return Err(Code::RoundAbsent.into());
         }
@@ -159,6 +162,24 @@ async fn tasks(
         sees(&task).then(|| task.shown(&caller, &round, here))
     })
     .await
+}
+
+/// The tasks of a round that the caller may read as they are now; nothing if it is now that
+/// is shown.
+async fn tasks_today(
+    seat: &Sight,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<BTreeSet<String>>, Problem> {
+    if !seat.looks_back() {
+        return Ok(None);
+    }
+    let mut reader = seat.office.reader().await?;
+    let round: Option<RoundRow> = reader.view(ROUNDS, id).await?;
+    let (round, here) = (round.ok_or(Code::RoundAbsent)?, &seat.office.setting().office);
+    let tasks: Vec<(String, TaskRow)> = reader.all(TASKS, &format!("{id}/")).await?;
+    let open = tasks.into_iter().filter(|(_, task)| caller.reads(&task.matter(&round, here)));
+    Ok(Some(open.map(|(_, task)| task.task.id).collect()))
 }
 
 /// A round's id follows from its number: one number a committee.

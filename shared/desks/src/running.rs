@@ -202,6 +202,7 @@ pub async fn open_office(
         engine: config.engine(&seat.office),
         key: Arc::new(keys.ring(&Entropy::System).map_err(|error| error.to_string())?),
         turns: domain::office::turns,
+        dated: &domain::dated::FAMILIES,
         clock: Arc::new(clock),
         entropy: Arc::new(Entropy::System),
         bindings: domain::binding::bindings,

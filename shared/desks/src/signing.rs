@@ -145,12 +145,13 @@ pub(crate) async fn signature(
     let (person, word) = (caller.actor.person.clone(), password(headers)?);
     let row: Option<KeyRow> = seat.office.reader().await?.view(SIGNING_KEYS, &person).await?;
     let key = row.and_then(|row| row.counts()).ok_or(Code::SigningKeyAbsent)?;
-    // Nobody guesses a password by signing.
+    // Nobody guesses a password by signing. Whoever signs much at once waits for his turn
+    // first: what waits is no failed attempt.
+    let _turn = OPENING.acquire().await;
     if !seat.door.tries(&person, "password", wall()) {
         return Err(Code::SigningLocked.into());
     }
     let (of, digest) = (person.clone(), statement(act, clue, content));
-    let _turn = OPENING.acquire().await;
     let signed = in_vault(seat, move |vault| {
         let own = vault.person(&of, &word).filter(|own| own.public() == key);
         Ok(own.and_then(|own| own.sign_prehash(&digest).ok()))

@@ -1,14 +1,11 @@
 //! Target lists by versions, and coverage on any day against the list in force then.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use access::Subject;
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::Query,
     response::{IntoResponse, Response},
 };
 use domain::{Level, rate::percent, round, target_list};
@@ -16,11 +13,11 @@ use event_store::{FoldError, Reader, Rows, Unit, View, act};
 use kernel::{Class, Code, Day, Fact, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use web::{Command, Problem, Route, Seat, Who, answer, get, post};
+use serde_json::{Value, json};
+use web::{Command, Problem, Route, Sight, Who, answer, get, post};
 
 use crate::{
-    listing::{AsOf, Page, list, tagged},
+    listing::{Page, list, tagged},
     organizations::{ORGANIZATIONS, OrganizationRow},
 };
 
@@ -45,6 +42,7 @@ pub fn routes() -> Vec<Route> {
             ["全覆盖对象清单", "Every version of the target list"],
             lists,
         )
+        .dated()
         .query::<Page>(),
         get(
             "/api/coverage",
@@ -52,7 +50,7 @@ pub fn routes() -> Vec<Route> {
             ["全覆盖进度", "Coverage by level on a day, against the list in force then"],
             coverage,
         )
-        .query::<AsOf>(),
+        .dated(),
     ]
 }
 
@@ -114,12 +112,9 @@ fn key(number: u32) -> String {
     format!("{number:06}")
 }
 
-async fn lists(
-    State(seat): State<Arc<Seat>>,
-    Query(page): Query<Page>,
-) -> Result<Response, Problem> {
+async fn lists(seat: Sight, Query(page): Query<Page>) -> Result<Response, Problem> {
     // Read before the rows: a tag that is too old only costs another reading.
-    let all: Vec<(String, ListRow)> = seat.office.reader().await?.all(TARGET_LISTS, "").await?;
+    let all: Vec<(String, ListRow)> = seat.reader().await?.all(TARGET_LISTS, "").await?;
     let rows = list::<ListRow>(&seat, TARGET_LISTS, "", &page, |_| true).await?;
     Ok(tagged(rows, all.last().map(|(_, row)| row.version)))
 }
@@ -174,23 +169,24 @@ pub async fn list_on(reader: &mut Reader, day: Day) -> Result<Option<ListRow>, P
 }
 
 /// Coverage in form: feedback delivered by the day, over the list in force then.
-async fn coverage(
-    State(seat): State<Arc<Seat>>,
-    Query(as_of): Query<AsOf>,
-) -> Result<Response, Problem> {
-    let day = as_of.day(&seat)?;
-    let mut reader = seat.office.reader().await?;
-    let listed = list_on(&mut reader, day).await?.map(|row| row.targets).unwrap_or_default();
+async fn coverage(seat: Sight) -> Result<Response, Problem> {
+    let day = seat.today();
+    let levels = coverage_on(&mut seat.reader().await?, day).await?;
+    Ok(Json(json!({"demo": seat.pin.demo, "as_of": day, "levels": levels})).into_response())
+}
+
+/// Coverage by level: feedback delivered by the day, over the list in force then.
+pub async fn coverage_on(reader: &mut Reader, day: Day) -> Result<[Value; 3], Problem> {
+    let listed = list_on(reader, day).await?.map(|row| row.targets).unwrap_or_default();
     let covered: Vec<(String, CoverageRow)> = reader.all(COVERAGE, "").await?;
     let by_then: BTreeSet<&str> =
         covered.iter().filter(|(_, row)| row.on <= day).map(|(org, _)| org.as_str()).collect();
-    let levels = Level::ALL.map(|level| {
+    Ok(Level::ALL.map(|level| {
         let targets = listed.iter().filter(|target| target.level == level);
         let inspected = targets.clone().filter(|t| by_then.contains(t.org.as_str())).count() as u64;
         let targets = targets.count() as u64;
         json!({"level": level, "targets": targets, "inspected": inspected, "rate": percent(inspected, targets)})
-    });
-    Ok(Json(json!({"demo": seat.pin.demo, "as_of": day, "levels": levels})).into_response())
+    }))
 }
 
 /// Marks a target covered from its earliest feedback on; `true` if it is the first one told.

@@ -60,6 +60,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(token_keys::routes());
     routes.extend(history::routes());
     routes.extend(feed::routes());
+    routes.extend(crate::past::routes());
     routes.extend(crate::ledger::routes());
     routes.extend(papers::routes());
     routes.extend(divisions::routes());

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use kernel::Day;
 use serde::{Deserialize, Serialize};
 
+/// The families of facts that say themselves from which day on they hold.
+pub static FAMILIES: [&str; 3] = ["organization", "register", "target-list"];
+
 /// Values by the days for which they were said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -29,7 +29,7 @@ pub struct Difference {
     pub fresh: Option<String>,
 }
 
-const FRESH: Kept = Kept { table: "fresh_rows", generation: 0 };
+const FRESH: Kept = Kept { table: "fresh_rows", generation: 0, block: None };
 const SLICE: u64 = 500;
 
 /// The first difference, if any.

@@ -159,7 +159,7 @@ async fn waiting(conn: &mut Conn, batch: &Delta) -> Result<(), StoreError> {
 /// Writes rows of views, and removes those that are gone.
 pub(crate) async fn view_rows(
     conn: &mut Conn,
-    Kept { table, generation }: Kept,
+    Kept { table, generation, .. }: Kept,
     rows: &Layer,
 ) -> Result<(), StoreError> {
     let mut puts = Vec::new();

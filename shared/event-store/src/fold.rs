@@ -24,12 +24,19 @@ pub(crate) struct Kept {
     pub(crate) table: &'static str,
     /// The generation in it.
     pub(crate) generation: u64,
+    /// Of rows as they were: the block at whose end.
+    pub(crate) block: Option<u64>,
 }
 
 impl Kept {
     /// A generation of the store's own table.
     pub(crate) const fn stored(generation: u64) -> Self {
-        Self { table: "view_rows", generation }
+        Self { table: "view_rows", generation, block: None }
+    }
+
+    /// The rows as they were at the end of a block.
+    pub(crate) const fn at_block(generation: u64, block: u64) -> Self {
+        Self { table: "past_rows", generation, block: Some(block) }
     }
 }
 
@@ -42,6 +49,8 @@ pub(crate) struct Fold {
 
 /// How many rows are looked for at once.
 const MOST_AHEAD: usize = 1_024;
+/// How many facts are looked at ahead.
+const RUN: usize = 500;
 
 impl Fold {
     /// A fold over the rows of `kept`; `empty` if there are none yet.
@@ -49,8 +58,33 @@ impl Fold {
         Self { views, kept, rows: InMemory::of(empty) }
     }
 
-    /// Takes facts in, in their order.
+    /// A fold over the same rows, and over these changes of them.
+    pub(crate) fn above(views: Arc<[Arc<dyn View>]>, kept: Kept, changes: Layer) -> Self {
+        let mut fold = Self::over(views, kept, false);
+        fold.rows.change(changes);
+        fold
+    }
+
+    /// What has changed since rows were last handed out.
+    pub(crate) fn changes(self) -> Layer {
+        self.rows.into_changes()
+    }
+
+    /// The rows that were handed out lie there now.
+    pub(crate) fn lies_at(&mut self, kept: Kept) {
+        self.kept = kept;
+    }
+
+    /// Takes facts in, in their order. What a row is missed for is looked for in the facts of
+    /// a short run ahead: in a long one the same facts would be tried again and again.
     pub(crate) async fn take(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
+        for run in facts.chunks(RUN) {
+            self.take_run(conn, run).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_run(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
         let views = self.views.clone();
         for (at, fact) in facts.iter().enumerate() {
             for view in views.iter() {

@@ -81,7 +81,7 @@ impl Aggregate for Intake {
 /// The type of the marker.
 pub const RECEIVED: &str = "cn.liandong.intake.received.v1";
 /// The type of the late marker.
-pub(crate) const FOLDED: &str = "cn.liandong.intake.folded.v1";
+pub const FOLDED: &str = "cn.liandong.intake.folded.v1";
 /// The type of a refused reaction's record.
 pub(crate) const REACTION_REFUSED: &str = "cn.liandong.intake.reaction-refused.v1";
 

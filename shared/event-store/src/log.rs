@@ -171,6 +171,13 @@ pub(crate) async fn kept_rows_at(
     kept: Kept,
     keys: Vec<RowKey>,
 ) -> Result<Layer, StoreError> {
+    if let Some(block) = kept.block {
+        return crate::past::rows::rows_at(conn, (kept.generation, block), keys).await;
+    }
+    kept_rows(conn, kept, keys).await
+}
+
+async fn kept_rows(conn: &mut Conn, kept: Kept, keys: Vec<RowKey>) -> Result<Layer, StoreError> {
     let mut by_view: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for (view, key) in keys {
         by_view.entry(view).or_default().push(key);

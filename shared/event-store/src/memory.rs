@@ -74,6 +74,16 @@ impl InMemory {
         }
     }
 
+    /// What has changed since rows were last handed out.
+    pub(crate) fn changes(&self) -> &Layer {
+        &self.changed
+    }
+
+    /// The same, when nothing more will be folded.
+    pub(crate) fn into_changes(self) -> Layer {
+        self.changed
+    }
+
     /// Takes in rows of the store.
     pub(crate) fn know(&mut self, rows: Layer) {
         self.young_bytes += rows.values().map(|body| bytes(body.as_ref())).sum::<usize>();

@@ -18,6 +18,7 @@ use crate::{
     backfill::{self, Backfilled},
     check::{self, Difference},
     opened::Opened,
+    past::{Laying, Moment, NoPast, Past, Pasts},
     rebuild::{Progress, Rebuild},
     unit::Act,
     writer::{Job, Work, Writer},
@@ -63,6 +64,7 @@ pub struct Office {
     condition: watch::Receiver<Condition>,
     life: watch::Receiver<Life>,
     figures: Arc<Figures>,
+    pasts: Arc<Pasts>,
 }
 
 impl std::fmt::Debug for Office {
@@ -101,8 +103,11 @@ impl Office {
             open: Some(open),
         };
         tokio::spawn(writer.run());
+        let laying =
+            Laying { setting: setting.clone(), jobs: jobs.downgrade(), head: head.clone() };
+        let pasts = Arc::new(Pasts::new(laying));
         let office =
-            Self { setting, jobs, head, hold, commits, progress, condition, life, figures };
+            Self { setting, jobs, head, hold, commits, progress, condition, life, figures, pasts };
         let rebuild = office.fold();
         if stale {
             tokio::spawn(rebuild.run());
@@ -279,6 +284,16 @@ impl Office {
         self.figures.waited(began.elapsed());
         reader.rebuilding = self.rebuilding().is_some();
         Ok(reader)
+    }
+
+    /// The views as they were; what takes longer is laid out first, and asked for again.
+    pub async fn past(&self, moment: Moment) -> Result<Arc<Past>, NoPast> {
+        self.pasts.look(moment).await
+    }
+
+    /// How far the past is laid out, while it is.
+    pub fn laying(&self) -> Option<Progress> {
+        self.pasts.progress()
     }
 
     /// Compares every view with a fresh fold; the first difference, if any.

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::db::{Arg, Conn, Engine, Row, StoreError};
+use crate::{
+    Past,
+    db::{Arg, Conn, Engine, Row, StoreError},
+};
 
 /// The capped pool.
 #[derive(Debug, Clone)]
@@ -38,7 +41,8 @@ impl Readers {
             None => Conn::open_reader(engine).await?,
         };
         let (engine, pool) = (engine.clone(), self.clone());
-        Ok(Reader { conn: Some(conn), engine, pool, rebuilding: false, _permit: permit })
+        let loan = Loan { conn: Some(conn), engine, pool, _permit: permit };
+        Ok(Reader { loan: Some(loan), past: None, rebuilding: false })
     }
 
     fn give_back(&self, engine: Engine, conn: Conn) {
@@ -55,30 +59,68 @@ impl Readers {
     }
 }
 
-/// A reading connection on loan.
+/// A connection on loan.
 #[derive(Debug)]
-pub struct Reader {
+struct Loan {
     conn: Option<Conn>,
     engine: Engine,
     pool: Readers,
-    /// Whether the views were being folded again when it was lent.
-    pub(crate) rebuilding: bool,
     _permit: OwnedSemaphorePermit,
 }
 
+/// Reads one office: its store as it is, or its views as they were.
+#[derive(Debug)]
+pub struct Reader {
+    loan: Option<Loan>,
+    past: Option<Arc<Past>>,
+    /// Whether the views were being folded again when it was lent.
+    pub(crate) rebuilding: bool,
+}
+
 impl Reader {
+    /// Reads the views of a past that lies in memory whole.
+    pub const fn of(past: Arc<Past>) -> Self {
+        Self { loan: None, past: Some(past), rebuilding: false }
+    }
+
+    /// The same reader, for the views as they were.
+    #[must_use]
+    pub fn looking_back(self, past: Arc<Past>) -> Self {
+        Self { past: Some(past), ..self }
+    }
+
     /// Runs a query. A connection that failed is not given back.
     pub async fn rows(&mut self, sql: &str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         let answer = self.conn()?.rows(sql, args).await;
-        if matches!(answer, Err(StoreError::Broken(_))) {
-            self.conn = None;
+        if let (Err(StoreError::Broken(_)), Some(loan)) = (&answer, &mut self.loan) {
+            loan.conn = None;
         }
         answer
     }
 
     /// The connection, for a slice of a replay.
     pub(crate) fn conn(&mut self) -> Result<&mut Conn, StoreError> {
-        self.conn.as_mut().ok_or_else(|| StoreError::Unfit("the connection failed before".into()))
+        let conn = self.loan.as_mut().and_then(|loan| loan.conn.as_mut());
+        conn.ok_or_else(|| StoreError::Unfit("there is no connection, or it failed before".into()))
+    }
+
+    /// Which folds made the rows that are served.
+    pub async fn schema(&mut self) -> Result<String, StoreError> {
+        let rows = self.rows("SELECT schema FROM view_sets WHERE id = 1", vec![]).await?;
+        rows.first().map_or_else(|| Ok(String::new()), |row| row.text(0))
+    }
+
+    /// The views that have rows. Of a past only those are told that lie in memory whole.
+    pub async fn views(&mut self) -> Result<Vec<String>, StoreError> {
+        if let Some(past) = &self.past {
+            if !past.is_whole() {
+                return Err(StoreError::Unfit("this past lies in blocks".into()));
+            }
+            return Ok(past.over().map(str::to_owned).collect());
+        }
+        let sql = "SELECT DISTINCT view FROM view_rows \
+                   WHERE generation = (SELECT served FROM view_sets WHERE id = 1) ORDER BY view";
+        self.rows(sql, vec![]).await?.iter().map(|row| row.text(0)).collect()
     }
 
     /// One row of a view.
@@ -87,11 +129,19 @@ impl Reader {
         view: &str,
         key: &str,
     ) -> Result<Option<T>, StoreError> {
+        let body = match self.past.clone() {
+            Some(past) => past.row(self, view, key).await?,
+            None => self.row_now(view, key).await?,
+        };
+        body.map(|body| self.read_row(view, &body)).transpose()
+    }
+
+    async fn row_now(&mut self, view: &str, key: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT body FROM view_rows \
                    WHERE generation = (SELECT served FROM view_sets WHERE id = 1) \
                    AND view = $1 AND key = $2";
         let rows = self.rows(sql, vec![view.into(), key.into()]).await?;
-        rows.first().map(|row| self.read_row(view, &row.text(0)?)).transpose()
+        rows.first().map(|row| row.text(0)).transpose()
     }
 
     /// Up to `limit` rows whose keys begin with `prefix`, after the key `after`.
@@ -102,6 +152,21 @@ impl Reader {
         after: &str,
         limit: usize,
     ) -> Result<Vec<(String, T)>, StoreError> {
+        let bodies = self.bodies(view, prefix, after, limit).await?;
+        bodies.into_iter().map(|(key, body)| Ok((key, self.read_row(view, &body)?))).collect()
+    }
+
+    /// The same rows as they are stored, to be held against others byte for byte.
+    pub async fn bodies(
+        &mut self,
+        view: &str,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        if let Some(past) = self.past.clone() {
+            return past.rows(self, view, (prefix, after), limit).await;
+        }
         let sql = "SELECT key, body FROM view_rows \
                    WHERE generation = (SELECT served FROM view_sets WHERE id = 1) \
                    AND view = $1 AND key >= $2 AND key > $3 AND key < $4 ORDER BY key LIMIT $5";
@@ -109,7 +174,7 @@ impl Reader {
         let args =
             vec![view.into(), prefix.into(), after.into(), past(prefix).into(), limit.into()];
         let rows = self.rows(sql, args).await?;
-        rows.iter().map(|row| Ok((row.text(0)?, self.read_row(view, &row.text(1)?)?))).collect()
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
     }
 
     /// Every row of a view under `prefix`.
@@ -137,7 +202,7 @@ pub(crate) fn past(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
 }
 
-impl Drop for Reader {
+impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take() {
             self.pool.give_back(self.engine.clone(), conn);

@@ -55,7 +55,7 @@ pub(crate) struct Rebuild {
 }
 
 /// Why it does not get on.
-enum Halt {
+pub(crate) enum Halt {
     /// The office is closed.
     Gone,
     /// The store or the office does not do it now.
@@ -178,17 +178,26 @@ impl Rebuild {
     }
 
     async fn ask(&self, work: Work) -> Result<Answer, Halt> {
-        answered(self.send(work).await?).await
+        ask(&self.jobs, work).await
     }
 
     async fn send(&self, work: Work) -> Result<Asked, Halt> {
-        let (reply, answer) = oneshot::channel();
-        let (actor, caller) = (Actor::system(), None);
-        let job = Job { actor, act_date: None, key: None, work, caller, reply };
-        let jobs = self.jobs.upgrade().ok_or(Halt::Gone)?;
-        jobs.send(job).await.map_err(|_| Halt::Gone)?;
-        Ok(answer)
+        send(&self.jobs, work).await
     }
+}
+
+/// Asks the writer for a piece of work, and waits for it.
+pub(crate) async fn ask(jobs: &mpsc::WeakSender<Job>, work: Work) -> Result<Answer, Halt> {
+    answered(send(jobs, work).await?).await
+}
+
+async fn send(jobs: &mpsc::WeakSender<Job>, work: Work) -> Result<Asked, Halt> {
+    let (reply, answer) = oneshot::channel();
+    let (actor, caller) = (Actor::system(), None);
+    let job = Job { actor, act_date: None, key: None, work, caller, reply };
+    let jobs = jobs.upgrade().ok_or(Halt::Gone)?;
+    jobs.send(job).await.map_err(|_| Halt::Gone)?;
+    Ok(answer)
 }
 
 /// What the writer was asked and has not answered yet.

@@ -25,7 +25,7 @@ pub(crate) struct Served {
 }
 
 /// What the views are, in one hash: their names and schemas in their order.
-pub(crate) fn schema(views: &[Arc<dyn View>]) -> String {
+pub fn schema(views: &[Arc<dyn View>]) -> String {
     let said = views.iter().flat_map(|view| [view.name(), "\n", view.schema(), "\n"]);
     Hash::of(&said.map(str::as_bytes).collect::<Vec<_>>()).to_string()
 }

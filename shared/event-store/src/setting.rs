@@ -30,6 +30,8 @@ pub struct Setting {
     pub entropy: Arc<Entropy>,
     /// How far each event type may travel.
     pub bindings: Bindings,
+    /// The families of facts that say themselves from which day on they hold.
+    pub dated: &'static [&'static str],
     /// Its projections.
     pub views: Arc<[Arc<dyn View>]>,
     /// Its rules "on this event, issue that command".

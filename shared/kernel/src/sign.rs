@@ -96,6 +96,34 @@ pub struct PublicKey(pub [u8; 32]);
 /// A key's name in an entry: the first 8 bytes of the SHA-256 of its public half.
 pub type KeyId = [u8; 8];
 
+/// The `y` of every point of small order on Ed25519, little endian, without the sign of `x`.
+const SMALL_ORDER: [[u8; 32]; 7] = {
+    const fn ends(first: u8, between: u8, last: u8) -> [u8; 32] {
+        let mut bytes = [between; 32];
+        (bytes[0], bytes[31]) = (first, last);
+        bytes
+    }
+    [
+        ends(0, 0, 0),
+        ends(1, 0, 0),
+        // The two of order eight.
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
+            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
+            0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
+            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
+            0x92, 0xac, 0x03, 0x7a,
+        ],
+        // The prime less one, the prime, and the prime and one.
+        ends(0xec, 0xff, 0x7f),
+        ends(0xed, 0xff, 0x7f),
+        ends(0xee, 0xff, 0x7f),
+    ]
+};
+
 impl PublicKey {
     /// The key's name in an entry.
     pub fn id(&self) -> KeyId {
@@ -104,9 +132,18 @@ impl PublicKey {
         id
     }
 
+    /// Whether it is a point of small order: under such a key a signature that nobody made
+    /// holds. There are seven by their `y`, two of them written otherwise than they should be.
+    pub fn is_weak(&self) -> bool {
+        let mut y = self.0;
+        y[31] &= 0x7f;
+        SMALL_ORDER.contains(&y)
+    }
+
     /// Whether `signature` is this key's over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
+        !self.is_weak()
+            && UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
     }
 }
 
@@ -247,6 +284,19 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The signature of the neutral point and nought holds under such keys for any message.
+    #[test]
+    fn nothing_is_signed_by_a_weak_key() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&neutral);
+        let forged = UnparsedPublicKey::new(&ED25519, &neutral).verify(b"any", &signature);
+        assert!(forged.is_ok(), "the library takes it");
+        assert!(!PublicKey(neutral).verifies(b"any", &signature));
+        assert!(!EventKey::from_seed(&[7; 32]).unwrap().public().is_weak());
+    }
 
     #[test]
     fn a_signature_holds_for_its_key_and_message_only() {

@@ -15,10 +15,10 @@ use crate::{
     view::{Head, parts, shown, text},
 };
 
-struct Parameter {
-    name: String,
+/// The parameters of one place, those that are needed with a star.
+struct Parameters {
     place: String,
-    required: bool,
+    names: String,
 }
 
 struct Operation {
@@ -28,7 +28,7 @@ struct Operation {
     zh: String,
     en: String,
     who: String,
-    parameters: Vec<Parameter>,
+    parameters: Vec<Parameters>,
     /// The body's schema, with what it refers to.
     body: String,
 }
@@ -80,12 +80,15 @@ pub(crate) async fn page(State(office): State<Office>, request: Request) -> Resp
 }
 
 fn operation(method: &str, path: &str, said: &Value) -> Operation {
-    let parameters = said["parameters"].as_array().into_iter().flatten();
-    let parameters = parameters.map(|one| Parameter {
-        name: text(&one["name"]),
-        place: text(&one["in"]),
-        required: one["required"] == true,
-    });
+    let mut parameters: Vec<Parameters> = Vec::new();
+    for one in said["parameters"].as_array().into_iter().flatten() {
+        let star = if one["required"] == true { "*" } else { "" };
+        let (place, name) = (text(&one["in"]), text(&one["name"]) + star);
+        match parameters.iter_mut().find(|all| all.place == place) {
+            Some(all) => all.names = format!("{} {name}", all.names),
+            None => parameters.push(Parameters { place, names: name }),
+        }
+    }
     let schema = &said["requestBody"]["content"]["application/json"]["schema"];
     let who = match &said["x-who"] {
         Value::Array(roles) => roles.iter().map(text).collect::<Vec<_>>().join(" "),
@@ -98,7 +101,7 @@ fn operation(method: &str, path: &str, said: &Value) -> Operation {
         zh: text(&said["summary"]),
         en: text(&said["description"]),
         who,
-        parameters: parameters.collect(),
+        parameters,
         body: if schema.is_null() { String::new() } else { pretty(schema) },
     }
 }

@@ -71,6 +71,7 @@ pub fn setting(store: &TestStore) -> Setting {
         engine: store.engine.clone(),
         key: Arc::new(Ring::of(EventKey::from_seed(&[4; 32]).expect("32 bytes"))),
         turns: |_| None,
+        dated: &[],
         clock: Arc::new(Clock::Wall),
         entropy: Arc::new(Entropy::System),
         bindings: |_| None,

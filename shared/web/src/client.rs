@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, Response,
+    HeaderMap, Method, Request, Response,
     body::{Bytes, Incoming},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -34,6 +34,8 @@ pub struct Reply {
     pub status: u16,
     /// The `ETag` without quotes, or nothing.
     pub etag: String,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
 }
@@ -42,6 +44,11 @@ impl Reply {
     /// The body as JSON; null if it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A header, if it is there and a text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
@@ -104,8 +111,9 @@ impl Client {
         let status = response.status().as_u16();
         let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
         let etag = tag.unwrap_or_default().trim_matches('"').to_owned();
+        let headers = response.headers().clone();
         let body = response.into_body().collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok(Reply { status, etag, body })
+        Ok(Reply { status, etag, headers, body })
     }
 
     /// The same; the answer's body is still to come.

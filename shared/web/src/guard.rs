@@ -22,6 +22,7 @@ use crate::{
     Problem, Seat, reading,
     routes::{Gate, Who},
     session::{self, FRESH, Shown, still_holds},
+    sight::Found,
 };
 
 /// A signed-in person in the role that lets this request through.
@@ -37,6 +38,8 @@ pub struct Caller {
     pub until: i64,
     /// The session that the token belongs to.
     pub session: Option<String>,
+    /// Whether the request looks at a past, where nothing can be done.
+    pub looks_back: bool,
 }
 
 impl Caller {
@@ -81,6 +84,9 @@ impl Caller {
 
     /// Those of the possible commands that the caller may give, in their short names.
     pub fn actions(&self, matter: &Matter<'_>, possible: &[&'static str]) -> Vec<&'static str> {
+        if self.looks_back {
+            return Vec::new();
+        }
         let allowed = possible.iter().filter(|action| self.may(action, matter));
         allowed.map(|action| action.rsplit_once('.').map_or(*action, |(_, short)| short)).collect()
     }
@@ -177,18 +183,26 @@ async fn admitted(seat: &Seat, gate: &Gate, mut request: Request, next: Next) ->
         Ok(_) if if_match && !request.headers().contains_key(header::IF_MATCH) => {
             Problem::from(Code::IfMatchRequired).into_response()
         }
-        Ok(caller) => {
+        Ok(mut caller) => {
             if let Err(refusal) = seat.ceiling.admits(request.headers()) {
                 return Problem::from(refusal).into_response();
             }
+            let found = match Found::find(seat, gate.in_time, request.uri()).await {
+                Ok(found) => found,
+                Err(response) => return response,
+            };
+            caller.looks_back = found.looks_back();
             request.extensions_mut().insert(caller);
+            found.give(request.extensions_mut());
             if gate.sealed {
                 request.extensions_mut().insert(Sealed);
             }
             if who == Who::Oneself {
                 return in_time(next.run(request)).await;
             }
-            next.run(request).await
+            let mut response = next.run(request).await;
+            found.tell(&mut response);
+            response
         }
         Err(problem) => problem.into_response(),
     }
@@ -221,7 +235,8 @@ async fn caller(seat: &Seat, who: Who, headers: &HeaderMap) -> Result<Caller, Pr
         (None, _) => return Err(Code::NotAllowed.into()),
     };
     let Shown { person, session, until } = shown;
-    Ok(Caller { actor: Actor { person, role }, standing, reason, until, session })
+    let actor = Actor { person, role };
+    Ok(Caller { actor, standing, reason, until, session, looks_back: false })
 }
 
 /// The post that reads some of these subjects; whoever is only consulted on them says why.

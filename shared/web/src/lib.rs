@@ -19,6 +19,7 @@ pub mod routes;
 pub mod seat;
 pub mod serve;
 pub mod session;
+pub mod sight;
 pub mod wire;
 
 pub use ceiling::Classification;
@@ -29,4 +30,5 @@ pub use problem::Problem;
 pub use request::leads_here;
 pub use routes::{Route, Who, change, get, head, post, post_empty, put};
 pub use seat::{LinkState, Seat};
+pub use sight::Sight;
 pub use wire::{Peer, Wire};

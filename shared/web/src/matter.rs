@@ -8,7 +8,7 @@ use event_store::{Stop, Unit};
 use kernel::{Code, OfficeId};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Caller, Problem, Seat, reading::Seen};
+use crate::{Caller, Problem, Sight, reading::Seen};
 
 /// A row of a view.
 pub trait Governed: DeserializeOwned + Serialize + Send {
@@ -38,10 +38,17 @@ pub trait Governed: DeserializeOwned + Serialize + Send {
 }
 
 /// The row under a key, if the caller may read it; that it was read is on record then.
-pub async fn read<T: Governed>(seat: &Seat, caller: &Caller, key: &str) -> Result<T, Problem> {
-    let row: Option<T> = seat.office.reader().await?.view(T::VIEW, key).await?;
+pub async fn read<T: Governed>(seat: &Sight, caller: &Caller, key: &str) -> Result<T, Problem> {
+    let row: Option<T> = seat.reader().await?.view(T::VIEW, key).await?;
     let here = &seat.office.setting().office;
     let mut row = row.ok_or(T::ABSENT)?;
+    if seat.looks_back() {
+        // Who looks back sees what he may see today as well: the past opens nothing.
+        let today: Option<T> = seat.office.reader().await?.view(T::VIEW, key).await?;
+        if !today.is_some_and(|today| caller.reads(&today.matter(here))) {
+            return Err(T::ABSENT.into());
+        }
+    }
     let matter = row.matter(here);
     if !caller.reads(&matter) {
         let consulted = caller.reads_with_reason(&matter);

@@ -16,7 +16,12 @@ use kernel::Code;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::csrf::CsrfLayer;
 
-use crate::{Problem, Seat, command::MAX_BODY, guard, openapi, problem, request};
+use crate::{
+    Problem, Seat,
+    command::MAX_BODY,
+    guard, openapi, problem, request,
+    sight::{At, InTime},
+};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub(crate) struct Gate {
     pub(crate) streams: bool,
     /// Whether bodies hold what is sealed, so that not even their hash is kept.
     pub(crate) sealed: bool,
+    /// How it takes a past, if it does.
+    pub(crate) in_time: Option<InTime>,
 }
 
 /// One row.
@@ -78,6 +85,8 @@ pub struct Route {
     pub streams: bool,
     /// Whether its bodies hold what is sealed: not even their hash is kept then.
     pub sealed: bool,
+    /// How it takes `as_of` and `known_at`, if it does.
+    pub in_time: Option<InTime>,
     /// The headers that it reads, beside those of every command.
     pub headers: &'static [&'static str],
     handler: MethodRouter<Arc<Seat>>,
@@ -89,6 +98,20 @@ impl Route {
     pub fn query<Q: JsonSchema>(mut self) -> Self {
         self.query.push(Q::json_schema);
         self
+    }
+
+    /// Says that it shows the past too, by what was done by a day.
+    #[must_use]
+    pub fn in_time(mut self) -> Self {
+        self.in_time = Some(InTime::Folded);
+        self.query::<At>()
+    }
+
+    /// The same for rows that say themselves from which day on they hold.
+    #[must_use]
+    pub fn dated(mut self) -> Self {
+        self.in_time = Some(InTime::Dated);
+        self.query::<At>()
     }
 
     /// Says that `If-Match` is needed once there is something to change.
@@ -155,6 +178,7 @@ fn route<T: 'static>(method: Method, row: Row, handler: impl Handler<T, Arc<Seat
         if_known: false,
         streams: false,
         sealed: false,
+        in_time: None,
         headers: &[],
         handler,
     }
@@ -248,8 +272,8 @@ pub fn router(seat: Arc<Seat>, routes: Vec<Route>, pages: fn(Router) -> Router) 
     let mut paths = HashSet::new();
     for route in routes {
         paths.insert(route.path);
-        let Route { method, path, who, if_match, streams, sealed, .. } = route;
-        let gate = Gate { method, path, who, if_match, streams, sealed };
+        let Route { method, path, who, if_match, streams, sealed, in_time, .. } = route;
+        let gate = Gate { method, path, who, if_match, streams, sealed, in_time };
         let guard = middleware::from_fn_with_state((seat.clone(), Arc::new(gate)), guard::guard);
         router = router.route(route.path, route.handler.layer(guard));
     }

@@ -1,12 +1,11 @@
 //! 线索数据 Clue counts: by state, age, rank and leading post, as trends and never quotas;
 //! and the sums of a level that go upward.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use access::{Matter, Subject};
 use axum::{
     Json,
-    extract::State,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -17,7 +16,7 @@ use event_store::{FoldError, Reader, Rows, View};
 use kernel::{Class, Fact, OfficeId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use web::{Caller, Problem, Route, Seat, Who, get};
+use web::{Caller, Problem, Route, Sight, Who, get};
 
 use super::{
     ByState,
@@ -30,12 +29,15 @@ pub const CLUES_REPORTED: &str = "clues-reported";
 
 /// The routes of counts.
 pub(super) fn routes() -> Vec<Route> {
-    vec![get(
-        "/api/clue-counts",
-        Who::ReadsWhole(Subject::Of(Class::K11)),
-        ["线索数据(趋势,不作指标)", "Clue counts, as trends and never as quotas"],
-        counts,
-    )]
+    vec![
+        get(
+            "/api/clue-counts",
+            Who::ReadsWhole(Subject::Of(Class::K11)),
+            ["线索数据(趋势,不作指标)", "Clue counts, as trends and never as quotas"],
+            counts,
+        )
+        .in_time(),
+    ]
 }
 
 /// Folds the clue figures that districts report.
@@ -86,9 +88,9 @@ fn word(value: impl Serialize) -> String {
     json!(value).as_str().unwrap_or_default().to_owned()
 }
 
-async fn counts(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
-    let mut reader = seat.office.reader().await?;
-    let today = seat.office.setting().clock.now().day();
+async fn counts(seat: Sight, caller: Caller) -> Result<Response, Problem> {
+    let mut reader = seat.reader().await?;
+    let today = seat.today();
     let (mut states, mut ranks, mut ages) = (ByState::new(), ByState::new(), ByState::new());
     let mut leaders = 0_u64;
     for (_, row) in reader.all::<ClueRow>(CLUES, "").await? {
@@ -116,7 +118,7 @@ async fn counts(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Respons
         .map(|(level, counts)| json!({"level": level, "counts": shown_counts(&caller, counts)}))
         .collect();
     let shown = |counts: ByState| floored(&caller, json!(counts));
-    Ok(Json(json!({"demo": seat.pin.demo, "as_of": seat.office.setting().clock.now(),
+    Ok(Json(json!({"demo": seat.pin.demo, "as_of": seat.as_of(),
         "levels": levels, "states": shown(states), "rank_bands": shown(ranks),
         "principal_leaders": floored(&caller, json!(leaders)), "cases": shown(cases),
         "open_age": shown(ages)}))

@@ -10,7 +10,7 @@ use axum::{
 use domain::clue::State as ClueState;
 use kernel::Code;
 use serde_json::json;
-use web::{Caller, Governed, Problem, Route, Seat, Who, get, matter::read};
+use web::{Caller, Governed, Problem, Route, Seat, Sight, Who, get, matter::read};
 
 use super::view::ClueRow;
 
@@ -31,7 +31,7 @@ async fn slip(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let row: ClueRow = read(&seat, &caller, &id).await?;
+    let row: ClueRow = read(&Sight::now(&seat), &caller, &id).await?;
     caller.permit("clue.offer", &row.matter(&row.office), Code::ClueAbsent)?;
     let Some(sealed) = row.dates.get("sealed").filter(|_| row.state == ClueState::Sealed) else {
         return Err(Code::WrongState.into());

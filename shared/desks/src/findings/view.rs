@@ -194,7 +194,7 @@ fn tally(rows: &mut Rows<'_>, row: &FindingRow, before: FindingState) -> Result<
     }
     rows.change(ROUNDS, &row.draft.brief.round, |round: &mut RoundRow| {
         let open = round.open_findings.unwrap_or(0) + u64::from(found || open_again);
-        round.open_findings = Some(open - u64::from(closed));
+        round.open_findings = Some(open.saturating_sub(u64::from(closed)));
     })
 }
 

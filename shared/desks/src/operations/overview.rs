@@ -43,6 +43,7 @@ pub struct Overview {
     intake: BTreeMap<&'static str, u64>,
     ingest: Option<BTreeMap<&'static str, u64>>,
     papers: Papers,
+    ledger: Witnessing,
     disk: Option<Disk>,
     commits: u64,
     memory_bytes: Option<u64>,
@@ -111,6 +112,17 @@ struct Papers {
     unfinished_bytes: u64,
 }
 
+/// How the ledger stands: lag and trouble alarm, nothing waits for them.
+#[derive(Debug, Serialize)]
+struct Witnessing {
+    /// How many own entries stand behind the last head that somebody cosigned.
+    unwitnessed: u64,
+    /// Why nothing is signed, if nothing is.
+    trouble: Option<String>,
+    /// How many forks this office has found.
+    forks: usize,
+}
+
 #[derive(Debug, Serialize)]
 struct Disk {
     free_bytes: u64,
@@ -149,6 +161,7 @@ impl Overview {
             intake: seat.counters.all(),
             ingest: seat.ingest.as_ref().map(|ingest| ingest.counters.all()),
             papers: papers(&mut reader, seat).await?,
+            ledger: witnessing(seat)?,
             disk: health::disk(seat)
                 .map(|(free_bytes, total_bytes)| Disk { free_bytes, total_bytes }),
             commits: seat.office.commits(),
@@ -175,6 +188,9 @@ impl Overview {
             ("reactions_refused", many(self.reactions_refused.len())),
             ("papers_to_send", many(self.papers.to_send)),
             ("papers_to_fetch", many(self.papers.to_fetch)),
+            ("unwitnessed", self.ledger.unwitnessed),
+            ("ledger_trouble", u64::from(self.ledger.trouble.is_some())),
+            ("forks", many(self.ledger.forks)),
             ("papers_unfinished", many(self.papers.unfinished)),
             ("disk_free_bytes", self.disk.as_ref().map_or(0, |disk| disk.free_bytes)),
             ("spans_dropped", telemetry::way::dropped()),
@@ -189,6 +205,13 @@ impl Overview {
             figures.met(class, *count);
         }
     }
+}
+
+fn witnessing(seat: &Seat) -> Result<Witnessing, Problem> {
+    let stand = seat.ledger.stand().map_err(std::io::Error::other)?;
+    let witnessed = stand.witnesses.values().map(|(size, _)| *size).max().unwrap_or(0);
+    let unwitnessed = seat.office.head().saturating_sub(witnessed);
+    Ok(Witnessing { unwitnessed, trouble: stand.trouble, forks: crate::ledger::forks(seat)?.len() })
 }
 
 fn missing(neighbour: neighbours::Neighbour) -> Option<Missing> {

@@ -1,0 +1,97 @@
+//! The rows of the views at the end of a block, by statement.
+
+use std::collections::BTreeMap;
+
+use super::Base;
+use crate::{
+    Reader, StoreError,
+    db::Conn,
+    log::{MOST_KEYS, places},
+    readers::past,
+    rows::{Layer, RowKey},
+};
+
+/// One row as it was.
+pub(super) async fn row(
+    reader: &mut Reader,
+    base: Base,
+    view: &str,
+    key: &str,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT body FROM past_rows WHERE generation = $1 AND view = $2 AND key = $3 \
+               AND block <= $4 ORDER BY block DESC LIMIT 1";
+    let args = vec![base.generation.into(), view.into(), key.into(), base.block.into()];
+    let rows = reader.rows(sql, args).await?;
+    let body = rows.first().map(|row| row.text(0)).transpose()?;
+    Ok(body.filter(|body| !body.is_empty()))
+}
+
+/// Up to `limit` rows as they were, under a prefix and after a key.
+pub(super) async fn rows(
+    reader: &mut Reader,
+    base: Base,
+    view: &str,
+    (prefix, after): (&str, &str),
+    limit: usize,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let sql = "SELECT key, body FROM past_rows r \
+               WHERE generation = $1 AND view = $2 AND key >= $3 AND key > $4 AND key < $5 \
+               AND body <> '' AND block = (SELECT MAX(o.block) FROM past_rows o \
+               WHERE o.generation = r.generation AND o.view = r.view AND o.key = r.key \
+               AND o.block <= $6) ORDER BY key LIMIT $7";
+    let args = vec![
+        base.generation.into(),
+        view.into(),
+        prefix.into(),
+        after.into(),
+        past(prefix).into(),
+        base.block.into(),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+    ];
+    let rows = reader.rows(sql, args).await?;
+    rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+}
+
+/// These rows at the end of a block of a generation, those that were not there included. A
+/// row that changes in every block is found by its newest, not by looking through all.
+pub(crate) async fn rows_at(
+    conn: &mut Conn,
+    (generation, block): (u64, u64),
+    keys: Vec<RowKey>,
+) -> Result<Layer, StoreError> {
+    let mut by_view: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for (view, key) in keys {
+        by_view.entry(view).or_default().push(key);
+    }
+    let mut found = Layer::new();
+    for (view, keys) in by_view {
+        for keys in keys.chunks(MOST_KEYS) {
+            let names = places(conn, keys.len(), 1);
+            let (count, n) = (names.len(), names.len());
+            let asked: Vec<String> =
+                names.iter().map(|name| format!("(CAST({name} AS TEXT))")).collect();
+            let sql = format!(
+                "WITH asked(key) AS (VALUES {}) SELECT asked.key, r.body FROM asked \
+                 JOIN past_rows r ON r.key = asked.key WHERE r.generation = {} AND r.view = {} \
+                 AND r.block = (SELECT MAX(o.block) FROM past_rows o WHERE o.generation = {} \
+                 AND o.view = {} AND o.key = asked.key AND o.block <= {})",
+                asked.join(","),
+                conn.place(n + 1),
+                conn.place(n + 2),
+                conn.place(n + 3),
+                conn.place(n + 4),
+                conn.place(n + 5),
+            );
+            let padded = keys.iter().chain(std::iter::repeat(&keys[0])).take(count);
+            let args = padded.map(|key| key.as_str().into());
+            let more =
+                [generation.into(), view.into(), generation.into(), view.into(), block.into()];
+            found.extend(keys.iter().map(|key| ((view, key.clone()), None)));
+            for row in conn.rows(&sql, args.chain(more).collect()).await? {
+                let body = Some(row.text(1)?).filter(|body| !body.is_empty());
+                found.insert((view, row.text(0)?), body.map(Into::into));
+            }
+        }
+    }
+    Ok(found)
+}
