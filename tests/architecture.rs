@@ -38,7 +38,21 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("pages", &["access", "domain", "kernel", "web"]),
-    ("auditor", &["domain", "event-store", "kernel", "ledger"]),
+    // It folds what each tier folds.
+    (
+        "auditor",
+        &[
+            "city",
+            "desks",
+            "district",
+            "domain",
+            "event-store",
+            "kernel",
+            "ledger",
+            "township",
+            "web",
+        ],
+    ),
     ("process", &["desks", "event-store", "kernel", "messaging", "telemetry", "web"]),
     ("testkit", &["kernel", "event-store"]),
     ("city", &["desks", "event-store", "kernel", "pages", "process", "web"]),

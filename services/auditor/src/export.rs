@@ -43,12 +43,18 @@ fn write(path: PathBuf, bytes: &[u8]) -> io::Result<()> {
 
 /// Exports the log of the office whose store lies in `data` and whose keys lie in `keys`:
 /// as many entries as its last signed head has. What is there of this log is replaced.
-pub async fn export(data: &Path, keys: &Path, into: &Path) -> io::Result<Exported> {
-    if !data.join("office.db").exists() {
-        return Err(odd(
-            "there is no SQLite store here; a store in PostgreSQL is not exported yet",
-        ));
+/// A store that is not in the data folder is named by its `engine`.
+pub async fn export(
+    engine: Option<&Engine>,
+    data: &Path,
+    keys: &Path,
+    into: &Path,
+) -> io::Result<Exported> {
+    if engine.is_none() && !data.join("office.db").exists() {
+        return Err(odd("there is no SQLite store here; for one in PostgreSQL say where it is"));
     }
+    let here = Engine::Sqlite(data.to_owned());
+    let engine = engine.unwrap_or(&here);
     let epoch = life(keys)?;
     let ledger = data.join("ledger").join(epoch.to_string());
     // Read before the head: what is cosigned is never longer than what is signed.
@@ -72,7 +78,7 @@ pub async fn export(data: &Path, keys: &Path, into: &Path) -> io::Result<Exporte
     let witness = NoteSigner::of_seed(&name, Kind::Cosignature, &seed("witness.key")?);
     let witness = witness.map_err(odd)?.verifier();
     write(folder.join("keys"), format!("{}\n{witness}\n", signer.verifier()).as_bytes())?;
-    entries(data, &folder, said.size).await?;
+    entries(engine, &folder, said.size).await?;
     tiles(&ledger, &folder, said.size)?;
     forks(&data.join("ledger/forks"), &folder.join("evidence"))?;
     let listing = listing(&folder)?;
@@ -131,9 +137,8 @@ fn hint(into: &Path) -> io::Result<()> {
 }
 
 /// The entries, from the store.
-async fn entries(data: &Path, folder: &Path, size: u64) -> io::Result<()> {
-    let engine = Engine::Sqlite(data.to_owned());
-    let mut reader = Readers::new(1).take(&engine).await.map_err(odd)?;
+async fn entries(engine: &Engine, folder: &Path, size: u64) -> io::Result<()> {
+    let mut reader = Readers::new(1).take(engine).await.map_err(odd)?;
     let (mut after, mut index) = (0, 0);
     while after < size {
         let many = usize::try_from((size - after).min(WIDTH)).map_err(odd)?;

@@ -138,7 +138,7 @@ pub fn verify(export: &Path, question: &Question) -> io::Result<Report> {
     Ok(report)
 }
 
-fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let read = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,

@@ -106,3 +106,39 @@ fn notes_and_checkpoints_are_read_by_theirs() {
     assert_eq!(theirs.to_bytes(), note.text.as_bytes());
     assert_eq!(ledger::note::Note::parse(&note.to_string()).unwrap(), note);
 }
+
+/// Which keys are weak, against `ed25519-dalek`: every `y` of small order in both spellings
+/// that are read, with either sign, and none of a thousand others.
+#[test]
+fn both_call_the_same_keys_weak() {
+    let others = (0..1_000u32).map(|n| {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&n.to_le_bytes());
+        ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes()
+    });
+    // Multiples of a point of order eight, from its compressed form on.
+    let eight = [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ];
+    let mut known = vec![eight, [0; 32]];
+    for first in [0x01, 0xec, 0xed, 0xee] {
+        let rest = if first == 1 { (0, 0) } else { (0xff, 0x7f) };
+        let mut bytes = [rest.0; 32];
+        (bytes[0], bytes[31]) = (first, rest.1);
+        known.push(bytes);
+    }
+    let mut seen = 0;
+    for bytes in known.into_iter().flat_map(|bytes| [bytes, signed(bytes)]).chain(others) {
+        let Ok(theirs) = ed25519_dalek::VerifyingKey::from_bytes(&bytes) else { continue };
+        assert_eq!(kernel::sign::PublicKey(bytes).is_weak(), theirs.is_weak(), "{bytes:x?}");
+        seen += usize::from(theirs.is_weak());
+    }
+    assert!(seen >= 7, "{seen}");
+}
+
+fn signed(mut bytes: [u8; 32]) -> [u8; 32] {
+    bytes[31] |= 0x80;
+    bytes
+}

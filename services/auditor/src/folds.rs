@@ -1,0 +1,132 @@
+//! The commands that fold: replays, views at a moment, and how two exports differ.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use auditor::{
+    differ,
+    history::History,
+    replay::{replay, stores},
+    report,
+    standing::{self, Standing},
+};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::{
+    arguments::{Of, moment},
+    commands::{BROKEN, HOLDS, OPEN, UNCHECKED, code_of, tell},
+    input::running,
+    say,
+};
+
+pub(crate) async fn replayed(
+    export: &Path,
+    office: Option<&str>,
+    up: Option<&Path>,
+    mut data: Vec<PathBuf>,
+    (json, bar): (bool, &ProgressBar),
+) -> io::Result<u8> {
+    bar.set_message("读取导出 reading the export");
+    let history = History::read(export)?;
+    data.extend(up.map(running).transpose()?.unwrap_or_default().into_iter().map(|(data, _)| data));
+    let stores = stores(&data).await?;
+    let offices = match office {
+        Some(office) => vec![history.office(office)?.office.clone()],
+        None => history.logs.keys().cloned().collect(),
+    };
+    if let Some(stranger) = stores.keys().find(|office| !offices.contains(*office)) {
+        return Err(io::Error::other(format!("{stranger}: its store is here and its log is not")));
+    }
+    let (mut differ, mut whole, mut all) = (false, true, Vec::new());
+    for office in offices {
+        bar.set_message(format!("重放 replaying {office}"));
+        let store = stores.get(&office).map(PathBuf::as_path);
+        let one = replay(&history, &office, store).await?;
+        differ |= one.same == Some(false);
+        whole &= one.missing.is_empty() && one.unchecked.is_none();
+        if !json {
+            bar.suspend(|| say::replayed(&one));
+        }
+        all.push(one);
+    }
+    let code = if differ { BROKEN } else { code_of(&history.report, whole) };
+    let body = || {
+        json!({"exit": code, "offices": all, "broken": history.report.broken,
+            "open": history.report.open, "unchecked": [UNCHECKED]})
+    };
+    tell(bar, json, body, || {
+        say::not_as_it_should(&history.report);
+        say::unchecked(UNCHECKED);
+        if code != HOLDS || all.iter().any(|one| one.same.is_some()) {
+            say::out!("{}", report::said(code).join(" "));
+        } else {
+            say::out!("已重放,未与数据库比对 Folded, and held against no store.");
+        }
+    });
+    Ok(code)
+}
+
+pub(crate) async fn looked(
+    export: &Path,
+    of: &Of,
+    moment: event_store::past::Moment,
+    (json, bar): (bool, &ProgressBar),
+) -> io::Result<u8> {
+    let history = History::read(export)?;
+    let log = history.office(&of.office)?;
+    let standing = standing::at(&history, log, moment)?;
+    let rows = standing.rows(&of.view, &of.key).await?;
+    let Standing { past, missing, unfolded, .. } = &standing;
+    let code = code_of(&history.report, standing.is_whole());
+    let body = || {
+        json!({"exit": code, "office": log.office, "view": of.view, "at": past.standing(),
+            "rows": rows, "missing": missing, "unfolded": unfolded,
+            "broken": history.report.broken, "open": history.report.open,
+            "unchecked": [UNCHECKED]})
+    };
+    tell(bar, json, body, || {
+        say::rows(&rows);
+        say::missing(missing);
+        say::not_as_it_should(&history.report);
+        say::unchecked(UNCHECKED);
+    });
+    Ok(code)
+}
+
+pub(crate) async fn differ(
+    (before, after): &(History, History),
+    of: Option<(&str, &str)>,
+    (json, bar): (bool, &ProgressBar),
+) -> io::Result<u8> {
+    let logs = differ::logs(before, after);
+    let rows = match of {
+        Some((office, view)) => {
+            differ::rows((before, after), office, view, moment(None, None)).await?
+        }
+        None => Vec::new(),
+    };
+    let parted = logs.iter().any(|log| log.parts_at.is_some());
+    let sound = before.report.broken.is_empty() && after.report.broken.is_empty();
+    let whole = before.report.open.is_empty() && after.report.open.is_empty();
+    let code = match (parted || !sound, whole && logs.iter().all(|log| !log.shrunk)) {
+        (true, _) => BROKEN,
+        (false, false) => OPEN,
+        (false, true) => HOLDS,
+    };
+    let body = || {
+        json!({"exit": code, "logs": logs, "rows": rows, "unchecked": [UNCHECKED],
+            "broken": [before.report.broken, after.report.broken],
+            "open": [before.report.open, after.report.open]})
+    };
+    tell(bar, json, body, || {
+        say::grown(&logs);
+        say::changed(&rows);
+        say::not_as_it_should(&before.report);
+        say::not_as_it_should(&after.report);
+        say::unchecked(UNCHECKED);
+    });
+    Ok(code)
+}
