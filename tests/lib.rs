@@ -12,6 +12,7 @@ pub mod chancery;
 pub mod collector;
 pub mod conformance;
 pub mod crash;
+pub mod exported;
 pub mod nemesis;
 pub mod proxy;
 pub mod simulation;

@@ -150,6 +150,10 @@ fn targets(plan: &Plan, scale: Scale) -> Result<BTreeMap<String, Vec<Target>>, S
     Ok(by_office)
 }
 
+/// The targets of 商洛's city level before the institutional reform of 2018 and after it.
+const BEFORE_THE_REFORM: usize = 90;
+const AFTER_THE_REFORM: usize = 94;
+
 /// Plays the term.
 pub(crate) async fn play(city: &City, scale: Scale) -> Result<(), String> {
     let targets = targets(&city.plan, scale)?;
@@ -228,8 +232,20 @@ async fn committee(
     api.post("PLAN", "/api/organizations", "organizations", None, &json!(organizations)).await?;
     let listed: Vec<String> =
         (0..targets.len()).map(|at| api.organization(&format!("o{at:04}"))).collect();
-    let list = json!({"valid_from": "2016-12-01", "targets": listed, "reason": "五年规划"});
-    api.post("PLAN", "/api/target-lists", "targets", None, &list).await?;
+    let mut versions = vec![("2016-12-01", listed.len(), "五年规划")];
+    if code == CITY && listed.len() == AFTER_THE_REFORM {
+        versions = vec![
+            ("2016-12-01", BEFORE_THE_REFORM, "五年规划"),
+            ("2018-10-01", AFTER_THE_REFORM, "机构改革"),
+        ];
+    }
+    let mut known = None;
+    for (from, count, reason) in versions {
+        let list = json!({"valid_from": from, "targets": listed[..count], "reason": reason});
+        let key = format!("targets-{from}");
+        let done = api.post("PLAN", "/api/target-lists", &key, known.as_deref(), &list).await?;
+        known = Some(done.version);
+    }
     let mut rounds = Vec::new();
     for level in ["city", "county", "village"] {
         let of_level =

@@ -19,19 +19,28 @@
 //!
 //! `measure sealed` drafts and opens clues beside findings: what sealing costs.
 //!
+//! `measure past [FACTS]` stands at moments of a long history: cold, and once more.
+//!
+//! `measure audit [ENTRIES]` checks a long log beside reading and hashing its bytes.
+//!
+//! `measure ledger` is what the tree over the log costs an event in processor time.
+//!
 //! `measure streams` times the first command after a start on streams of 10 to 10,000 events.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figure")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its servers from the environment")]
 
+mod audit;
 mod city;
 mod feed;
 mod growth;
 mod history;
 mod http;
 mod inspected;
+mod ledger;
 mod live;
 mod month;
 mod papers;
+mod past;
 mod process;
 mod sealed;
 mod store;
@@ -57,6 +66,11 @@ async fn main() {
         ["papers"] => papers::measure(50).await,
         ["papers", many] => papers::measure(many.parse().unwrap()).await,
         ["sealed"] => sealed::measure(300).await,
+        ["past"] => past::measure(1_000_000).await,
+        ["past", facts] => past::measure(facts.parse().unwrap()).await,
+        ["audit"] => audit::measure(1_000_000),
+        ["audit", entries] => audit::measure(entries.parse().unwrap()),
+        ["ledger"] => ledger::measure().await,
         ["streams"] => streams::measure(&[10, 200, 1_000, 10_000]).await,
         ["city"] => whole::measure("deploy/data/divisions/3701.csv").await,
         ["city", divisions] => whole::measure(divisions).await,

@@ -105,11 +105,11 @@ pub(crate) fn per_second(count: usize, elapsed: Duration) -> f64 {
     count / elapsed.as_secs_f64()
 }
 
-fn measured(store: &TestStore) -> Setting {
+pub(crate) fn measured(store: &TestStore) -> Setting {
     Setting { bindings: |_| Some(&WRITTEN), views: Arc::new([Arc::new(Lengths)]), ..setting(store) }
 }
 
-async fn run(office: &Office, callers: usize, each: usize) -> Vec<Duration> {
+pub(crate) async fn run(office: &Office, callers: usize, each: usize) -> Vec<Duration> {
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let office = office.clone();

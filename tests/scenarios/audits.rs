@@ -68,7 +68,7 @@ async fn policy(town: &Town) -> Policy {
 
 async fn taken(town: &Town, into: &Path) {
     for code in OFFICES {
-        let done = export(&town.data(code), &town.keys(code), into).await.unwrap();
+        let done = export(None, &town.data(code), &town.keys(code), into).await.unwrap();
         assert!(done.entries > 10 && done.cosigned > 0, "{done:?}");
     }
 }
@@ -78,16 +78,16 @@ fn folder(town: &Town, export: &Path, code: &str) -> std::path::PathBuf {
 }
 
 /// One log of an export in somebody's hands.
-struct Hands {
+pub(crate) struct Hands {
     at: std::path::PathBuf,
     origin: String,
-    entries: Vec<Vec<u8>>,
+    pub(crate) entries: Vec<Vec<u8>>,
     signer: NoteSigner,
     event: EventKey,
 }
 
 impl Hands {
-    fn on(town: &Town, export: &Path, code: &str) -> Self {
+    pub(crate) fn on(town: &Town, export: &Path, code: &str) -> Self {
         let at = folder(town, export, code);
         let head = Note::parse(&fs::read_to_string(at.join("checkpoint")).unwrap()).unwrap();
         let said = Checkpoint::parse(&head.text).unwrap();
@@ -105,7 +105,7 @@ impl Hands {
     }
 
     /// Writes the entries back; with the log's key also what was signed over them.
-    fn write(&self, leaves: bool, head: bool) {
+    pub(crate) fn write(&self, leaves: bool, head: bool) {
         fs::remove_dir_all(self.at.join("tile/entries")).unwrap();
         if leaves {
             fs::remove_dir_all(self.at.join("tile/0")).unwrap();

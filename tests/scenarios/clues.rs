@@ -425,6 +425,10 @@ async fn the_secretary_reads_what_two_have_signed_of_cadres_of_own_authority() {
         let reply = desk.post(&sec, &format!("{path}/{step}"), json!({})).await;
         assert_eq!(reply.status, 403, "{step}: {}", reply.json());
     }
+    let operations = town.api(DISTRICT).get("SYS", "/api/operations").await.unwrap();
+    let before = operations["relay"]["head"].as_u64().unwrap();
+    let then = format!("{path}?known_at={before}");
+    assert_eq!(desk.get(&sec, &then).await.status, 200, "as it is now and was then");
     // It follows the clue to the organ of the own office that handles it.
     for step in ["seal", "offer"] {
         desk.done(&team.custodian, &format!("{path}/{step}"), json!({})).await;
@@ -435,6 +439,9 @@ async fn the_secretary_reads_what_two_have_signed_of_cadres_of_own_authority() {
     let accepted = desk.signed(&registry, &format!("{at}/accept"), json!({})).await;
     assert_eq!(accepted.status, 200, "{}", accepted.json());
     assert_eq!(desk.get(&sec, &format!("{path}/content")).await.status, 404, "at its holder alone");
+    assert_eq!(desk.get(&sec, &then).await.status, 404, "nor as it was when he read it here");
+    let listed = desk.get(&sec, &format!("/api/clues?known_at={before}&limit=500")).await;
+    assert!(!listed.json().to_string().contains(&id), "nor in a list of then");
     let read = desk.get(&sec, &format!("{at}/content")).await.json();
     assert!(read["saying"]["text"].is_string(), "{read}");
     let reads = town.api(DISTRICT).get("AUDADM", "/api/reads?limit=500").await.unwrap();

@@ -77,7 +77,8 @@ impl House {
         let of =
             |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
         let cookie = of("set-cookie").split(';').take(1).collect();
-        Led { reply: Reply { status, etag: String::new(), body }, to: of("location"), cookie }
+        let to = of("location");
+        Led { reply: Reply { status, etag: String::new(), headers, body }, to, cookie }
     }
 
     fn url(&self, path: &str) -> String {

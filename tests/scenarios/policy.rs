@@ -130,6 +130,8 @@ impl Desk<'_> {
 const ROUTES: &[(&str, &str)] = &[
     ("GET /api/me", "*"),
     ("GET /api/worklist", "*"),
+    ("GET /operations/past", "*"),
+    ("GET /api/differences", PLANS),
     ("GET /api/envelopes", "CLUE NDI_REG DISC"),
     ("GET /api/envelopes/{id}", "CLUE NDI_REG DISC"),
     ("POST /api/envelopes", "CLUE NDI_REG DISC"),

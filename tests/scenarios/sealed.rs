@@ -283,7 +283,7 @@ async fn no_marked_secret_is_found_anywhere_in_the_clear() {
     // What an auditor takes home is searched too.
     for code in OFFICES {
         let into = town.folder.join("export");
-        auditor::export::export(&town.data(code), &town.keys(code), &into).await.unwrap();
+        auditor::export::export(None, &town.data(code), &town.keys(code), &into).await.unwrap();
     }
     let files = look_at_files(&town, &search, marks.0.len());
     let hits = files.of(|which| which < marks.0.len());
