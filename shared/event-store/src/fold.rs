@@ -49,8 +49,6 @@ pub(crate) struct Fold {
 
 /// How many rows are looked for at once.
 const MOST_AHEAD: usize = 1_024;
-/// How many facts are looked at ahead.
-const RUN: usize = 500;
 
 impl Fold {
     /// A fold over the rows of `kept`; `empty` if there are none yet.
@@ -75,16 +73,8 @@ impl Fold {
         self.kept = kept;
     }
 
-    /// Takes facts in, in their order. What a row is missed for is looked for in the facts of
-    /// a short run ahead: in a long one the same facts would be tried again and again.
+    /// Takes facts in, in their order.
     pub(crate) async fn take(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
-        for run in facts.chunks(RUN) {
-            self.take_run(conn, run).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_run(&mut self, conn: &mut Conn, facts: &[Fact]) -> Result<(), FoldFailed> {
         let views = self.views.clone();
         for (at, fact) in facts.iter().enumerate() {
             for view in views.iter() {
