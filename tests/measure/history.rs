@@ -123,14 +123,17 @@ impl Maker {
         };
         *sequence += 1;
         *lane += 1;
+        let (sequence, lane) = (*sequence, *lane);
+        // What the township sends is recorded there about when it is taken in here.
+        let seconds = 30 * i64::try_from(self.at.sequence).unwrap();
         Fact {
-            id: format!("{:032x}", u128::from(*sequence) * 0x9e37_79b9_7f4a_7c15),
-            at: EntryRef { origin: of.clone(), epoch: 1, sequence: *sequence },
+            id: format!("{:032x}", u128::from(sequence) * 0x9e37_79b9_7f4a_7c15),
+            at: EntryRef { origin: of.clone(), epoch: 1, sequence },
             kind,
-            recorded: Timestamp(1_600_000_000_000 + i64::try_from(*sequence).unwrap() * 30_000),
+            recorded: Timestamp(1_600_000_000_000 + seconds * 1_000),
             root: Root::Ev,
             audience,
-            lane: *lane,
+            lane,
             stream,
             version: Some(version),
             copy_of: None,

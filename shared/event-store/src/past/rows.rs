@@ -71,21 +71,17 @@ pub(crate) async fn rows_at(
             let asked: Vec<String> =
                 names.iter().map(|name| format!("(CAST({name} AS TEXT))")).collect();
             let sql = format!(
-                "WITH asked(key) AS (VALUES {}) SELECT asked.key, r.body FROM asked \
-                 JOIN past_rows r ON r.key = asked.key WHERE r.generation = {} AND r.view = {} \
-                 AND r.block = (SELECT MAX(o.block) FROM past_rows o WHERE o.generation = {} \
-                 AND o.view = {} AND o.key = asked.key AND o.block <= {})",
+                "WITH asked(key) AS (VALUES {}) SELECT asked.key, COALESCE((SELECT r.body FROM past_rows r \
+                 WHERE r.generation = {} AND r.view = {} AND r.key = asked.key \
+                 AND r.block <= {} ORDER BY r.block DESC LIMIT 1), '') FROM asked",
                 asked.join(","),
                 conn.place(n + 1),
                 conn.place(n + 2),
                 conn.place(n + 3),
-                conn.place(n + 4),
-                conn.place(n + 5),
             );
             let padded = keys.iter().chain(std::iter::repeat(&keys[0])).take(count);
             let args = padded.map(|key| key.as_str().into());
-            let more =
-                [generation.into(), view.into(), generation.into(), view.into(), block.into()];
+            let more = [generation.into(), view.into(), block.into()];
             found.extend(keys.iter().map(|key| ((view, key.clone()), None)));
             for row in conn.rows(&sql, args.chain(more).collect()).await? {
                 let body = Some(row.text(1)?).filter(|body| !body.is_empty());
