@@ -69,6 +69,8 @@ pub struct Town {
     client: Client,
     by_files: &'static [&'static str],
     demo: bool,
+    /// Where the stores lie, if not in files.
+    postgres: Option<String>,
     wire: Wire,
     secrecy: Secrecy,
     /// Who signs the certificates of a town that speaks in secret.
@@ -176,6 +178,18 @@ impl Town {
         town
     }
 
+    /// The same with every store in PostgreSQL; `drop_schemas` ends it.
+    pub async fn on_postgres() -> Self {
+        let mut town = Self::to_be(&[], true, Wire::unhurried(), Secrecy::Plain);
+        let url = std::env::var("LIANDONG_TEST_POSTGRES");
+        town.postgres = Some(url.expect("no PostgreSQL: run ./deploy/test"));
+        let mut town = town.founded().await;
+        for (code, parent, tier) in [(DISTRICT, CITY, "district"), (TOWN, DISTRICT, "township")] {
+            town.enrol(code, parent, tier).await;
+        }
+        town
+    }
+
     /// Starts hub and city only, a real one: nobody has a token who did not sign in.
     pub async fn real_city() -> Self {
         Self::real_city_on(Wire::unhurried(), Secrecy::Plain).await
@@ -199,6 +213,10 @@ impl Town {
         wire: Wire,
         secrecy: Secrecy,
     ) -> Self {
+        Self::to_be(by_files, demo, wire, secrecy).founded().await
+    }
+
+    fn to_be(by_files: &'static [&'static str], demo: bool, wire: Wire, secrecy: Secrecy) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let folder =
             std::env::temp_dir().join(format!("liandong-town-{}-{number}", std::process::id()));
@@ -214,6 +232,7 @@ impl Town {
             client: Client::default(),
             by_files,
             demo,
+            postgres: None,
             wire,
             secrecy,
             authority: None,
@@ -225,17 +244,28 @@ impl Town {
             town.client = Client::of(&Wire { tls, ..Wire::default() }).unwrap();
             town.authority = Some(authority);
         }
-        if !by_files.is_empty() {
-            tokio::spawn(carry(town.folder.join("files"), by_files, town.carrying.subscribe()));
-        }
-        let city = town.config(CITY, free_port(), None).await;
-        let listen = format!("127.0.0.1:{}", town.hub_port);
-        let store = town.folder.join("nats");
-        let conf = founding::provision(&city, &listen, &store.display().to_string()).unwrap();
-        std::fs::write(town.folder.join("nats.conf"), conf).unwrap();
-        town.start_hub();
-        town.start_office(CITY).await;
         town
+    }
+
+    /// Starts hub and city.
+    async fn founded(mut self) -> Self {
+        if !self.by_files.is_empty() {
+            let (files, carrying) = (self.folder.join("files"), self.carrying.subscribe());
+            tokio::spawn(carry(files, self.by_files, carrying));
+        }
+        let city = self.config(CITY, free_port(), None).await;
+        let listen = format!("127.0.0.1:{}", self.hub_port);
+        let store = self.folder.join("nats");
+        let conf = founding::provision(&city, &listen, &store.display().to_string()).unwrap();
+        std::fs::write(self.folder.join("nats.conf"), conf).unwrap();
+        self.start_hub();
+        self.start_office(CITY).await;
+        self
+    }
+
+    /// Where the store of an office lies.
+    pub fn engine(&self, code: &str) -> event_store::Engine {
+        self.configs[code].engine(&membership(&self.keys(code)).seat.office)
     }
 
     /// Invites an office, enrols it and waits until it serves.
@@ -287,7 +317,7 @@ impl Town {
             listen,
             data: self.folder.join("data").join(code),
             keys: self.folder.join("keys").join(code),
-            postgres: None,
+            postgres: self.postgres.clone(),
             token,
             files: (self.by_files.contains(&code) || code == CITY && !self.by_files.is_empty())
                 .then(|| self.folder.join("files").join(code)),
@@ -304,6 +334,7 @@ impl Town {
             ceiling: Classification::default(),
             openid: None,
             vault_passphrase: None,
+            outside_witnesses: Vec::new(),
         };
         self.configs.insert(code.to_owned(), config.clone());
         config
@@ -430,6 +461,18 @@ impl Town {
         let difference = office.await.unwrap().check_views().await.unwrap();
         assert_eq!(difference, None);
         difference.is_none()
+    }
+
+    /// Stops every office and removes its schema.
+    pub async fn drop_schemas(mut self) {
+        for code in self.configs.keys().cloned().collect::<Vec<_>>() {
+            self.stop_office(&code).await;
+            let engine = self.engine(&code);
+            if let event_store::Engine::Postgres { schema, .. } = &engine {
+                let mut conn = event_store::db::Conn::open_reader_writable(&engine).await.unwrap();
+                conn.exec(&format!("DROP SCHEMA {schema} CASCADE"), vec![]).await.unwrap();
+            }
+        }
     }
 
     /// The store of an office.

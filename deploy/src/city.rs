@@ -43,6 +43,7 @@ pub(crate) struct City {
     client: Client,
     sent: Arc<AtomicU64>,
     configs: BTreeMap<String, OfficeConfig>,
+    outside_witness: Vec<String>,
 }
 
 /// Runs `deploy/up`.
@@ -100,6 +101,7 @@ impl City {
             first,
             sent: Arc::default(),
             configs: BTreeMap::new(),
+            outside_witness: up.outside_witness.clone(),
         })
     }
 
@@ -218,6 +220,7 @@ impl City {
             ceiling: Classification::default(),
             openid: None,
             vault_passphrase: None,
+            outside_witnesses: self.outside_witness.clone(),
         }
     }
 

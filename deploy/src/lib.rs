@@ -76,6 +76,9 @@ pub(crate) struct Up {
     /// Print the results view as JSON.
     #[arg(long)]
     json: bool,
+    /// The key of a witness from outside whose word on every log counts; once for each.
+    #[arg(long, value_name = "VERIFIER KEY")]
+    outside_witness: Vec<String>,
     /// The folder of the services' programs.
     #[arg(long, env = "LIANDONG_BIN", hide = true)]
     bin: Option<PathBuf>,

@@ -34,7 +34,7 @@ pub(crate) async fn measure() {
     );
     let keys = tests::exported::Folder::new("measure-ledger");
     let keys = (Keys::at(&keys.0).unwrap(), keys);
-    let ledger = Ledger::new(a.clone(), keys.0, with.folder().join("ledger")).unwrap();
+    let ledger = Ledger::new(a.clone(), keys.0, with.folder().join("ledger"), Vec::new()).unwrap();
     run(&a, CALLERS, 10).await;
     run(&b, CALLERS, 10).await;
     ledger.turn().await.unwrap();

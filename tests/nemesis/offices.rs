@@ -283,6 +283,7 @@ impl Offices {
             ceiling: Classification::default(),
             openid: None,
             vault_passphrase: None,
+            outside_witnesses: Vec::new(),
         }
     }
 

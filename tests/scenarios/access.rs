@@ -102,6 +102,8 @@ const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/target-lists",
     // Names the key itself.
     "/api/token-keys",
+    // Names the head.
+    "/log/{epoch}/cosignature",
     "/api/views/refold",
 ];
 

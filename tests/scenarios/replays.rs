@@ -13,10 +13,17 @@ use auditor::{
     witness::Witness,
 };
 use deploy::round::rectify;
-use event_store::past::{Known, Moment};
+use event_store::{
+    db::Conn,
+    past::{Known, Moment},
+};
 use kernel::Day;
-use ledger::note::Note;
-use serde_json::Value;
+use ledger::{
+    checkpoint::Checkpoint,
+    note::{Kind, Note, NoteSigner},
+    policy::Policy,
+};
+use serde_json::{Value, json};
 use tests::{
     exported::Folder,
     town::{CITY, DISTRICT, TOWN, Town},
@@ -31,7 +38,9 @@ async fn taken(town: &Town, folder: &Folder) {
         town.until("its head has every entry", async || {
             let own = crate::ledger::own(town, code).await;
             let _ = fs::remove_dir_all(folder.0.join("logs").join(format!("{}-1", town.id(code))));
-            let done = export(None, &town.data(code), &town.keys(code), &folder.0).await;
+            let done =
+                export(Some(&town.engine(code)), &town.data(code), &town.keys(code), &folder.0)
+                    .await;
             done.is_ok_and(|done| done.entries >= own)
         })
         .await;
@@ -40,7 +49,7 @@ async fn taken(town: &Town, folder: &Folder) {
 
 async fn replayed(town: &Town, history: &History, code: &str) -> Replayed {
     let id = kernel::OfficeId::parse(&town.id(code)).unwrap();
-    replay(history, &id, Some(&town.data(code))).await.unwrap()
+    replay(history, &id, Some(&town.engine(code))).await.unwrap()
 }
 
 /// A round fed back, two of its three findings rectified, the figures at the city.
@@ -164,8 +173,96 @@ async fn one_entry_left_out_changes_the_figures_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stores_in_postgresql_are_witnessed_verified_and_replayed_like_files() {
+    let town = Town::on_postgres().await;
+    town.register_units().await;
+    crate::faults::a_fed_back_round(&town, "R1", 2).await;
+    for (code, by) in [(TOWN, DISTRICT), (DISTRICT, CITY), (CITY, DISTRICT)] {
+        let size = crate::ledger::own(&town, code).await;
+        town.until("it is cosigned", async || {
+            let stand = town.api(code).get("SYS", "/api/ledger").await.unwrap();
+            stand["witnesses"][town.id(by)][0].as_u64() >= Some(size)
+        })
+        .await;
+    }
+    let home = Folder::new("postgresql");
+    taken(&town, &home).await;
+    let report = verify(&home.0, &Question { signatures: 1, ..Question::default() }).unwrap();
+    assert_eq!(report.broken, [], "{:?}", report.open);
+    let history = History::read(&home.0).unwrap();
+    for code in OFFICES {
+        let one = replayed(&town, &history, code).await;
+        assert_eq!((one.same, one.unchecked), (Some(true), None), "{code}: {:?}", one.differ);
+    }
+    let asked = "/api/rounds?as_of=2024-01-01";
+    let before = town.api(DISTRICT).get("PLAN", asked).await.unwrap();
+    assert_eq!(before["items"], json!([]), "nothing was done yet");
+
+    // A row that its administrator changes is found.
+    let mut store = Conn::open_reader_writable(&town.engine(DISTRICT)).await.unwrap();
+    let sql = "UPDATE view_rows SET body = replace(body, '\"found\":2', '\"found\":1') \
+               WHERE view = 'tally'";
+    assert!(store.exec(sql, vec![]).await.unwrap() > 0);
+    drop(store);
+    let bent = replayed(&town, &history, DISTRICT).await;
+    assert_eq!(bent.same, Some(false));
+    assert!(bent.differ.iter().all(|row| row.starts_with("tally ")), "{:?}", bent.differ);
+    town.drop_schemas().await;
+}
+
+/// An office that is told of the key keeps what it cosigned, and its word is enough for a
+/// policy; nobody else's word is kept, and no head of another log.
+async fn counted(town: &mut Town, open: impl Fn() -> std::io::Result<Witness>, folder: &Folder) {
+    let key = open().unwrap().verifier().to_string();
+    let other = NoteSigner::of_seed("auditor/second", Kind::Cosignature, &[7; 32]).unwrap();
+    town.stop_office(DISTRICT).await;
+    let config = town.configs.get_mut(DISTRICT).unwrap();
+    config.outside_witnesses = vec![key.clone(), other.verifier().to_string()];
+    town.start_office(DISTRICT).await;
+    town.until("it counts", async || open().unwrap().turn().await[1].counts).await;
+    let stand = town.api(DISTRICT).get("SYS", "/api/ledger").await.unwrap();
+    assert!(stand["witnesses"]["auditor/witness"][0].as_u64() > Some(0), "{stand}");
+    let home = Folder::new("outside-counted");
+    taken(town, &home).await;
+    let text = format!("witness w {key}\nquorum w\n");
+    let log = stand["log"].as_str().unwrap();
+    let policy = Policy::parse(&format!("log {log}\n{text}")).unwrap();
+    let question = Question { policy: Some(policy), ..Question::default() };
+    let report = verify(&home.0, &question).unwrap();
+    let held = &report.logs[&format!("liandong/{}/1", town.id(DISTRICT))];
+    assert!(held.witnessed > 0, "{report:#?}");
+
+    let path = "/log/1/cosignature";
+    let bring = async |note: &Note| {
+        let body = json!({"head": note.to_string()}).to_string();
+        let url = town.url(DISTRICT) + path;
+        let headers = [("content-type", "application/json")];
+        let client = Client::default();
+        let reply = client.send(hyper::Method::POST, &url, &headers, body.into()).await.unwrap();
+        (reply.status, reply.json()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let shown = folder.0.join("w/heads").join(format!("liandong-{}-1", town.id(DISTRICT)));
+    let ours = Note::parse(&fs::read_to_string(shown).unwrap()).unwrap();
+    let by = |signer: &NoteSigner, text: &str| {
+        let line = signer.sign(text, 1_700_000_000);
+        Note { text: text.to_owned(), lines: vec![line] }
+    };
+    let mut head = Checkpoint::parse(&ours.text).unwrap();
+    assert_eq!(bring(&by(&other, &ours.text)).await.0, 200);
+    let stranger = NoteSigner::of_seed("auditor/second", Kind::Cosignature, &[8; 32]).unwrap();
+    let refused = bring(&by(&stranger, &ours.text)).await;
+    assert_eq!(refused, (403, "no-witness".to_owned()));
+    assert_eq!(bring(&by(&other, "no head\n")).await.0, 403);
+    head.root[0] ^= 1;
+    let refused = bring(&by(&other, &head.to_string())).await;
+    assert_eq!(refused, (409, "head-differs".to_owned()));
+    head.origin = format!("liandong/{}/1", town.id(CITY));
+    assert_eq!(bring(&by(&other, &head.to_string())).await.0, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_witness_from_outside_cosigns_what_goes_on_and_nothing_else() {
-    let town = Town::start().await;
+    let mut town = Town::start().await;
     town.register_units().await;
     let folder = Folder::new("outside");
     let key = async |code: &str| {
@@ -209,8 +306,10 @@ async fn a_witness_from_outside_cosigns_what_goes_on_and_nothing_else() {
     let question = Question { since: vec![note], ..Question::default() };
     let report = verify(&home.0, &question).unwrap();
     assert_eq!((report.exit(), &report.broken), (0, &Vec::new()), "{:?}", report.open);
-    // Under another key the log is not cosigned; without its state the witness signs nothing.
+    assert!(!open().unwrap().turn().await[1].counts, "its office does not know the key");
     let strange = list.replace(&key(DISTRICT).await, &key(CITY).await);
+    counted(&mut town, open, &folder).await;
+    // Under another key the log is not cosigned; without its state the witness signs nothing.
     let mut other =
         Witness::open(&folder.0.join("o"), "auditor/witness", &strange, Client::default()).unwrap();
     assert_eq!(other.turn().await[1].code, "refused");

@@ -47,6 +47,12 @@ pub(crate) enum What {
         /// Hold one against the store in this data folder; may be repeated.
         #[arg(long)]
         data: Vec<PathBuf>,
+        /// 数据库在 PostgreSQL 的单位:其地址 Of stores in PostgreSQL: the address
+        #[arg(long, requires = "schema", env = "LIANDONG_AUDIT_POSTGRES")]
+        postgres: Option<String>,
+        /// 其模式名,可重复 The schemas that their configurations name; may be repeated
+        #[arg(long, requires = "postgres")]
+        schema: Vec<String>,
     },
     /// 截至某日:当日之前办理的事项 A view by what was done by a day
     AsOf {

@@ -64,8 +64,16 @@ async fn asked(what: What, json: bool, bar: &ProgressBar) -> io::Result<u8> {
             tell(bar, json, || with_exit(json!(report), code), || say::verified(&report));
             Ok(code)
         }
-        What::Replay { export, office, up, data } => {
-            replayed(&export, office.as_deref(), up.as_deref(), data, (json, bar)).await
+        What::Replay { export, office, up, data, postgres, schema } => {
+            let up = up.as_deref().map(running).transpose()?.unwrap_or_default();
+            let data = data.into_iter().chain(up.into_iter().map(|(data, _)| data));
+            let url = postgres.unwrap_or_default();
+            let away = schema.into_iter().map(|schema| {
+                let url = url.clone();
+                Engine::Postgres { url, schema }
+            });
+            let engines = data.map(Engine::Sqlite).chain(away).collect();
+            replayed(&export, office.as_deref(), engines, (json, bar)).await
         }
         What::AsOf { export, day, of, known_at } => {
             looked(&export, &of, moment(Some(day), known_at), (json, bar)).await
@@ -144,7 +152,8 @@ async fn watch(mut witness: Witness, every: Option<u64>, json: bool) -> io::Resu
             if json {
                 say::out!("{}", json!(turn));
             } else {
-                say::out!("{}  {}  {} {}", turn.log, turn.size, turn.code, turn.detail);
+                let counts = if turn.counts { "计入 counts" } else { "未计入 not counted" };
+                say::out!("{}  {}  {}  {counts} {}", turn.log, turn.size, turn.code, turn.detail);
             }
         }
         let any = |codes: &[&str]| turns.iter().any(|turn| codes.contains(&turn.code));

@@ -1,9 +1,6 @@
 //! The commands that fold: replays, views at a moment, and how two exports differ.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use auditor::{
     differ,
@@ -12,27 +9,25 @@ use auditor::{
     report,
     standing::{self, Standing},
 };
+use event_store::Engine;
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::{
     arguments::{Of, moment},
     commands::{BROKEN, HOLDS, OPEN, UNCHECKED, code_of, tell},
-    input::running,
     say,
 };
 
 pub(crate) async fn replayed(
     export: &Path,
     office: Option<&str>,
-    up: Option<&Path>,
-    mut data: Vec<PathBuf>,
+    engines: Vec<Engine>,
     (json, bar): (bool, &ProgressBar),
 ) -> io::Result<u8> {
     bar.set_message("读取导出 reading the export");
     let history = History::read(export)?;
-    data.extend(up.map(running).transpose()?.unwrap_or_default().into_iter().map(|(data, _)| data));
-    let stores = stores(&data).await?;
+    let stores = stores(&engines).await?;
     let offices = match office {
         Some(office) => vec![history.office(office)?.office.clone()],
         None => history.logs.keys().cloned().collect(),
@@ -43,8 +38,7 @@ pub(crate) async fn replayed(
     let (mut differ, mut whole, mut all) = (false, true, Vec::new());
     for office in offices {
         bar.set_message(format!("重放 replaying {office}"));
-        let store = stores.get(&office).map(PathBuf::as_path);
-        let one = replay(&history, &office, store).await?;
+        let one = replay(&history, &office, stores.get(&office)).await?;
         differ |= one.same == Some(false);
         whole &= one.missing.is_empty() && one.unchecked.is_none();
         if !json {

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Path, PathBuf},
 };
 
 use event_store::{
@@ -52,40 +51,48 @@ pub struct Replayed {
 /// Every row of every view.
 type Rows = BTreeMap<(String, String), String>;
 
-/// The stores of offices, by their data folders.
-pub async fn stores(folders: &[PathBuf]) -> io::Result<BTreeMap<OfficeId, PathBuf>> {
+/// Whose stores these are.
+pub async fn stores(engines: &[Engine]) -> io::Result<BTreeMap<OfficeId, Engine>> {
     let mut stores = BTreeMap::new();
-    for folder in folders {
-        let mut reader = open(folder).await?;
+    for engine in engines {
+        let mut reader = open(engine).await?;
         let first = event_store::log::own_at(&mut reader, 1).await.map_err(io::Error::other)?;
         let Some(first) = first else {
-            return Err(io::Error::other(format!("{}: its log is empty", folder.display())));
+            return Err(io::Error::other(format!("{}: its log is empty", place(engine))));
         };
         let (fact, _) = kernel::Fact::of_entry(&first.entry).map_err(io::Error::other)?;
-        stores.insert(fact.at.origin, folder.clone());
+        stores.insert(fact.at.origin, engine.clone());
     }
     Ok(stores)
 }
 
-async fn open(folder: &Path) -> io::Result<Reader> {
-    if !folder.join("office.db").exists() {
-        return Err(io::Error::other(format!("{}: no SQLite store is here", folder.display())));
+/// Where a store lies, without what opens it.
+fn place(engine: &Engine) -> String {
+    match engine {
+        Engine::Sqlite(folder) => folder.display().to_string(),
+        Engine::Postgres { schema, .. } => schema.clone(),
     }
-    let engine = Engine::Sqlite(folder.to_owned());
-    Readers::new(1).take(&engine).await.map_err(io::Error::other)
+}
+
+async fn open(engine: &Engine) -> io::Result<Reader> {
+    let here = !matches!(engine, Engine::Sqlite(folder) if !folder.join("office.db").exists());
+    if !here {
+        return Err(io::Error::other(format!("{}: no SQLite store is here", place(engine))));
+    }
+    Readers::new(1).take(engine).await.map_err(io::Error::other)
 }
 
 /// Replays one office, up to where its store is if one is given.
 pub async fn replay(
     history: &History,
     office: &OfficeId,
-    store: Option<&Path>,
+    store: Option<&Engine>,
 ) -> io::Result<Replayed> {
     let log = history.office(office.as_str())?;
     let mut stored = None;
     let (mut moment, mut unchecked) = (Moment::default(), None);
-    if let Some(folder) = store {
-        let (head, rows, schema) = quiet(folder).await?;
+    if let Some(engine) = store {
+        let (head, rows, schema) = quiet(engine).await?;
         if schema != standing::schema(history, office)? {
             unchecked = Some("its store was folded by another version of the views".to_owned());
         } else if head > log.told.len() as u64 {
@@ -126,8 +133,8 @@ pub async fn replay(
 
 /// The rows of a store, and the entry up to which they are folded. While the office works
 /// the two are read until nothing came between.
-async fn quiet(folder: &Path) -> io::Result<(u64, Rows, String)> {
-    let mut reader = open(folder).await?;
+async fn quiet(engine: &Engine) -> io::Result<(u64, Rows, String)> {
+    let mut reader = open(engine).await?;
     let mut before = head(&mut reader).await?;
     for _ in 0..20 {
         let stored = rows(&mut reader).await?;
@@ -138,7 +145,7 @@ async fn quiet(folder: &Path) -> io::Result<(u64, Rows, String)> {
         }
         before = after;
     }
-    Err(io::Error::other(format!("{}: the office records without a pause", folder.display())))
+    Err(io::Error::other(format!("{}: the office records without a pause", place(engine))))
 }
 
 async fn head(reader: &mut Reader) -> io::Result<u64> {

@@ -1,5 +1,6 @@
 //! 外部见证 An outside auditor's witness: asks offices for the heads of their logs, and
-//! cosigns each that goes on from the one before.
+//! cosigns each that goes on from the one before. The office that knows its key keeps the
+//! cosignature beside those of other offices.
 //!
 //! ```text
 //! <folder>/witness.key     32 bytes, made at the first turn, never leaves the folder
@@ -49,6 +50,8 @@ pub struct Turn {
     pub size: u64,
     /// A stable word: `cosigned`, `unchanged`, `behind`, `fork`, `silent` or `refused`.
     pub code: &'static str,
+    /// Whether the office keeps the cosignature.
+    pub counts: bool,
     /// Why, where there is more to say.
     pub detail: String,
 }
@@ -59,6 +62,8 @@ pub struct Witness {
     signer: NoteSigner,
     logs: Vec<Watched>,
     seen: BTreeMap<String, Seen>,
+    /// The heads that their offices keep, by log.
+    kept: BTreeMap<String, String>,
     client: Client,
     /// Held as long as the witness is at work: two would forget what the other signed.
     _lock: File,
@@ -110,7 +115,8 @@ impl Witness {
         let signer =
             NoteSigner::of_seed(name, Kind::Cosignature, &seed).map_err(io::Error::other)?;
         let seen = serde_json::from_slice(&fs::read(state)?)?;
-        Ok(Self { folder: folder.to_owned(), signer, logs, seen, client, _lock: lock })
+        let (folder, kept) = (folder.to_owned(), BTreeMap::new());
+        Ok(Self { folder, signer, logs, seen, kept, client, _lock: lock })
     }
 
     /// The key that policies name.
@@ -122,14 +128,21 @@ impl Witness {
     pub async fn turn(&mut self) -> Vec<Turn> {
         let mut turns = Vec::new();
         for at in 0..self.logs.len() {
-            turns.push(match self.one(at).await {
+            let mut turn = match self.one(at).await {
                 Ok(turn) => turn,
                 Err(No { code, why }) => {
                     let log = self.logs[at].key.name().to_owned();
                     let size = self.size(&log);
-                    Turn { log, size, code, detail: why.to_string() }
+                    Turn { log, size, code, counts: false, detail: why.to_string() }
                 }
-            });
+            };
+            if matches!(turn.code, "cosigned" | "unchanged") {
+                match self.bring(at).await {
+                    Ok(counts) => turn.counts = counts,
+                    Err(why) => turn.detail = why.to_string(),
+                }
+            }
+            turns.push(turn);
         }
         turns
     }
@@ -159,7 +172,7 @@ impl Witness {
         let asked = asked?;
         let judged = judge(self.seen.get(&log), &asked, key)?;
         let turn = |size, code, detail: &str| {
-            Ok(Turn { log: log.clone(), size, code, detail: detail.to_owned() })
+            Ok(Turn { log: log.clone(), size, code, counts: false, detail: detail.to_owned() })
         };
         match judged {
             Judged::GoesOn(said, _) if known && said.size == old => turn(old, "unchanged", ""),
@@ -186,6 +199,29 @@ impl Witness {
                 turn(old, "refused", "the new head does not go on from the one that was cosigned")
             }
         }
+    }
+
+    /// Brings the office what was cosigned of its log, once; whether it keeps it. One that
+    /// does not know the key loses nothing: the head lies in `heads` all the same.
+    async fn bring(&mut self, at: usize) -> io::Result<bool> {
+        let Watched { url, key } = &self.logs[at];
+        let log = key.name();
+        let Some(Seen { head, .. }) = self.seen.get(log) else { return Ok(false) };
+        if self.kept.get(log) == Some(head) {
+            return Ok(true);
+        }
+        let epoch = log.rsplit('/').next().unwrap_or_default();
+        let url = format!("{url}/log/{epoch}/cosignature");
+        let body = serde_json::to_vec(&serde_json::json!({"head": head}))?;
+        let headers = [("content-type", "application/json")];
+        let reply = self.client.send(Method::POST, &url, &headers, body).await;
+        match reply.map_err(io::Error::other)?.status {
+            200 => self.kept.insert(log.to_owned(), head.clone()),
+            // It may be told of the key later.
+            403 | 404 => return Ok(false),
+            status => return Err(io::Error::other(format!("{url}: {status}"))),
+        };
+        Ok(true)
     }
 
     fn keep(&mut self, log: &str, seen: Seen) -> io::Result<()> {

@@ -79,6 +79,10 @@ pub struct OfficeConfig {
     /// A file with the vault's passphrase: a systemd credential, or `/dev/fd/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault_passphrase: Option<PathBuf>,
+    /// The verifier keys of witnesses that are no offices, `auditor/witness+…`: their word
+    /// on the log is kept as that of the offices is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside_witnesses: Vec<String>,
 }
 
 impl OfficeConfig {

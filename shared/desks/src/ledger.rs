@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{Path, Query, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -15,12 +16,12 @@ use axum::{
 use domain::ledger_key::{LedgerKey, Publish};
 use event_store::{Answer, Unit, act};
 use kernel::Code;
-use ledger::{checkpoint::lines, proof::Proof, tile::Tile, witness::Fork};
-use messaging::witnessing::log_name;
+use ledger::{checkpoint::lines, note::Note, proof::Proof, tile::Tile, witness::Fork};
+use messaging::witnessing::{Trouble, log_name};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use web::{Problem, Route, Seat, Who, get};
+use web::{Problem, Route, Seat, Who, get, post};
 
 /// The desk's routes.
 pub fn routes() -> Vec<Route> {
@@ -57,6 +58,12 @@ pub fn routes() -> Vec<Route> {
             consistency,
         )
         .query::<Sizes>(),
+        post::<Cosigned, _>(
+            "/log/{epoch}/cosignature",
+            Who::Public,
+            ["外部见证送回联签", "A witness from outside brings the head that it cosigned"],
+            cosignature,
+        ),
     ]
 }
 
@@ -133,6 +140,32 @@ async fn tile(
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
     Ok((about, bytes).into_response())
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Cosigned {
+    /// The signed note, with the log's line and the witness's (C2SP tlog-cosignature).
+    head: String,
+}
+
+async fn cosignature(
+    State(seat): State<Arc<Seat>>,
+    Path(epoch): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let Cosigned { head } = web::command::parse(&body)?;
+    if life(&epoch)? != seat.office.life().epoch {
+        return Err(Code::NotFound.into());
+    }
+    let note = Note::parse(&head).map_err(|_| Code::NoWitness)?;
+    let size = match seat.ledger.keep_outside(&note) {
+        Ok(Some(0)) | Err(Trouble::Differs(_)) => return Err(Code::HeadDiffers.into()),
+        Err(Trouble::Note(_)) => return Err(Code::NoWitness.into()),
+        Ok(size) => size.ok_or(Code::NoWitness)?,
+        Err(trouble) => return Err(std::io::Error::other(trouble).into()),
+    };
+    Ok(Json(json!({"size": size})).into_response())
 }
 
 #[derive(Deserialize, JsonSchema)]

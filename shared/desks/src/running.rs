@@ -18,7 +18,7 @@ use messaging::{
     nats::connection::Connection,
     papers::{Papers, Wanted},
     relay::Relay,
-    witnessing::Ledger,
+    witnessing::{Ledger, outside},
 };
 use tokio::{net::TcpListener, sync::watch};
 use web::{
@@ -239,7 +239,9 @@ pub async fn plain_seat(opened: &Opened, process: &Process) -> Result<Seat, Stri
         papers: Papers::at(opened.config.data.join("papers")),
         ledger: {
             let folder = opened.config.data.join("ledger");
-            let ledger = Ledger::new(opened.office.clone(), keys.clone(), folder);
+            let outside = outside(&opened.config.outside_witnesses);
+            let outside = outside.map_err(|bad| format!("outside_witnesses: {bad}"))?;
+            let ledger = Ledger::new(opened.office.clone(), keys.clone(), folder, outside);
             Arc::new(ledger.map_err(|trouble| trouble.to_string())?)
         },
         counters: Arc::new(Counters::default()),

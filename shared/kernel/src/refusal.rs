@@ -43,6 +43,8 @@ codes! {
     BasisSuperseded "basis-superseded" 409 "所依据的材料已有新版本" "A newer entry supersedes your basis" "请以最新材料为依据重新办理。" "Read the newest entry and judge that one.";
     PastUnknown "past-unknown" 400 "该查询不支持回看" "This query knows no past" "请去掉 as_of 与 known_at;支持回看的查询见接口说明。" "Leave out as_of and known_at; the interface's description says which queries take them.";
     MomentAhead "moment-ahead" 409 "所问时点尚未到来" "The office has not come to that moment yet" "请改问已经过去的时间,或本单位日志已有的序号。" "Ask for a time that has passed, or for a sequence that the office's log has.";
+    NoWitness "no-witness" 403 "不是本账本认可的外部见证" "Signed by no witness from outside that this log knows" "请由运维将见证公钥写入本单位配置 outside_witnesses 后重试;联签须用该公钥作出。" "The operator writes the witness's key into outside_witnesses of the office's configuration; then send the head that this key cosigned.";
+    HeadDiffers "head-differs" 409 "该签名头不属于本账本" "The head is none of this log" "请保全该签名头和本单位现有签名头并加以比对:两者相矛盾即为分叉证据。" "Keep this head and the one that the office shows, and compare them: two that contradict each other are evidence of a fork.";
     // The office.
     LogBehind "log-behind" 503 "本单位日志落后于已上报的历史,暂停记录" "This office's log is behind what it has already sent: it does not record" "数据可能由旧备份恢复。系统正从市级自动取回缺失的记录,请稍候再试;长时间未恢复的,联系运维按手册处理。" "The store was probably lost or put back from an older copy. The office is fetching its missing entries from the city; try again later. If it lasts, the operator follows the runbook.";
     KeyLost "key-lost" 503 "签名密钥不在本机,暂停记录" "The signing key is not on this machine: nothing is recorded" "请联系运维:恢复密钥备份,或按手册办理密钥遗失(开启新纪元)。" "The operator puts the keys back from their backup, or follows the runbook for a lost key.";

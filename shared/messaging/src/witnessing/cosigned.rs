@@ -10,7 +10,7 @@ use std::{
 use kernel::OfficeId;
 use ledger::{
     checkpoint::Checkpoint,
-    note::{Note, Verifier},
+    note::{Bad, Kind, Note, Verifier},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,9 @@ pub struct Stand {
     pub log: String,
     /// The office's verifier key as a witness.
     pub witness: String,
-    /// How far each witness has cosigned, and when, in seconds since 1970.
-    pub witnesses: BTreeMap<OfficeId, (u64, u64)>,
+    /// How far each witness has cosigned, and when, in seconds since 1970: an office by its
+    /// id, one from outside by the name of its key.
+    pub witnesses: BTreeMap<String, (u64, u64)>,
     /// Why nothing is signed, if nothing is.
     pub trouble: Option<String>,
 }
@@ -42,8 +43,8 @@ pub struct Stand {
 /// Between which moments an entry is proven to have come into the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Witnessed {
-    /// Who first cosigned a head that has it.
-    pub by: OfficeId,
+    /// Who first cosigned a head that has it: an office's id, or the name of an outside key.
+    pub by: String,
     /// When, by the witness's clock, in seconds since 1970.
     pub at: u64,
     /// When a head without it was cosigned last.
@@ -53,7 +54,7 @@ pub struct Witnessed {
 /// One line of the file of cosigned heads.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Line {
-    pub(super) by: OfficeId,
+    pub(super) by: String,
     pub(super) size: u64,
     pub(super) seconds: u64,
     pub(super) note: String,
@@ -70,17 +71,30 @@ fn ends_a_line(file: &mut fs::File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
+/// Reads the keys of witnesses that are no offices: a name that an office may have is none.
+pub fn outside(keys: &[String]) -> Result<Vec<Verifier>, Bad> {
+    let read = |text: &String| {
+        let key = Verifier::parse(text)?;
+        let house = key.name().starts_with("liandong/") || OfficeId::parse(key.name()).is_some();
+        if house || key.kind() != Kind::Cosignature {
+            return Err(Bad::Key("of no witness from outside"));
+        }
+        Ok(key)
+    };
+    keys.iter().map(read).collect()
+}
+
 /// How many cosigned heads are at hand with their signatures.
 const AT_HAND: usize = 64;
 
 impl Open {
     /// Notes a cosignature; whether it was not known.
-    pub(super) fn note(&mut self, by: &OfficeId, size: u64, seconds: u64, note: &Note) -> bool {
+    pub(super) fn note(&mut self, by: &str, size: u64, seconds: u64, note: &Note) -> bool {
         let known = self.cosigned.entry(size).or_default();
         if known.iter().any(|(who, _)| who == by) {
             return false;
         }
-        known.push((by.clone(), seconds));
+        known.push((by.to_owned(), seconds));
         let head = self.heads.entry(size).or_insert_with(|| note.clone());
         for line in &note.lines {
             if !head.lines.contains(line) {
@@ -107,12 +121,7 @@ impl Ledger {
     }
 
     /// Keeps a witness's word on a head of this log, if the head is ours: its size, or nought.
-    pub(super) fn keep(
-        &self,
-        by: &OfficeId,
-        verifier: &Verifier,
-        note: &Note,
-    ) -> Result<u64, Trouble> {
+    pub(super) fn keep(&self, by: &str, verifier: &Verifier, note: &Note) -> Result<u64, Trouble> {
         let Checkpoint { origin, size, root } = Checkpoint::parse(&note.text)?;
         let signed = note.verify(std::slice::from_ref(verifier))?;
         let epoch = self.open().epoch;
@@ -132,7 +141,7 @@ impl Ledger {
             return Ok(size);
         }
         let path = self.folder.join(epoch.to_string()).join(COSIGNED);
-        let line = Line { by: by.clone(), size, seconds: *seconds, note: note.to_string() };
+        let line = Line { by: by.to_owned(), size, seconds: *seconds, note: note.to_string() };
         let mut line = serde_json::to_vec(&line).map_err(io::Error::other)?;
         line.push(b'\n');
         let mut file = fs::OpenOptions::new().read(true).append(true).create(true).open(path)?;
@@ -143,6 +152,17 @@ impl Ledger {
         file.write_all(&line)?;
         file.sync_data()?;
         Ok(size)
+    }
+
+    /// Keeps the word of a witness from outside, if it is one of those that count; nobody's
+    /// is none.
+    pub fn keep_outside(&self, note: &Note) -> Result<Option<u64>, Trouble> {
+        for key in &self.outside {
+            if note.verify(std::slice::from_ref(key)).is_ok_and(|signed| !signed.is_empty()) {
+                return self.keep(key.name(), key, note).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// A signed head with more than so many entries, with its cosignatures: the newest that
@@ -159,7 +179,7 @@ impl Ledger {
     /// Who has seen the entry with this sequence, and when.
     pub fn witnessed(&self, sequence: u64) -> Option<Witnessed> {
         let open = self.open();
-        let times = |all: &[(OfficeId, u64)]| all.iter().map(|(_, at)| *at).max();
+        let times = |all: &[(String, u64)]| all.iter().map(|(_, at)| *at).max();
         let first = open.cosigned.range(sequence..).next().map(|(_, all)| all);
         let (by, at) = first?.iter().min_by_key(|(_, at)| *at)?.clone();
         let before = open.cosigned.range(..sequence).next_back();
@@ -171,7 +191,7 @@ impl Ledger {
         let epoch = self.office().life().epoch;
         let log = self.signer(epoch)?.verifier().to_string();
         let open = self.open();
-        let mut witnesses: BTreeMap<OfficeId, (u64, u64)> = BTreeMap::new();
+        let mut witnesses: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for (size, all) in &open.cosigned {
             for (by, at) in all {
                 witnesses.insert(by.clone(), (*size, *at));

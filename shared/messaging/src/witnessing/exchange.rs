@@ -176,7 +176,7 @@ impl Exchange {
             self.ledger.keys().write_json(PINS, &self.pins)?;
         }
         let Some(head) = head else { return Ok(0) };
-        self.ledger.keep(by, &verifier, &Note::parse(head)?)
+        self.ledger.keep(by.as_str(), &verifier, &Note::parse(head)?)
     }
 
     fn asks(&mut self, own: &OfficeId) -> Result<Vec<Word>, Trouble> {

@@ -17,7 +17,7 @@ mod witness;
 
 use kernel::OfficeId;
 
-pub use cosigned::{Stand, Witnessed};
+pub use cosigned::{Stand, Witnessed, outside};
 pub use exchange::Exchange;
 pub use scribe::{HEAD, Ledger, Trouble};
 pub use witness::Witness;

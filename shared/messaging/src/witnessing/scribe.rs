@@ -11,7 +11,7 @@ use std::{
 };
 
 use event_store::{Office, StoreError, log};
-use kernel::{OfficeId, entry};
+use kernel::entry;
 use ledger::{
     book::Book,
     checkpoint::Checkpoint,
@@ -70,7 +70,7 @@ pub(super) struct Open {
     pub(super) book: Option<Book>,
     pub(super) head: Option<(Checkpoint, Note)>,
     /// By size: who cosigned, when.
-    pub(super) cosigned: BTreeMap<u64, Vec<(OfficeId, u64)>>,
+    pub(super) cosigned: BTreeMap<u64, Vec<(String, u64)>>,
     /// The newest cosigned heads by size, with every cosignature of each.
     pub(super) heads: BTreeMap<u64, Note>,
     pub(super) trouble: Option<String>,
@@ -85,14 +85,21 @@ pub struct Ledger {
     seed: [u8; 32],
     /// Signs the heads of others.
     pub witness: NoteSigner,
+    /// Witnesses that are no offices.
+    pub(super) outside: Vec<Verifier>,
     open: Mutex<Open>,
     /// Whether the tiles were made again in this process.
     rebuilt: AtomicBool,
 }
 
 impl Ledger {
-    /// The ledger of an office, its tiles in `folder`.
-    pub fn new(office: Office, keys: Keys, folder: PathBuf) -> Result<Self, Trouble> {
+    /// The ledger of an office, its tiles in `folder`; whose word from `outside` counts too.
+    pub fn new(
+        office: Office,
+        keys: Keys,
+        folder: PathBuf,
+        outside: Vec<Verifier>,
+    ) -> Result<Self, Trouble> {
         let entropy = kernel::Entropy::System;
         let seed = keys.secret("log.key", &entropy)?;
         // A witness that has cosigned nothing yet says so; one that says nothing has forgotten.
@@ -108,6 +115,7 @@ impl Ledger {
             folder,
             seed,
             witness,
+            outside,
             open: Mutex::default(),
             rebuilt: AtomicBool::default(),
         })
