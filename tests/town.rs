@@ -15,8 +15,9 @@ use std::{
 
 use deploy::api::Api;
 use desks::{
+    config::{FirstPerson, Founding, OfficeConfig},
     founding,
-    joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig},
+    joining::{MEMBERSHIP, Membership},
     running::{self, Process, Service},
 };
 use event_store::Readers;

@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use desks::joining::{Founding, MEMBERSHIP, Membership, OfficeConfig};
+use desks::{
+    config::{Founding, OfficeConfig},
+    joining::{MEMBERSHIP, Membership},
+};
 use serde_json::{Value, json};
 use web::{Classification, Wire, client::Client};
 

@@ -1,6 +1,6 @@
 //! Who is registered at an office's first start.
 
-use desks::joining::FirstPerson;
+use desks::config::FirstPerson;
 
 /// Who is registered at the first start. A real office gets its three
 /// administrators, who let in everybody else.

@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use desks::{founding::provision_one, joining::OfficeConfig};
+use desks::{config::OfficeConfig, founding::provision_one};
 use messaging::{link::Stream, nats::connection::Connection, nats::provision::HubPlace};
 use serde_json::Value;
 use tokio::process::{Child, Command};

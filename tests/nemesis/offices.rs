@@ -17,7 +17,10 @@ use std::{
 };
 
 use deploy::api::Api;
-use desks::joining::{FirstPerson, Founding, MEMBERSHIP, Membership, OfficeConfig};
+use desks::{
+    config::{FirstPerson, Founding, OfficeConfig},
+    joining::{MEMBERSHIP, Membership},
+};
 use serde_json::json;
 use tokio::process::{Child, Command};
 use web::{Classification, Wire, client::Client};

@@ -28,9 +28,10 @@ use tokio::task::JoinSet;
 use web::{Route, Seat};
 
 use crate::{
+    config::OfficeConfig,
     couriers,
     enrolment::{self, Admission},
-    joining::{MEMBERSHIP, Membership, OfficeConfig},
+    joining::{MEMBERSHIP, Membership},
     loops::ingest_loop,
     moves, papers as paper_desk, people,
     running::{Process, Service, plain_seat},

@@ -8,6 +8,7 @@ pub mod board;
 pub mod certificates;
 pub mod clue_cases;
 pub mod clues;
+pub mod config;
 mod couriers;
 pub mod divisions;
 pub mod enrolment;

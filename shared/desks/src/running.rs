@@ -27,8 +27,9 @@ use web::{
 };
 
 use crate::{
+    config::OfficeConfig,
     founding::{self, Opened, Way},
-    joining::{Membership, OfficeConfig, join, join_by_files},
+    joining::{Membership, join, join_by_files},
     loops, operations, own_account,
     reactions::REACTIONS,
 };

@@ -41,7 +41,7 @@ pub use organs::{ORGAN_HOMES, ORGAN_KEYS, organ_name};
 pub(crate) use organs::{homes, publish};
 pub use view::SealingView;
 
-use crate::{joining::OfficeConfig, operations::backup::VAULT, signing::SIGNING_KEYS};
+use crate::{config::OfficeConfig, operations::backup::VAULT, signing::SIGNING_KEYS};
 
 /// Scope keys that this office's vault is to forget.
 pub const KEYS_DUE: &str = "scope-keys-due";

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use desks::joining::{MEMBERSHIP, Membership, OfficeConfig};
+use desks::{
+    config::OfficeConfig,
+    joining::{MEMBERSHIP, Membership},
+};
 use messaging::{files::Tray, keys::Keys};
 
 use crate::{Failed, write_out};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use desks::{
-    joining::{MEMBERSHIP, Membership, OfficeConfig},
+    config::OfficeConfig,
+    joining::{MEMBERSHIP, Membership},
     operations::{
         backup::{self, Manifest},
         restore,

@@ -8,8 +8,9 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use desks::{
+    config::OfficeConfig,
     founding,
-    joining::{MEMBERSHIP, Membership, OfficeConfig},
+    joining::{MEMBERSHIP, Membership},
     running::{self, Process, Service},
 };
 use event_store::{Backfilled, Readers};

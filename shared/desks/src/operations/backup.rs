@@ -16,7 +16,7 @@ use kernel::{OfficeId, Timestamp, clock::wall, sign::Hash};
 use serde::{Deserialize, Serialize};
 use vault::Vault;
 
-use crate::joining::{Membership, OfficeConfig};
+use crate::{config::OfficeConfig, joining::Membership};
 
 /// The vault's folder below the keys.
 pub const VAULT: &str = "vault";

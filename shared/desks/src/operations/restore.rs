@@ -14,7 +14,7 @@ use event_store::Engine;
 use kernel::sign::Hash;
 
 use super::backup::{ESCROW, MANIFEST, Manifest, VAULT, copy_all, engine, run, said, synced};
-use crate::joining::{Membership, OfficeConfig};
+use crate::{config::OfficeConfig, joining::Membership};
 
 /// Puts an office's store and papers back; refuses where a store is.
 pub async fn store(
