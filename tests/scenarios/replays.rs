@@ -192,6 +192,10 @@ async fn stores_in_postgresql_are_witnessed_verified_and_replayed_like_files() {
     }
     let home = Folder::new("postgresql");
     all_the_same(&town, &home).await;
+    // With another office's keys nothing is taken, and what was taken before stays.
+    let (engine, data) = (town.engine(DISTRICT), town.data(TOWN));
+    let mixed = export(Some(&engine), &data, &town.keys(TOWN), &home.0).await;
+    assert!(mixed.unwrap_err().to_string().contains("another office's"));
     let report = verify(&home.0, &Question { signatures: 1, ..Question::default() }).unwrap();
     assert_eq!(report.broken, [], "{:?}", report.open);
     let history = History::read(&home.0).unwrap();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use event_store::{Engine, Readers, log};
-use kernel::sign::Hash;
+use kernel::{Fact, sign::Hash};
 use ledger::{
     book::Book,
     checkpoint::Checkpoint,
@@ -63,11 +63,10 @@ pub async fn export(
     let note = Note::parse(&head).map_err(odd)?;
     let said = Checkpoint::parse(&note.text).map_err(odd)?;
     let office = said.origin.split('/').nth(1).ok_or_else(|| odd("the head is of no log"))?;
-    let folder = into.join("logs").join(format!("{office}-{epoch}"));
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => fs::create_dir_all(&folder)?,
-    }
+    // Beside the logs: what is there of this one stays until the new one is whole.
+    let folder = into.join(format!(".{office}-{epoch}.new"));
+    gone(&folder)?;
+    fs::create_dir_all(&folder)?;
     write(folder.join("checkpoint"), head.as_bytes())?;
     write(folder.join("cosigned"), cosigned.as_bytes())?;
     let seed = |name: &str| -> io::Result<[u8; 32]> {
@@ -78,7 +77,7 @@ pub async fn export(
     let witness = NoteSigner::of_seed(&name, Kind::Cosignature, &seed("witness.key")?);
     let witness = witness.map_err(odd)?.verifier();
     write(folder.join("keys"), format!("{}\n{witness}\n", signer.verifier()).as_bytes())?;
-    entries(engine, &folder, said.size).await?;
+    entries(engine, office, &folder, said.size).await?;
     tiles(&ledger, &folder, said.size)?;
     forks(&data.join("ledger/forks"), &folder.join("evidence"))?;
     let listing = listing(&folder)?;
@@ -86,8 +85,20 @@ pub async fn export(
     let text = format!("{FORM}\n{}\n{}\n", said.origin, Hash::of(&[listing.as_bytes()]));
     let line = signer.sign(&text, 0);
     write(folder.join("manifest"), Note { text, lines: vec![line] }.to_string().as_bytes())?;
+    let place = into.join("logs").join(format!("{office}-{epoch}"));
+    fs::create_dir_all(into.join("logs"))?;
+    gone(&place)?;
+    fs::rename(&folder, &place)?;
     hint(into)?;
     Ok(Exported { origin: said.origin, entries: said.size, cosigned: cosigned.lines().count() })
+}
+
+/// Removes a folder, if it is there.
+fn gone(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The life of the log whose head was signed last.
@@ -137,8 +148,14 @@ fn hint(into: &Path) -> io::Result<()> {
 }
 
 /// The entries, from the store.
-async fn entries(engine: &Engine, folder: &Path, size: u64) -> io::Result<()> {
+async fn entries(engine: &Engine, office: &str, folder: &Path, size: u64) -> io::Result<()> {
     let mut reader = Readers::new(1).take(engine).await.map_err(odd)?;
+    let last = log::own_last(&mut reader).await.map_err(odd)?;
+    let whose = last.and_then(|own| Fact::of_entry(&own.entry).ok());
+    // One that does not read is taken as it is: the verification says so.
+    if whose.is_some_and(|(fact, _)| fact.at.origin.as_str() != office) {
+        return Err(odd(format!("the store is another office's than the keys, {office}")));
+    }
     let (mut after, mut index) = (0, 0);
     while after < size {
         let many = usize::try_from((size - after).min(WIDTH)).map_err(odd)?;

@@ -17,6 +17,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use hyper::Method;
@@ -27,10 +28,12 @@ use ledger::{
     witness::{Judged, Seen, judge},
 };
 use serde::Serialize;
-use web::client::Client;
+use web::client::{Client, Reply};
 
 const KEY: &str = "witness.key";
 const STATE: &str = "witness.json";
+/// How long an office may take: one that never answers holds up no other.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A log that is watched.
 #[derive(Debug)]
@@ -214,8 +217,7 @@ impl Witness {
         let url = format!("{url}/log/{epoch}/cosignature");
         let body = serde_json::to_vec(&serde_json::json!({"head": head}))?;
         let headers = [("content-type", "application/json")];
-        let reply = self.client.send(Method::POST, &url, &headers, body).await;
-        match reply.map_err(io::Error::other)?.status {
+        match self.ask(Method::POST, &url, &headers, body).await?.status {
             200 => self.kept.insert(log.to_owned(), head.clone()),
             // It may be told of the key later.
             403 | 404 => return Ok(false),
@@ -229,9 +231,20 @@ impl Witness {
         kept(&self.folder.join(STATE), &serde_json::to_vec_pretty(&self.seen)?)
     }
 
+    async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> io::Result<Reply> {
+        let asked = self.client.send(method, url, headers, body);
+        let answered = tokio::time::timeout(PATIENCE, asked).await;
+        answered?.map_err(io::Error::other)
+    }
+
     async fn get(&self, url: &str) -> io::Result<String> {
-        let reply = self.client.send(Method::GET, url, &[], Vec::new()).await;
-        let reply = reply.map_err(io::Error::other)?;
+        let reply = self.ask(Method::GET, url, &[], Vec::new()).await?;
         if reply.status != 200 {
             return Err(io::Error::other(format!("{url}: {}", reply.status)));
         }
