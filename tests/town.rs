@@ -179,7 +179,7 @@ impl Town {
         town
     }
 
-    /// The same with every store in PostgreSQL; `drop_schemas` ends it.
+    /// The same with every store in PostgreSQL; a schema for each, which stays there.
     pub async fn on_postgres() -> Self {
         let mut town = Self::to_be(&[], true, Wire::unhurried(), Secrecy::Plain);
         let url = std::env::var("LIANDONG_TEST_POSTGRES");
@@ -462,18 +462,6 @@ impl Town {
         let difference = office.await.unwrap().check_views().await.unwrap();
         assert_eq!(difference, None);
         difference.is_none()
-    }
-
-    /// Stops every office and removes its schema.
-    pub async fn drop_schemas(mut self) {
-        for code in self.configs.keys().cloned().collect::<Vec<_>>() {
-            self.stop_office(&code).await;
-            let engine = self.engine(&code);
-            if let event_store::Engine::Postgres { schema, .. } = &engine {
-                let mut conn = event_store::db::Conn::open_reader_writable(&engine).await.unwrap();
-                conn.exec(&format!("DROP SCHEMA {schema} CASCADE"), vec![]).await.unwrap();
-            }
-        }
     }
 
     /// The store of an office.
