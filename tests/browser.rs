@@ -57,7 +57,7 @@ impl Browser {
         if let Some(tls) = tls {
             certificates(folder, tls);
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::ports::port();
         let driver = tokio::process::Command::new(given("LIANDONG_CHROMEDRIVER"))
             .arg(format!("--port={port}"))
             .env("HOME", folder)

@@ -14,6 +14,7 @@ pub mod conformance;
 pub mod crash;
 pub mod exported;
 pub mod nemesis;
+pub mod ports;
 pub mod proxy;
 pub mod simulation;
 pub mod town;

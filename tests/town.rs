@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -27,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::{process::Child, sync::watch, task::JoinHandle};
 use web::{Classification, Wire, client::Client};
 
-use crate::{authority::Authority, proxy::Proxy};
+use crate::{authority::Authority, ports::port, proxy::Proxy};
 
 /// The codes of the three offices.
 pub const CITY: &str = "611000";
@@ -130,10 +129,6 @@ fn pid(process: &Child) -> Pid {
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
 fn service(code: &str) -> Service {
     match code.len() {
         9 => township::service(),
@@ -224,7 +219,7 @@ impl Town {
         let mut town = Self {
             folder,
             hub: None,
-            hub_port: free_port(),
+            hub_port: port(),
             links: BTreeMap::new(),
             roads: BTreeMap::new(),
             configs: BTreeMap::new(),
@@ -254,7 +249,7 @@ impl Town {
             let (files, carrying) = (self.folder.join("files"), self.carrying.subscribe());
             tokio::spawn(carry(files, self.by_files, carrying));
         }
-        let city = self.config(CITY, free_port(), None).await;
+        let city = self.config(CITY, port(), None).await;
         let listen = format!("127.0.0.1:{}", self.hub_port);
         let store = self.folder.join("nats");
         let conf = founding::provision(&city, &listen, &store.display().to_string()).unwrap();
@@ -277,7 +272,7 @@ impl Town {
         let done =
             self.api(CITY).post("SYS", "/api/enrolment-tokens", &key, None, &invitation).await;
         let token = done.unwrap().body["token"].as_str().unwrap().to_owned();
-        self.config(code, free_port(), Some(token)).await;
+        self.config(code, port(), Some(token)).await;
         self.start_office(code).await;
     }
 

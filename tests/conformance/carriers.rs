@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -106,7 +105,7 @@ impl OverNats {
         let store = TestStore::sqlite();
         let folder = store.folder().with_extension("hub");
         fs::create_dir_all(&folder).unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = crate::ports::port();
         let (keys, listen) = (HubKeys::generate(), format!("127.0.0.1:{port}"));
         let jets = folder.join("store").display().to_string();
         let place = HubPlace { name: "conformance", listen: &listen, store: &jets, routes: &[] };

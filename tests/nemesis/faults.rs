@@ -14,10 +14,13 @@ use serde_json::json;
 use super::{
     check::events,
     field::Field,
-    offices::{CITY, copy, port, serve},
+    offices::{CITY, copy, serve},
     workload,
 };
-use crate::proxy::{Way, Weather};
+use crate::{
+    ports::port,
+    proxy::{Way, Weather},
+};
 
 /// What can be done to a city.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

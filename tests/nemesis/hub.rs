@@ -12,8 +12,9 @@ use messaging::{link::Stream, nats::connection::Connection, nats::provision::Hub
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::offices::{copy, port};
+use super::offices::copy;
 use crate::chance::Chance;
+use crate::ports::port;
 
 /// One nats-server and its store.
 struct Server {

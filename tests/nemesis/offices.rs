@@ -6,13 +6,9 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +22,7 @@ use tokio::process::{Child, Command};
 use web::{Classification, Wire, client::Client};
 
 use super::{carrier::Carrier, hub::Hub};
-use crate::{chance::Chance, proxy::Proxy};
+use crate::{chance::Chance, ports::port, proxy::Proxy};
 
 /// 商洛市
 pub(crate) const CITY: &str = "611000";
@@ -113,19 +109,6 @@ pub(crate) struct Offices {
     pub(crate) seats: BTreeMap<&'static str, Seat>,
     pub(crate) client: Client,
     layout: Layout,
-}
-
-/// A port below those that outgoing connections get: an office that is down for a
-/// moment must find its own again.
-pub(crate) fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let base = 20_000 + u16::try_from(std::process::id() % 600).unwrap() * 20;
-    loop {
-        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 12_000;
-        if port < 32_700 && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 fn people(tier: &str) -> Vec<FirstPerson> {

@@ -1,12 +1,13 @@
 //! 统一身份认证 Signing in by an identity provider: a real one in its own process.
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use http_body_util::BodyExt;
 use hyper::Method;
 use serde_json::{Value, json};
 use tests::{
     browser::Browser,
+    ports::port,
     town::{CITY, Town},
 };
 use web::{
@@ -33,7 +34,7 @@ struct Led {
 impl House {
     async fn open() -> Self {
         let program = std::env::var("LIANDONG_OPENID_PROVIDER").expect("run ./deploy/test");
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = port();
         let mut provider = tokio::process::Command::new(program);
         provider.args(["--require-nonce", "true", "--port"]).arg(port.to_string());
         provider.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
