@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auditor::forms::{FORM, bundle, listing};
+use auditor::forms::{bundle, listing, manifest};
 use kernel::{
     Actor, Audience, Day, EntryRef, Fact, OfficeId, Root, Timestamp, entry,
     sign::{EventKey, Hash},
@@ -161,7 +161,8 @@ impl Written {
         }
         let listing = listing(&folder).expect("a listing");
         put("listing".into(), listing.as_bytes());
-        let text = format!("{FORM}\n{}\n{}\n", said.origin, Hash::of(&[listing.as_bytes()]));
+        let made = Timestamp::parse("2018-08-02T00:00:00Z").expect("a time");
+        let text = manifest(&said.origin, listing.as_bytes(), made);
         let line = self.signer(Kind::Note).sign(&text, 0);
         put("manifest".into(), Note { text, lines: vec![line] }.to_string().as_bytes());
     }

@@ -88,17 +88,52 @@ fn an_export_that_was_changed() {
         "replay home --office cccccccc",
         "known-at home 2018-07-20 --office 611024 --view tally",
         "trace home dddddddd-cccccccc-staff-2018-1",
+        "prove home liandong/dddddddd/1 3 --out three.proof",
     ]);
     fs::write(bundle, bytes).unwrap();
-    // The end is cut off, and everything signed anew: the auditor's own head knows.
+    // The end is cut off, and everything signed anew: the auditor's own head knows, if it
+    // was cosigned before the export was made.
     let [city, district] = &desk.both;
-    fs::write(desk.at("head"), district.head().1.to_string()).unwrap();
+    let cosigned_at = |seconds| {
+        let (_, mut head) = district.head();
+        head.lines.push(city.signer(Kind::Cosignature).sign(&head.text, seconds));
+        head.to_string()
+    };
+    fs::write(desk.at("head"), cosigned_at(1_533_081_600)).unwrap();
+    fs::write(desk.at("later"), cosigned_at(1_533_254_400)).unwrap();
     let mut shorter = tests::exported::history().into_iter().nth(1).unwrap();
     shorter.entries.truncate(12);
     fs::remove_dir_all(desk.at("home/logs/dddddddd-1")).unwrap();
     shorter.write(&desk.at("home"), city);
-    said += &desk.all(&["verify home --policy pinned", "verify home --policy pinned --since head"]);
+    said += &desk.all(&[
+        "verify home --policy pinned",
+        "verify home --policy pinned --since head",
+        "verify home --policy pinned --since later",
+    ]);
     golden("verify-changed.txt", &said);
+}
+
+/// Whoever carries an export may put anything into it.
+#[test]
+fn an_export_with_odd_files() {
+    let desk = Desk::new("odd");
+    let pipe = desk.at("home/logs/dddddddd-1/evidence");
+    fs::create_dir(&pipe).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        pipe.join("p.fork"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    fs::write(desk.at("home/logs/remark"), "a file").unwrap();
+    let mut said = desk.run("verify home --policy pinned");
+    fs::remove_file(pipe.join("p.fork")).unwrap();
+    fs::remove_file(desk.at("home/logs/remark")).unwrap();
+    fs::write(pipe.join("\u{1b}[31mred\u{7}"), "").unwrap();
+    said += &desk.all(&["verify home --policy pinned", "--json verify home --policy pinned"]);
+    golden("verify-odd.txt", &said);
 }
 
 #[test]
@@ -131,6 +166,9 @@ fn the_past_of_an_export() {
         "as-of home 2018-06-30 --office 611024 --view tally",
         "as-of home 2018-06-30 --known-at 2018-06-30 --office 611024 --view tally",
         "as-of home 2018-06-24 --office 611024 --view tally",
+        "as-of home 2018-06-24 --office 611024 --view tallies",
+        "known-at home 2018-09-01 --office 611000 --view reported",
+        "known-at home 99 --office 611000 --view reported",
         "known-at home 2018-06-30 --office 611000 --view reported",
         "known-at home 2018-07-05 --office 611000 --view reported",
         "known-at home 6 --office 611000 --view reported",
@@ -175,6 +213,7 @@ fn proofs_and_usage() {
     said += &fs::read_to_string(desk.at("twelve.proof")).unwrap();
     said += &desk.all(&[
         "check twelve.proof twelve.entry --policy pinned",
+        "--json check twelve.proof twelve.entry --policy pinned",
         "check twelve.proof twelve.proof --policy pinned",
         "check twelve.proof twelve.entry --policy stranger",
         "check twelve.proof twelve.entry --policy lacking",

@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 
 use auditor::{
     export::export,
-    forms::{FORM, bundle, listing, unbundle},
+    forms::{bundle, listing, manifest, unbundle},
     prove::{check, prove},
     verify::{Question, Report, verify},
 };
-use kernel::{Fact, entry, sign::EventKey, sign::Hash};
+use kernel::{Fact, entry, sign::EventKey};
 use ledger::{
     checkpoint::Checkpoint,
     note::{Kind, Note, NoteSigner},
@@ -139,7 +139,7 @@ impl Hands {
 
     fn sign_listing(&self) {
         let listing = listing(&self.at).unwrap();
-        let text = format!("{FORM}\n{}\n{}\n", self.origin, Hash::of(&[listing.as_bytes()]));
+        let text = manifest(&self.origin, listing.as_bytes(), kernel::clock::wall());
         let lines = vec![self.signer.sign(&text, 0)];
         fs::write(self.at.join("listing"), &listing).unwrap();
         fs::write(self.at.join("manifest"), Note { text, lines }.to_string()).unwrap();
@@ -287,11 +287,26 @@ async fn nobody_changes_an_export_unseen_and_an_untouched_one_holds() {
     fs::write(at.join("checkpoint"), note.to_string()).unwrap();
     Hands::on(&town, &copy, CITY).sign_listing();
     assert_eq!(verify(&copy, &ask(0)).unwrap().exit(), 4);
-    let since = Question { since: heads, signatures: 0, ..Question::default() };
-    let report = verify(&copy, &since).unwrap();
-    assert_eq!(report.exit(), 1);
-    assert_eq!(report.broken[0].code, "since", "{report:#?}");
-    assert_eq!(verify(&home, &since).unwrap().exit(), 0);
+    // A head that nobody cosigned says no time: the export may be older, and says no more.
+    let since = |since| Question { since, signatures: 0, ..Question::default() };
+    let report = verify(&copy, &since(heads.clone())).unwrap();
+    assert_eq!((report.exit(), report.open[0].code), (3, "since-older"), "{report:#?}");
+    assert_eq!(verify(&home, &since(heads)).unwrap().exit(), 0);
+    // One that was cosigned before the export was made does.
+    let kept = since(cosigned(&town, &home));
+    let report = verify(&copy, &kept).unwrap();
+    assert_eq!((report.exit(), report.broken[0].code), (1, "since"), "{report:#?}");
+    assert_eq!(verify(&home, &kept).unwrap().exit(), 0);
+}
+
+/// The newest cosigned head of each office in an export.
+fn cosigned(town: &Town, home: &Path) -> Vec<Note> {
+    let of = |code: &&str| {
+        let text = fs::read_to_string(folder(town, home, code).join("cosigned")).unwrap();
+        let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        Note::parse(line["note"].as_str().unwrap()).unwrap()
+    };
+    OFFICES.iter().map(of).collect()
 }
 
 /// A fork under a key that somebody made proves nothing against a log.
@@ -363,7 +378,7 @@ async fn an_entry_is_proven_to_whoever_has_nothing_but_keys() {
     let (home, policy) = (town.folder.join("export"), policy(&town).await);
     taken(&town, &home).await;
     let log = format!("liandong/{}/1", town.id(DISTRICT));
-    let (proof, entry) = prove(&home, &log, 7).unwrap();
+    let (proof, entry) = prove(&home, &log, 7).unwrap().unwrap();
     let proven = check(&proof, &entry, &policy).unwrap();
     assert!(proven.enough && proven.log == log && proven.sequence == 7, "{proven:?}");
     let mut other = entry.clone();
@@ -402,7 +417,7 @@ async fn the_program_says_by_its_exit_code_what_it_found() {
     assert_eq!((exit, body["exit"].as_u64()), (0, Some(0)), "{said}");
     assert_eq!(run(&["verify"]).0, 2);
     assert_eq!(run(&["verify", at, "--policy", "/nowhere"]).0, 2);
-    assert_eq!(run(&["verify", town.folder.to_str().unwrap()]).0, 3);
+    assert_eq!(run(&["verify", town.folder.to_str().unwrap()]).0, 2, "no export is there");
     let at_town = folder(&town, &home, TOWN);
     let bundle = at_town.join("tile/entries");
     let (_, first) = auditor::forms::files(&bundle).unwrap().remove(0);

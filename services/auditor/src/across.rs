@@ -37,18 +37,17 @@ impl Signers {
         all.iter().rev().find(of).or_else(|| all.first()).map(|member| member.key)
     }
 
-    /// Checks the signature of every so many entries.
+    /// Checks the signatures of the entries that were kept, of every so many one.
     pub(crate) fn check(&self, logs: &[Log], every: u64, report: &mut Report) {
-        let every = usize::try_from(every).unwrap_or(1).max(1);
         for log in logs {
             if !self.members.contains_key(&log.office) {
                 report.open(&log.origin, "signer", "the city's log does not know who signs it");
                 continue;
             }
-            for (index, bytes) in (0..).zip(&log.entries).step_by(every) {
-                let Some(Ok((fact, _))) = bytes.as_deref().map(Fact::of_entry) else { continue };
+            for (index, bytes) in &log.entries {
+                let Ok((fact, _)) = Fact::of_entry(bytes) else { continue };
                 let key = self.key(&log.office, fact.at.epoch, index + 1);
-                let parts = bytes.as_deref().and_then(|bytes| entry::open(bytes).ok());
+                let parts = entry::open(bytes).ok();
                 if key.zip(parts).is_some_and(|(key, parts)| parts.is_signed_by(&key)) {
                     continue;
                 }
@@ -62,14 +61,14 @@ impl Signers {
                 }
                 report.breaks(
                     &log.origin,
-                    Some(index),
+                    Some(*index),
                     "signature",
                     "its office's key has not signed it",
                 );
             }
             if every > 1 {
                 let what =
-                    format!("{}: of {every} entries' signatures, one was checked", log.origin);
+                    format!("{}: the signatures of entries but for every {every}th", log.origin);
                 report.unchecked.push(what);
             }
         }
@@ -86,14 +85,11 @@ pub(crate) fn across(logs: &[Log], report: &mut Report) {
             *known = log;
         }
     }
-    let mut absent: BTreeMap<String, u64> = BTreeMap::new();
+    let mut absent: BTreeMap<&OfficeId, u64> = BTreeMap::new();
     for log in logs {
         for taken in &log.taken {
-            let origin = taken.lane.split('.').nth(1).and_then(OfficeId::parse);
-            let Some(other) = origin.as_ref().and_then(|origin| by.get(origin)) else {
-                *absent
-                    .entry(taken.lane.split('.').nth(1).unwrap_or_default().to_owned())
-                    .or_default() += 1;
+            let Some(other) = by.get(&taken.lane.origin) else {
+                *absent.entry(&taken.lane.origin).or_default() += 1;
                 continue;
             };
             let place = usize::try_from(taken.last).unwrap_or(0).checked_sub(1);

@@ -163,7 +163,7 @@ pub(crate) enum What {
         /// 附该事项全程及每条目的证明 With the way of this matter, each entry proven
         #[arg(long)]
         trace: Option<String>,
-        /// 报告上的出具时间 When it is made, as it shall stand there
+        /// 报告上的出具时间,不写则为现在 When it is made, as it shall stand there; now if not said
         #[arg(long)]
         made: Option<String>,
     },

@@ -21,7 +21,7 @@ use auditor::{
 use crate::{
     arguments::{Arguments, Stores, What, moment},
     folds::{differ, looked, replayed},
-    input::{policy_of, question, read, running},
+    input::{policy_of, question, read, running, write},
     say,
 };
 
@@ -103,16 +103,27 @@ async fn asked(what: What, json: bool, bar: &ProgressBar) -> io::Result<u8> {
 async fn proven(what: What, json: bool, bar: &ProgressBar) -> io::Result<u8> {
     match what {
         What::Prove { export, log, sequence, out } => {
-            let (proof, entry) = prove(&export, &log, sequence)?;
-            fs::write(&out, proof)?;
-            fs::write(out.with_extension("entry"), entry)?;
+            let (proof, entry) = match prove(&export, &log, sequence)? {
+                Ok(proven) => proven,
+                Err(against) => {
+                    let code = code_of(&against, true);
+                    tell(bar, json, || with_exit(json!(against), code), || say::against(&against));
+                    return Ok(code);
+                }
+            };
+            let beside = out.with_extension("entry");
+            write(&out, proof.as_bytes())?;
+            write(&beside, &entry)?;
+            let body = || json!({"exit": HOLDS, "proof": out, "entry": beside});
+            tell(bar, json, body, || say::out!("{}  {}", out.display(), beside.display()));
             Ok(HOLDS)
         }
-        What::Check { proof, entry, policy } => checked(&proof, &entry, &policy, bar),
+        What::Check { proof, entry, policy } => checked(&proof, &entry, &policy, (json, bar)),
         What::Report { export, against, out, pdf, browser, trace, made } => {
             let report = verify(&export, &question(&against)?)?;
-            let page = report::page(&export, &report, trace.as_deref(), made.as_deref()).await?;
-            fs::write(&out, page)?;
+            let made = made.unwrap_or_else(|| kernel::clock::wall().to_string());
+            let page = report::page(&export, &report, trace.as_deref(), &made).await?;
+            write(&out, page.as_bytes())?;
             let code = report.exit();
             if let Some(pdf) = &pdf
                 && let Err(why) = report::print(&out, pdf, &browser)
@@ -233,15 +244,21 @@ fn found(history: &History, steps: &[Step], (json, bar): (bool, &ProgressBar)) -
     code
 }
 
-fn checked(proof: &Path, entry: &Path, policy: &Path, bar: &ProgressBar) -> io::Result<u8> {
+fn checked(
+    proof: &Path,
+    entry: &Path,
+    policy: &Path,
+    (json, bar): (bool, &ProgressBar),
+) -> io::Result<u8> {
     let policy = policy_of(policy)?;
     let proof = String::from_utf8_lossy(&read(proof)?).into_owned();
-    let (code, body) = match &check(&proof, &read(entry)?, &policy) {
+    let checked = check(&proof, &read(entry)?, &policy);
+    let (code, body) = match &checked {
         Ok(said) if said.enough => (HOLDS, json!(said)),
         Ok(said) => (UNMET, json!(said)),
         Err((code, why)) => (*code, json!({"why": why})),
     };
-    tell(bar, true, || body, || ());
+    tell(bar, json, || with_exit(body, code), || say::checked(checked.as_ref(), code));
     Ok(code)
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use event_store::{Engine, Readers, log};
-use kernel::{Fact, sign::Hash};
+use kernel::Fact;
 use ledger::{
     book::Book,
     checkpoint::Checkpoint,
@@ -14,7 +14,7 @@ use ledger::{
     tile::{Place, Tile, WIDTH},
 };
 
-use crate::forms::{FORM, bundle, listing};
+use crate::forms::{bundle, listing, manifest};
 
 /// The files of signed heads in a key folder, by the life of the log.
 const HEAD: &str = "checkpoint-";
@@ -82,7 +82,7 @@ pub async fn export(
     forks(&data.join("ledger/forks"), &folder.join("evidence"))?;
     let listing = listing(&folder)?;
     write(folder.join("listing"), listing.as_bytes())?;
-    let text = format!("{FORM}\n{}\n{}\n", said.origin, Hash::of(&[listing.as_bytes()]));
+    let text = manifest(&said.origin, listing.as_bytes(), kernel::clock::wall());
     let line = signer.sign(&text, 0);
     write(folder.join("manifest"), Note { text, lines: vec![line] }.to_string().as_bytes())?;
     let place = into.join("logs").join(format!("{office}-{epoch}"));

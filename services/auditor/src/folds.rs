@@ -19,6 +19,9 @@ use crate::{
     say,
 };
 
+/// What a store has beside its entries and its views.
+const BESIDE: &str = "数据库在条目旁另存的列(类型、流、哈希)和收件登记 what a store keeps beside its entries: their kinds, streams and hashes, and what it received";
+
 pub(crate) async fn replayed(
     export: &Path,
     office: Option<&str>,
@@ -47,13 +50,16 @@ pub(crate) async fn replayed(
         all.push(one);
     }
     let code = if differ { BROKEN } else { code_of(&history.report, whole) };
+    let unchecked: &[&str] = if stores.is_empty() { &[UNCHECKED] } else { &[UNCHECKED, BESIDE] };
     let body = || {
         json!({"exit": code, "offices": all, "broken": history.report.broken,
-            "open": history.report.open, "unchecked": [UNCHECKED]})
+            "open": history.report.open, "unchecked": unchecked})
     };
     tell(bar, json, body, || {
         say::not_as_it_should(&history.report);
-        say::unchecked(UNCHECKED);
+        for what in unchecked {
+            say::unchecked(what);
+        }
         if code != HOLDS || all.iter().any(|one| one.same.is_some()) {
             say::out!("{}", report::said(code).join(" "));
         } else {
@@ -74,15 +80,19 @@ pub(crate) async fn looked(
     let standing = standing::at(&history, log, moment)?;
     let rows = standing.rows(&of.view, &of.key).await?;
     let Standing { past, missing, unfolded, .. } = &standing;
-    let code = code_of(&history.report, standing.is_whole());
+    let ahead = moment.known_at.is_some_and(|known| log.ends_before(known));
+    let code = code_of(&history.report, standing.is_whole() && !ahead);
     let body = || {
         json!({"exit": code, "office": log.office, "view": of.view, "at": past.standing(),
-            "rows": rows, "missing": missing, "unfolded": unfolded,
+            "rows": rows, "missing": missing, "unfolded": unfolded, "ahead": ahead,
             "broken": history.report.broken, "open": history.report.open,
             "unchecked": [UNCHECKED]})
     };
     tell(bar, json, body, || {
         say::rows(&rows);
+        if ahead {
+            say::out!("日志在该时刻之前结束 The log that is here ends before that moment.");
+        }
         say::missing(missing);
         say::not_as_it_should(&history.report);
         say::unchecked(UNCHECKED);

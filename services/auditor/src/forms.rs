@@ -8,19 +8,41 @@
 //!                       tile/entries/… the entries themselves, in bundles (C2SP tlog-tiles)
 //!                       evidence/*.fork forks that the office had found
 //!                       listing        the SHA-256 of each of these files
-//!                       manifest       a note over the listing, signed by the log's key
+//!                       manifest       a note over the listing and the time, signed by the log's key
 //! policy.hint                          the offices' keys as they say them, to be pinned
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use kernel::sign::Hash;
+use kernel::{Timestamp, sign::Hash};
 
 /// The first line of a manifest.
-pub const FORM: &str = "liandong export v1";
+const FORM: &str = "liandong export v1";
+
+/// What the log's key signs over an export made at a time.
+pub fn manifest(origin: &str, listing: &[u8], made: Timestamp) -> String {
+    format!("{}made {made}\n", undated(origin, listing))
+}
+
+fn undated(origin: &str, listing: &[u8]) -> String {
+    format!("{FORM}\n{origin}\n{}\n", Hash::of(&[listing]))
+}
+
+/// Whether a manifest is over this listing of this log.
+pub(crate) fn is_over(manifest: &str, origin: &str, listing: &[u8]) -> bool {
+    let rest = manifest.strip_prefix(&undated(origin, listing));
+    rest.is_some_and(|rest| rest.is_empty() || made(manifest).is_some())
+}
+
+/// When an export was made, by its manifest; an early one does not say.
+pub(crate) fn made(manifest: &str) -> Option<Timestamp> {
+    let last = manifest.strip_suffix('\n')?.lines().last()?;
+    Timestamp::parse(last.strip_prefix("made ")?)
+}
 
 /// A bundle of entries: for each its length in two bytes, then its bytes.
 pub fn bundle(entries: &[Vec<u8>]) -> io::Result<Vec<u8>> {
@@ -67,11 +89,46 @@ pub fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// Whether it is a file itself: no link, and nothing that waits for a writer.
+pub(crate) fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|of| of.is_file())
+}
+
+/// What a folder has otherwise than its listing says. What the tree is made of is held
+/// against the tree, not read here.
+pub(crate) fn unlisted(folder: &Path, listing: &str) -> io::Result<Vec<String>> {
+    let said: BTreeMap<&str, &str> = listing
+        .lines()
+        .filter_map(|line| line.split_once(' ').map(|(hash, name)| (name, hash)))
+        .collect();
+    let here: BTreeMap<String, PathBuf> = files(folder)?.into_iter().collect();
+    let mut found = Vec::new();
+    for (name, hash) in &said {
+        let as_said = match here.get(*name) {
+            Some(_) if name.starts_with("tile/") => true,
+            Some(path) => Hash::of(&[&fs::read(path)?]).to_string() == **hash,
+            None => false,
+        };
+        if !as_said {
+            found.push(format!("{name} is changed or gone"));
+        }
+    }
+    for name in here.keys().filter(|name| !said.contains_key(name.as_str()) && !beside(name)) {
+        found.push(format!("{name} is new"));
+    }
+    Ok(found)
+}
+
+/// Whether a file speaks of the listing and so is not in it.
+fn beside(name: &str) -> bool {
+    ["listing", "manifest"].contains(&name)
+}
+
 /// The listing of a log's folder: a line for each file but the two that speak of it.
 pub fn listing(folder: &Path) -> io::Result<String> {
     let mut text = String::new();
     for (name, path) in files(folder)? {
-        if !["listing", "manifest"].contains(&name.as_str()) {
+        if !beside(&name) {
             text += &format!("{} {name}\n", Hash::of(&[&fs::read(path)?]));
         }
     }

@@ -8,8 +8,11 @@ use std::{
 };
 
 use domain::directory::Member;
-use event_store::intake::{Event as Intake, FOLDED, RECEIVED, Run};
-use kernel::{EntryRef, Fact, OfficeId, Timestamp, sign::Hash};
+use event_store::{
+    intake::{Event as Intake, FOLDED, RECEIVED, Run},
+    past::Known as Moment,
+};
+use kernel::{EntryRef, Fact, Lane, OfficeId, Timestamp, sign::Hash};
 
 use crate::{logs::Log, verify::Report};
 
@@ -30,10 +33,12 @@ pub struct OfficeLog {
     pub office: OfficeId,
     /// Which life of the log it is.
     epoch: u32,
+    /// When it was exported, by its own word.
+    made: Option<Timestamp>,
     /// Its entries by sequence less one; none where one does not read.
     pub told: Vec<Option<Told>>,
     /// Their places by lane and counter.
-    lanes: HashMap<String, Vec<usize>>,
+    lanes: HashMap<Lane, Vec<usize>>,
 }
 
 /// One thing that an office came to know.
@@ -65,7 +70,7 @@ impl History {
         let mut report = Report::default();
         let (mut logs, mut members) = (BTreeMap::new(), BTreeMap::new());
         for folder in crate::verify::folders(&export.join("logs"))? {
-            let Some(log) = Log::read(&folder, &mut report)? else { continue };
+            let Some(log) = Log::read(&folder, 1, &mut report)? else { continue };
             for member in &log.members {
                 members.insert(member.seat.office.clone(), member.clone());
             }
@@ -149,7 +154,7 @@ impl History {
         let found: Vec<&Told> = (run.first..=run.last)
             .filter_map(|counter| {
                 let log = self.logs.get(&run.lane.origin)?;
-                let lane = log.lanes.get(&run.lane.to_string())?;
+                let lane = log.lanes.get(&run.lane)?;
                 let at = lane.get(usize::try_from(counter).ok()?.checked_sub(1)?)?;
                 log.told[*at].as_ref()
             })
@@ -185,19 +190,29 @@ fn folded(event: Intake) -> Vec<EntryRef> {
 }
 
 impl OfficeLog {
+    /// Whether the office may have come to know more by then than its log here says.
+    pub fn ends_before(&self, known: Moment) -> bool {
+        let last = self.told.iter().rev().flatten().next().map(|told| told.fact.recorded);
+        match known {
+            Moment::After(sequence) => sequence > self.told.len() as u64,
+            Moment::At(time) => last.max(self.made).is_none_or(|end| time > end),
+        }
+    }
+
     fn of(log: Log) -> Self {
-        let (mut told, mut lanes) = (Vec::with_capacity(log.entries.len()), HashMap::new());
-        for (place, bytes) in log.entries.iter().enumerate() {
-            let read = bytes.as_deref().and_then(|bytes| Fact::of_entry(bytes).ok());
-            told.push(read.map(|(fact, hash)| {
-                let lane: &mut Vec<usize> = lanes.entry(fact.lane().to_string()).or_default();
-                lane.push(place);
-                Told { fact, hash }
-            }));
+        let mut told: Vec<Option<Told>> = log.leaves.iter().map(|_| None).collect();
+        let mut lanes: HashMap<Lane, Vec<usize>> = HashMap::new();
+        for (index, bytes) in log.entries {
+            let (Ok(place), Ok((fact, hash))) = (usize::try_from(index), Fact::of_entry(&bytes))
+            else {
+                continue;
+            };
+            lanes.entry(fact.lane()).or_default().push(place);
+            told[place] = Some(Told { fact, hash });
         }
         let epoch = log.origin.rsplit('/').next().and_then(|life| life.parse().ok());
-        let (origin, office) = (log.origin, log.office);
-        Self { origin, office, epoch: epoch.unwrap_or(0), told, lanes }
+        let (origin, office, made) = (log.origin, log.office, log.made);
+        Self { origin, office, made, epoch: epoch.unwrap_or(0), told, lanes }
     }
 
     /// What was stored before it was understood: it was folded behind a later marker.

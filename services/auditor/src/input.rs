@@ -13,8 +13,9 @@ use crate::arguments::{Against, Signatures};
 
 /// The data and key folders of the offices that run.
 pub(crate) fn running(up: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
-    let up: Value = serde_json::from_slice(&read(up)?)?;
-    let offices = up["offices"].as_array().cloned().unwrap_or_default();
+    let odd = || io::Error::other(format!("{}: it names no offices", up.display()));
+    let read: Value = serde_json::from_slice(&read(up)?).map_err(|_| odd())?;
+    let offices = read["offices"].as_array().cloned().ok_or_else(odd)?;
     let folders = offices.iter().filter_map(|office| {
         let path = |name: &str| office[name].as_str().map(PathBuf::from);
         path("data").zip(path("keys"))
@@ -37,6 +38,11 @@ pub(crate) fn question(against: &Against) -> io::Result<Question> {
 
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::write(path, bytes)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             if json {
                 say::out!("{}", json!({"error": error.to_string()}));
             } else {
-                eprintln!("{error}");
+                eprintln!("{}", say::harmless(&error.to_string()));
             }
             ExitCode::from(USAGE)
         }

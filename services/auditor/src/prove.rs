@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     forms::unbundle,
     logs::Log,
+    tiles::bundle_of,
     verify::{Report, witness_of},
 };
 
@@ -38,18 +39,24 @@ impl Nodes for Leaves<'_> {
     }
 }
 
-/// The proof of an entry, with the head that most have cosigned, and the entry's bytes.
-pub fn prove(export: &Path, origin: &str, sequence: u64) -> io::Result<(String, Vec<u8>)> {
+/// The proof of an entry, with the head that most have cosigned, and the entry's bytes; of a
+/// log that was tampered with, what speaks against it.
+pub fn prove(
+    export: &Path,
+    origin: &str,
+    sequence: u64,
+) -> io::Result<Result<(String, Vec<u8>), Report>> {
     let name = origin.strip_prefix("liandong/").unwrap_or(origin).replace('/', "-");
     let folder = export.join("logs").join(name);
     let mut report = Report::default();
-    let log =
-        Log::read(&folder, &mut report)?.ok_or_else(|| io::Error::other("no such log here"))?;
-    if let Some(broken) = report.broken.first() {
-        return Err(io::Error::other(format!("{}: {}", broken.log, broken.detail)));
+    if !folder.exists() {
+        return Err(io::Error::other(format!("{origin}: no such log here")));
     }
+    let Some(log) = Log::read(&folder, 0, &mut report)?.filter(|_| report.broken.is_empty()) else {
+        return Ok(Err(report));
+    };
     let index = sequence.checked_sub(1).filter(|index| *index < log.leaves.len() as u64);
-    let index = index.ok_or_else(|| io::Error::other("no such entry"))?;
+    let index = index.ok_or_else(|| io::Error::other(format!("{origin}: no entry {sequence}")))?;
     let heads = log.heads.range(index + 1..);
     let best = heads.max_by_key(|(size, note)| (note.lines.len(), **size));
     let (size, note) = best.ok_or_else(|| io::Error::other("no head has it"))?;
@@ -57,11 +64,12 @@ pub fn prove(export: &Path, origin: &str, sequence: u64) -> io::Result<(String, 
     let proof = Proof { extra: None, index, nodes, checkpoint: note.clone() };
     let tile = Tile::all(log.leaves.len() as u64)
         .find(|tile| tile.level == 0 && tile.index == index / WIDTH);
-    let path = tile.map(|tile| tile.to_string().replacen("tile/0/", "tile/entries/", 1));
+    let path = tile.map(|tile| bundle_of(&tile));
     let bundle = fs::read(folder.join(path.unwrap_or_default()))?;
     let at = usize::try_from(index % WIDTH).map_err(io::Error::other)?;
     let entry = unbundle(&bundle).and_then(|entries| entries.get(at).map(|bytes| bytes.to_vec()));
-    Ok((proof.to_string(), entry.ok_or_else(|| io::Error::other("no such entry"))?))
+    let entry = entry.ok_or_else(|| io::Error::other("no such entry"))?;
+    Ok(Ok((proof.to_string(), entry)))
 }
 
 /// What a proof proves.

@@ -75,8 +75,7 @@ fn place(engine: &Engine) -> String {
 }
 
 async fn open(engine: &Engine) -> io::Result<Reader> {
-    let here = !matches!(engine, Engine::Sqlite(folder) if !folder.join("office.db").exists());
-    if !here {
+    if matches!(engine, Engine::Sqlite(folder) if !folder.join("office.db").exists()) {
         return Err(io::Error::other(format!("{}: no SQLite store is here", place(engine))));
     }
     Readers::new(1).take(engine).await.map_err(io::Error::other)

@@ -50,7 +50,7 @@ struct Page<'a> {
     mood: &'static str,
     exit: u8,
     version: &'static str,
-    made: Option<&'a str>,
+    made: &'a str,
     logs: Vec<LogRow>,
     parts: [Part<'a>; 3],
     unchecked: &'a [String],
@@ -74,7 +74,7 @@ pub async fn page(
     export: &Path,
     report: &Report,
     matter: Option<&str>,
-    made: Option<&str>,
+    made: &str,
 ) -> io::Result<String> {
     let history = History::read(export)?;
     let office = |origin: &str| crate::verify::office_of(origin);
@@ -146,7 +146,11 @@ fn proven(export: &Path, history: &History, matter: &str) -> io::Result<Vec<Prov
         let Some(log) = history.logs.get(&step.at.origin) else { continue };
         // An entry that is not what was signed has no proof; the report says so above.
         let (proof, entry) = match prove(export, &log.origin, step.at.sequence) {
-            Ok((proof, entry)) => (proof, BASE64.encode(entry)),
+            Ok(Ok((proof, entry))) => (proof, BASE64.encode(entry)),
+            Ok(Err(against)) => {
+                let first = against.broken.into_iter().chain(against.open).next();
+                (first.map(|one| one.detail).unwrap_or_default(), String::new())
+            }
             Err(why) => (why.to_string(), String::new()),
         };
         all.push(Proven { step, proof, entry });

@@ -2,21 +2,59 @@
 
 use auditor::{
     differ::{Changed, Grown},
+    prove::Proven,
     replay::Replayed,
     report::said,
     standing::Row,
     trace::Step,
     verify::{Finding, Report},
 };
+use kernel::Timestamp;
 
 /// Prints a line. Whoever stops listening (`| head`) changes nothing of how it ends.
 macro_rules! out {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($line)*);
+        let line = $crate::say::harmless(&format!($($line)*));
+        let _ = writeln!(std::io::stdout(), "{line}");
     }};
 }
 pub(crate) use out;
+
+/// What an export says commands no terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    let escaped = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().fold(String::new(), |mut line, c| {
+        if escaped(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+        line
+    })
+}
+
+/// What speaks against a log of which something was to be proven.
+pub(crate) fn against(report: &Report) {
+    not_as_it_should(report);
+    out!("{}", said(report.exit()).join(" "));
+}
+
+/// A proof that was checked.
+pub(crate) fn checked(checked: Result<&Proven, &(u8, String)>, code: u8) {
+    match checked {
+        Ok(proven) => {
+            out!("{} #{}  {}", proven.log, proven.sequence, proven.hash);
+            for (who, seconds) in &proven.witnessed {
+                let at = i64::try_from(*seconds).ok().and_then(|at| at.checked_mul(1000));
+                let at = at.map(|at| Timestamp(at).to_string()).unwrap_or_default();
+                out!("  见证 witnessed  {who}  {at}");
+            }
+        }
+        Err((_, why)) => out!("  {why}"),
+    }
+    out!("{}", said(code).join(" "));
+}
 
 /// A verification.
 pub(crate) fn verified(report: &Report) {

@@ -1,7 +1,7 @@
 //! 回看 The views of any office at any moment, folded from an export by the services' own
 //! folds.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use desks::{results, targets};
 use event_store::{
@@ -26,6 +26,8 @@ pub struct Standing {
     pub missing: Missing,
     /// The day that is asked about.
     pub day: Day,
+    /// The names of its views.
+    names: BTreeSet<&'static str>,
 }
 
 /// The views of an office of a tier, as its service mounts them.
@@ -53,6 +55,7 @@ fn tier(history: &History, office: &OfficeId) -> io::Result<Tier> {
 /// Folds what an office knew at a moment.
 pub fn at(history: &History, log: &OfficeLog, moment: Moment) -> io::Result<Standing> {
     let views = views(tier(history, &log.office)?, &log.office);
+    let names = views.iter().map(|view| view.name()).collect();
     let mut projections = Projections::of(views);
     let mut missing = Missing::new();
     let known = history.known(log, &mut missing);
@@ -82,7 +85,7 @@ pub fn at(history: &History, log: &OfficeLog, moment: Moment) -> io::Result<Stan
     }
     let day = moment.as_of.unwrap_or_else(|| last.1.day());
     let past = Arc::new(projections.past(moment.as_of, last));
-    Ok(Standing { past, folded, unfolded, missing, day })
+    Ok(Standing { past, folded, unfolded, missing, day, names })
 }
 
 /// One row of a view.
@@ -120,6 +123,17 @@ impl Standing {
             }
             _ => {
                 let rows = reader.all(view, prefix).await.map_err(io::Error::other)?;
+                // A fold may keep rows under further names.
+                if !self.names.contains(view)
+                    && rows.is_empty()
+                    && reader.all::<Value>(view, "").await.map_err(io::Error::other)?.is_empty()
+                {
+                    let names: Vec<&str> = self.names.iter().copied().collect();
+                    let names = names.join(" ");
+                    return Err(io::Error::other(format!(
+                        "{view}: nothing stands under this name; there are results coverage {names}"
+                    )));
+                }
                 Ok(rows.into_iter().map(|(key, row)| Row { key, row }).collect())
             }
         }

@@ -8,11 +8,12 @@ use std::{
 };
 
 use kernel::{OfficeId, Timestamp};
-use ledger::{checkpoint::Checkpoint, note::Note, policy::Policy, tree::Node, witness::Fork};
+use ledger::{note::Note, policy::Policy};
 use serde::Serialize;
 
 use crate::{
     across::{Signers, across},
+    kept::{evidence, since},
     logs::Log,
 };
 
@@ -111,9 +112,13 @@ impl Report {
 pub fn verify(export: &Path, question: &Question) -> io::Result<Report> {
     let mut report = Report::default();
     let mut logs = Vec::new();
-    for folder in folders(&export.join("logs"))? {
-        let log = Log::read(&folder, &mut report)?;
+    let folders = folders(&export.join("logs"))?;
+    for folder in &folders {
+        let log = Log::read(folder, question.signatures, &mut report)?;
         logs.extend(log);
+    }
+    if folders.is_empty() {
+        return Err(io::Error::other(format!("{}: there is no export here", export.display())));
     }
     if logs.is_empty() {
         report.open("logs", "no-log", "there is no log here");
@@ -129,7 +134,7 @@ pub fn verify(export: &Path, question: &Question) -> io::Result<Report> {
         (every, Some(signers)) => signers.check(&logs, every, &mut report),
     }
     across(&logs, &mut report);
-    for folder in folders(&export.join("logs"))? {
+    for folder in &folders {
         evidence(&folder.join("evidence"), &logs, question, &mut report)?;
     }
     for log in &logs {
@@ -138,9 +143,13 @@ pub fn verify(export: &Path, question: &Question) -> io::Result<Report> {
     Ok(report)
 }
 
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 pub(crate) fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let read = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if is_none(&error) => return Ok(Vec::new()),
         read => read?,
     };
     let mut found = read.map(|one| one.map(|one| one.path())).collect::<io::Result<Vec<_>>>()?;
@@ -212,65 +221,6 @@ fn judged(logs: &[Log], question: &Question, report: &mut Report) {
 /// The name of an office as a witness, by that of its log.
 pub(crate) fn witness_of(origin: &str) -> Option<String> {
     office_of(origin).map(|office| format!("liandong/{office}/witness"))
-}
-
-/// What the auditor kept from before stands in what is here.
-fn since(logs: &[Log], question: &Question, report: &mut Report) {
-    if question.since.is_empty() {
-        let why = "what was signed before: no head that was kept was given (--since)";
-        report.unchecked.push(why.into());
-    }
-    for note in &question.since {
-        let Ok(said) = Checkpoint::parse(&note.text) else {
-            report.open("since", "since-form", "a kept head is no checkpoint");
-            continue;
-        };
-        let Some(log) = logs.iter().find(|log| log.origin == said.origin) else {
-            report.open(&said.origin, "log-missing", "a head of it was kept, and it is not here");
-            continue;
-        };
-        if let Err(bad) = note.verify(std::slice::from_ref(&log.key)) {
-            report.open(&said.origin, "since-signature", format!("the kept head: {bad}"));
-            continue;
-        }
-        let root: Option<Node> = log.root_at(said.size);
-        let detail = match root {
-            Some(root) if root == said.root => continue,
-            Some(_) => {
-                format!("its first {} entries are not those that were signed before", said.size)
-            }
-            None => format!("it had {} entries, and has {}", said.size, log.leaves.len()),
-        };
-        report.breaks(&said.origin, None, "since", detail);
-    }
-}
-
-/// Forks that offices had found. Anybody can make a key and sign two heads with it: a fork
-/// counts against the log whose key is known from elsewhere.
-fn evidence(
-    folder: &Path,
-    logs: &[Log],
-    question: &Question,
-    report: &mut Report,
-) -> io::Result<()> {
-    for path in folders(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let fork: Option<Fork> = serde_json::from_slice(&fs::read(&path)?).ok();
-        let Some((fork, said)) = fork.and_then(|fork| fork.holds().ok().map(|said| (fork, said)))
-        else {
-            report.open(&name, "fork-evidence", "it proves no fork");
-            continue;
-        };
-        let pinned = question.policy.as_ref().map(|policy| policy.logs().to_vec());
-        let keys = pinned.unwrap_or_else(|| logs.iter().map(|log| log.key.clone()).collect());
-        if keys.iter().any(|key| key.to_string() == fork.key) {
-            let what = format!("two signed heads of {} entries contradict each other", said.size);
-            report.breaks(&said.origin, None, "fork", what);
-        } else {
-            report.open(&said.origin, "fork-evidence", "a fork under a key that is not known");
-        }
-    }
-    Ok(())
 }
 
 /// The office of a log's name.

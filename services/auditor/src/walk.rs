@@ -4,71 +4,102 @@ use std::collections::HashMap;
 
 use domain::directory::Event as Told;
 use event_store::intake::{Event as Intake, RECEIVED};
-use kernel::{Fact, Timestamp, sign::Hash};
+use kernel::{Fact, Lane, Timestamp, sign::Hash};
+use ledger::tree::Node;
 
-use crate::{logs::Log, verify::Report};
+use crate::{logs::Log, tiles::Said};
 
 /// A run of another office's lane that was taken in.
-pub(crate) struct Taken {
+pub(crate) struct Received {
     pub(crate) index: u64,
-    pub(crate) lane: String,
+    pub(crate) lane: Lane,
     pub(crate) epoch: u32,
     pub(crate) last: u64,
     pub(crate) hash: Hash,
 }
 
-impl Log {
-    /// Each entry stands where it says, and its lane and stream have no gap.
-    pub(crate) fn walk(&mut self, report: &mut Report) {
-        let mut streams: HashMap<String, u64> = HashMap::new();
-        let mut last = Timestamp(i64::MIN);
-        let entries = std::mem::take(&mut self.entries);
-        for (index, bytes) in (0..).zip(&entries) {
-            let Some(bytes) = bytes else { continue };
-            let Ok((fact, hash)) = Fact::of_entry(bytes) else {
-                report.breaks(&self.origin, Some(index), "form", "it is no entry");
-                continue;
-            };
-            let mut wrong = |what: &str| {
-                report.breaks(&self.origin, Some(index), "place", what.to_owned());
-            };
-            if fact.at.origin != self.office || fact.at.sequence != index + 1 {
-                wrong("it says that it stands elsewhere");
-            }
-            let lane = self.lanes.entry(fact.lane().to_string()).or_default();
-            if fact.lane != lane.len() as u64 + 1 {
-                wrong("its lane has a gap before it");
-            }
-            lane.push((fact.at.epoch, hash.0));
-            if let Some(version) = fact.version {
-                let known = streams.entry(fact.stream.clone()).or_default();
-                if version != *known + 1 {
-                    wrong("its stream has a gap before it");
-                }
-                *known = version;
-            }
-            // What was changed says nothing of its neighbours.
-            if !self.changed.contains(&index) {
-                if fact.recorded < last {
-                    wrong("it was recorded before the one before it");
-                }
-                last = fact.recorded;
-            }
-            self.from.get_or_insert(fact.recorded);
-            self.to = Some(fact.recorded);
-            self.note(index, &fact);
+/// How far a log was walked.
+pub(crate) struct Walk {
+    /// The last version of each stream.
+    streams: HashMap<String, u64>,
+    last: Timestamp,
+    /// What is not as it should be, by place.
+    pub(crate) found: Vec<(u64, &'static str, String)>,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { streams: HashMap::new(), last: Timestamp(i64::MIN), found: Vec::new() }
+    }
+}
+
+/// Whether a fact is what other logs, and signatures, are held against.
+pub(crate) fn is_of_others(fact: &Fact) -> bool {
+    fact.kind == RECEIVED || fact.family() == "directory"
+}
+
+impl Walk {
+    fn wrong(&mut self, index: u64, what: &str) {
+        // A log that was written anew is wrong everywhere: what is said first is enough.
+        if self.found.len() < 20 {
+            self.found.push((index, "place", what.to_owned()));
         }
-        self.entries = entries;
     }
 
+    /// Takes the next entry: it stands where it says, and its lane and stream have no gap.
+    pub(crate) fn take(
+        &mut self,
+        log: &mut Log,
+        (index, leaf): (u64, Node),
+        said: Option<Said>,
+        changed: bool,
+    ) {
+        let Some(said) = said else {
+            if self.found.len() < 20 {
+                self.found.push((index, "form", "it is no entry".to_owned()));
+            }
+            return;
+        };
+        if said.at.origin != log.office || said.at.sequence != index + 1 {
+            self.wrong(index, "it says that it stands elsewhere");
+        }
+        let lane = log.lanes.entry(said.lane).or_default();
+        if said.counter != lane.len() as u64 + 1 {
+            self.wrong(index, "its lane has a gap before it");
+        }
+        lane.push((said.at.epoch, leaf));
+        if let Some(version) = said.version {
+            let known = self.streams.entry(said.stream).or_default();
+            let gap = version != *known + 1;
+            *known = version;
+            if gap {
+                self.wrong(index, "its stream has a gap before it");
+            }
+        }
+        // What was changed says nothing of its neighbours.
+        if !changed {
+            if said.recorded < self.last {
+                self.wrong(index, "it was recorded before the one before it");
+            }
+            self.last = said.recorded;
+        }
+        log.from.get_or_insert(said.recorded);
+        log.to = Some(said.recorded);
+        if let Some(fact) = said.fact {
+            log.note(index, &fact);
+        }
+    }
+}
+
+impl Log {
     /// Keeps what other logs, and signatures, are held against.
     fn note(&mut self, index: u64, fact: &Fact) {
         if fact.kind == RECEIVED
             && let Ok(Intake::Received { runs }) = fact.read()
         {
-            self.taken.extend(runs.into_iter().map(|run| Taken {
+            self.taken.extend(runs.into_iter().map(|run| Received {
                 index,
-                lane: run.lane.to_string(),
+                lane: run.lane,
                 epoch: run.epoch,
                 last: run.last,
                 hash: run.hash,

@@ -35,7 +35,7 @@ use web::{
 use zeroize::Zeroizing;
 
 use crate::{
-    clues::{Content, apart, reads_by, with_oversight},
+    clues::{Content, OVERSIGHT, apart, reads_by},
     listing::{InState, Page, list_governed_as},
     sealing::{has_grant, open, take_grant},
     signing::{PASSWORD, signature},
@@ -117,8 +117,8 @@ async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Resp
         return Err(Code::ClueAbsent.into());
     }
     let matter = row.matter(&seat.office.setting().office);
-    let actions = caller.actions(&matter, row.possible());
-    let actions = with_oversight(actions, caller.may("clue.oversee", &matter));
+    let possible = [row.possible(), OVERSIGHT].concat();
+    let actions = caller.actions(&matter, &possible);
     let mut body = shown(&row, seat.today());
     body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);

@@ -135,21 +135,20 @@ async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Resp
     if apart::concerns(&seat, &caller, apart::clue(today.as_ref().unwrap_or(&row))).await {
         return Err(Code::ClueAbsent.into());
     }
-    let possible = row.possible_for(&caller);
-    let actions = caller.actions(&row.matter(&seat.office.setting().office), possible);
-    let (version, part) = (row.version, row.is_the_teams());
-    let oversees = part && caller.may("clue.oversee", &row.matter(&seat.office.setting().office));
+    let matter = row.matter(&seat.office.setting().office);
+    let mut actions = caller.actions(&matter, row.possible_for(&caller));
+    if row.is_the_teams() {
+        actions.extend(caller.actions(&matter, OVERSIGHT));
+    }
+    let version = row.version;
     let mut body = serde_json::to_value(row).unwrap_or_default();
-    body["actions"] = json!(with_oversight(actions, oversees));
+    body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);
     Ok(web::view(&body, version))
 }
 
 /// Reading what it says is no work of the secretary's: no worklist has it.
-pub(crate) fn with_oversight(mut actions: Vec<&'static str>, oversees: bool) -> Vec<&'static str> {
-    actions.extend(oversees.then_some("oversee"));
-    actions
-}
+pub(crate) const OVERSIGHT: &[&str] = &["clue.oversee"];
 
 /// The clue that somebody may do this with now.
 async fn openable(

@@ -12,8 +12,10 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{Date, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use crate::spelled::spelled;
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,8 +68,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("a time is written as RFC 3339"))
+        spelled(deserializer, "a time is written as RFC 3339", Self::parse)
     }
 }
 
@@ -79,7 +80,9 @@ impl Day {
     /// Reads `YYYY-MM-DD`.
     pub fn parse(text: &str) -> Option<Self> {
         let format = time::macros::format_description!("[year]-[month]-[day]");
-        Date::parse(text, format).ok().map(Self)
+        // No sign before the year.
+        let day = (text.len() == 10).then(|| Date::parse(text, format).ok());
+        day.flatten().map(Self)
     }
 
     /// The day before; the first day of the calendar has itself before it.
@@ -114,8 +117,7 @@ impl Serialize for Day {
 
 impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("a date is written YYYY-MM-DD"))
+        spelled(deserializer, "a date is written YYYY-MM-DD", Self::parse)
     }
 }
 

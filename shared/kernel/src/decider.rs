@@ -5,15 +5,14 @@
 
 use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 use crate::{
     clock::{Day, Timestamp},
     id::OfficeId,
     refusal::Refusal,
     sign::PublicKey,
+    spelled::spelled,
 };
 
 /// Who does something: a person in a role, or the system by a rule.
@@ -55,13 +54,13 @@ impl Serialize for Actor {
 
 impl<'de> Deserialize<'de> for Actor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        if text == "system" {
-            return Ok(Self::system());
-        }
-        let (person, role) =
-            text.split_once(':').ok_or_else(|| D::Error::custom("an actor is person:role"))?;
-        Ok(Self { person: person.to_owned(), role: role.to_owned() })
+        spelled(deserializer, "an actor is person:role", |text| {
+            if text == "system" {
+                return Some(Self::system());
+            }
+            let (person, role) = text.split_once(':')?;
+            Some(Self { person: person.to_owned(), role: role.to_owned() })
+        })
     }
 }
 

@@ -3,6 +3,8 @@
 //! A [`Fact`] is for reading. The signed bytes are the truth; a fact is never
 //! written out again to be verified or forwarded.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -52,17 +54,21 @@ pub struct Fact {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Payload {
-    specversion: String,
+struct Payload<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
     id: String,
-    source: String,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
     #[serde(rename = "type")]
     kind: String,
     time: Timestamp,
-    sequence: String,
+    #[serde(borrow)]
+    sequence: Cow<'a, str>,
     root: Root,
     audience: Audience,
-    lane: String,
+    #[serde(borrow)]
+    lane: Cow<'a, str>,
     stream: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     streamversion: Option<String>,
@@ -73,8 +79,10 @@ struct Payload {
     actdate: Option<Day>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     causation: Option<EntryRef>,
-    suite: String,
-    datacontenttype: String,
+    #[serde(borrow)]
+    suite: Cow<'a, str>,
+    #[serde(borrow)]
+    datacontenttype: Cow<'a, str>,
     data: Box<RawValue>,
 }
 
@@ -106,23 +114,23 @@ impl Fact {
     pub fn sign(&self, key: &EventKey) -> Result<Vec<u8>, Malformed> {
         let number = |n: u64| format!("{n:012}");
         let payload = Payload {
-            specversion: "1.0".to_owned(),
+            specversion: "1.0".into(),
             id: self.id.clone(),
-            source: format!("{SOURCE}{}/{}", self.at.origin, self.at.epoch),
+            source: format!("{SOURCE}{}/{}", self.at.origin, self.at.epoch).into(),
             kind: self.kind.clone(),
             time: self.recorded,
-            sequence: number(self.at.sequence),
+            sequence: number(self.at.sequence).into(),
             root: self.root,
             audience: self.audience.clone(),
-            lane: number(self.lane),
+            lane: number(self.lane).into(),
             stream: self.stream.clone(),
             streamversion: self.version.map(number),
             copyof: self.copy_of.map(number),
             actor: self.actor.clone(),
             actdate: self.act_date,
             causation: self.causation.clone(),
-            suite: "intl-1".to_owned(),
-            datacontenttype: "application/json".to_owned(),
+            suite: "intl-1".into(),
+            datacontenttype: "application/json".into(),
             data: self.data.clone(),
         };
         let bytes =
@@ -137,8 +145,10 @@ impl Fact {
     /// Reads a verified payload. Unknown or doubled members are refused.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let bad = |why: &str| Malformed::Payload(why.to_owned());
-        let read: Payload = serde_json::from_slice(payload)
-            .map_err(|error| Malformed::Payload(error.to_string()))?;
+        // Looked through once, and not again for each string.
+        let text = str::from_utf8(payload).map_err(|_| bad("not UTF-8"))?;
+        let read: Payload<'_> =
+            serde_json::from_str(text).map_err(|error| Malformed::Payload(error.to_string()))?;
         if read.specversion != "1.0" || read.suite != "intl-1" {
             return Err(bad("unknown specversion or suite"));
         }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::spelled::spelled;
 
 /// The id of an office: exactly 8 lower-case letters and digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +46,7 @@ impl Serialize for OfficeId {
 
 impl<'de> Deserialize<'de> for OfficeId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("an office id is 8 of [a-z0-9]"))
+        spelled(deserializer, "an office id is 8 of [a-z0-9]", Self::parse)
     }
 }
 
@@ -129,8 +130,7 @@ impl Serialize for EntryRef {
 
 impl<'de> Deserialize<'de> for EntryRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("an entry is origin/epoch/sequence"))
+        spelled(deserializer, "an entry is origin/epoch/sequence", Self::parse)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod refusal;
 mod schema;
 pub mod sealed;
 pub mod sign;
+mod spelled;
 
 pub use audience::{Audience, Lane, Root};
 pub use binding::{Binding, Bindings, Class};

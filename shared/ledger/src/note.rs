@@ -205,6 +205,13 @@ impl Line {
         &self.name
     }
 
+    /// The seconds since 1970 that it says it was made at, if it has the shape of a
+    /// cosignature; nothing is verified.
+    pub fn says_when(&self) -> Option<u64> {
+        let time = self.signature.first_chunk::<8>();
+        time.filter(|_| self.signature.len() == 72).map(|time| u64::from_be_bytes(*time))
+    }
+
     fn is_by(&self, verifier: &Verifier) -> bool {
         self.name == verifier.name && self.id == verifier.id_bytes()
     }
