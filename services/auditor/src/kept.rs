@@ -49,10 +49,11 @@ pub(crate) fn since(logs: &[Log], question: &Question, report: &mut Report) {
 }
 
 /// A log has fewer entries than a head that was kept. An export that was made before the
-/// head was cosigned may be shorter; one that was made after it, by its own signed word, was cut.
+/// head was cosigned may be shorter; one that was made after all had cosigned it, by its own
+/// signed word and every witness's clock, was cut.
 fn shorter(log: &Log, kept: &Note, size: u64, report: &mut Report) {
     let here = log.leaves.len();
-    let seconds = kept.lines.iter().filter_map(Line::says_when).min();
+    let seconds = kept.lines.iter().filter_map(Line::says_when).max();
     let cosigned = seconds.and_then(|at| i64::try_from(at).ok()?.checked_mul(1000)).map(Timestamp);
     if let Some((made, cosigned)) = log.made.zip(cosigned).filter(|(made, head)| made > head) {
         let detail = format!(

@@ -101,17 +101,18 @@ pub(crate) fn each(
     whole: fn(&Fact) -> bool,
     mut take: impl FnMut(Taken) -> bool,
 ) -> io::Result<()> {
-    let tiles: Vec<Tile> = Tile::all(size).filter(|tile| tile.level == 0).collect();
+    // Any size can be signed: the tiles are counted as they are found.
+    let tiles = || Tile::all(size).take_while(|tile| tile.level == 0);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let lines: Vec<Receiver<io::Result<Taken>>> = (0..cores)
             .map(|first| {
                 let (give, line) = sync_channel(AHEAD);
-                let own = tiles.iter().skip(first).step_by(cores);
+                let own = tiles().skip(first).step_by(cores);
                 scope.spawn(move || {
                     for tile in own {
                         // Nobody listens any more once it was enough.
-                        if give.send(Taken::read(folder, *tile, whole)).is_err() {
+                        if give.send(Taken::read(folder, tile, whole)).is_err() {
                             return;
                         }
                     }
@@ -119,8 +120,8 @@ pub(crate) fn each(
                 line
             })
             .collect();
-        for at in 0..tiles.len() {
-            let Ok(taken) = lines[at % cores].recv() else { break };
+        for line in lines.iter().cycle() {
+            let Ok(taken) = line.recv() else { break };
             if !take(taken?) {
                 break;
             }
