@@ -61,6 +61,7 @@ impl Row {
 const WITHOUT_IF_MATCH: &[&str] = &[
     "/api/clues",
     "/api/demo/clock",
+    "/api/deadline-policies/{key}/decisions",
     "/api/divisions/import",
     "/api/enrolment-tokens",
     "/api/enrolments",

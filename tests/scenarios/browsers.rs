@@ -141,7 +141,9 @@ async fn a_clerk_sees_what_waits_and_the_board() {
     browser.go(&format!("{url}/first-sign-in?link={}", door.link("file"))).await;
     browser.fill("#password", PASSWORD).await;
     browser.press_on("main button").await;
-    for page in ["/worklist", "/filing-board", "/events", "/account", "/api/docs", "/policy"] {
+    for page in
+        ["/worklist", "/filing-board", "/deadlines", "/events", "/account", "/api/docs", "/policy"]
+    {
         browser.go(&format!("{url}{page}")).await;
         assert_eq!(browser.path().await, page);
         is_fit(&browser, "zh-CN").await;

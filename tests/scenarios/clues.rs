@@ -1,7 +1,8 @@
 //! 问题线索 Clues: two signatures, sealing, custody from organ to organ and from office to
 //! office, blindness after the hand-over, results and counts.
 
-use kernel::Day;
+use kernel::{Day, id::Tier};
+use policy::Packs;
 use serde_json::{Value, json};
 use tests::{
     chancery::{Chancery, PASSWORD},
@@ -481,7 +482,9 @@ async fn a_letter_of_inquiry_has_a_day_to_be_answered_and_then_one_to_be_closed(
     let day = |at: &Value| Day::parse(&at.as_str().unwrap()[..10]).unwrap();
     let sent = row().await;
     assert_eq!(sent["inquiry"]["letter"], "HX-2024-3");
-    let due = policy::due("clue.inquiry_reply", day(&sent["inquiry"]["sent"]));
+    let due = Packs::new(Tier::District, vec![])
+        .due("clue.inquiry_reply", day(&sent["inquiry"]["sent"]))
+        .day;
     assert_eq!(sent["due"], json!(due));
     assert_eq!(desk.post(&handler, &format!("{at}/inquire"), letter).await.status, 409);
     let worklist = desk.get(&handler, "/api/worklist").await.json();
@@ -489,7 +492,9 @@ async fn a_letter_of_inquiry_has_a_day_to_be_answered_and_then_one_to_be_closed(
 
     desk.done(&handler, &format!("{at}/reply"), json!({})).await;
     let replied = row().await;
-    let due = policy::due("clue.inquiry_close", day(&replied["inquiry"]["replied"]));
+    let due = Packs::new(Tier::District, vec![])
+        .due("clue.inquiry_close", day(&replied["inquiry"]["replied"]))
+        .day;
     assert_eq!(replied["due"], json!(due));
     assert_eq!(desk.post(&handler, &format!("{at}/reply"), json!({})).await.status, 409);
     // Another way ends the inquiry.

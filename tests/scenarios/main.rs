@@ -16,6 +16,7 @@ mod cities;
 mod clues;
 mod conformance;
 mod custody_edges;
+mod deadlines;
 mod drafts;
 mod escrow;
 mod faults;

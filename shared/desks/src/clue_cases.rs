@@ -23,7 +23,7 @@ use domain::{
 };
 use event_store::{Answer, Unit, act};
 use kernel::{Code, Day, sign::Hash};
-use policy::deadline::due;
+use policy::Packs;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clues::{Content, OVERSIGHT, apart, reads_by},
+    deadline_policies::of_sight,
     listing::{InState, Page, list_governed_as},
     sealing::{has_grant, open, take_grant},
     signing::{PASSWORD, signature},
@@ -78,9 +79,9 @@ pub fn routes() -> Vec<Route> {
 
 /// A row with its age and its dates: what waits too long, without a word of what it is
 /// about.
-fn shown(row: &CaseRow, today: Day) -> Value {
+fn shown(row: &CaseRow, today: Day, packs: &Packs) -> Value {
     let accepted = row.day("accepted");
-    let by = |key: &str, from: Option<Day>| json!(from.map(|from| due(key, from)));
+    let by = |key: &str, from: Option<Day>| json!(from.map(|from| packs.due(key, from).day));
     let mut body = json!(row);
     body["age_days"] = json!(accepted.map(|from| today.days_after(from)));
     body["acknowledge_by"] = by("clue.ack", row.day("delivered"));
@@ -88,8 +89,8 @@ fn shown(row: &CaseRow, today: Day) -> Value {
     body["feed_back_by"] = by("clue.result_feedback", accepted);
     body["close_by"] = by("clue.close.target", accepted);
     body["close_at_latest"] = by("clue.close.hard", accepted);
-    body["due"] = json!(row.due());
-    body["stalls"] = json!(row.stalls(today));
+    body["due"] = json!(row.due(packs).map(|due| due.day));
+    body["stalls"] = json!(row.stalls(today, packs));
     body
 }
 
@@ -101,11 +102,13 @@ async fn all(
 ) -> Result<Response, Problem> {
     let named = |row: &CaseRow| serde_json::to_value(row.state).unwrap_or_default();
     let apart = apart::apart(&seat, &caller).await?;
-    let (today, keep) = (seat.today(), |row: &CaseRow| {
+    let keep = |row: &CaseRow| {
         !apart.has("clue-case", &row.id)
             && state.as_ref().is_none_or(|state| named(row) == state.as_str())
-    });
-    list_governed_as(&seat, &caller, "", &page, keep, |row: CaseRow| shown(&row, today)).await
+    };
+    let (today, packs) = (seat.today(), of_sight(&seat).await?);
+    let shows = |row: CaseRow| shown(&row, today, &packs);
+    list_governed_as(&seat, &caller, "", &page, keep, shows).await
 }
 
 async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
@@ -119,7 +122,7 @@ async fn one(seat: Sight, Path(id): Path<String>, caller: Caller) -> Result<Resp
     let matter = row.matter(&seat.office.setting().office);
     let possible = [row.possible(), OVERSIGHT].concat();
     let actions = caller.actions(&matter, &possible);
-    let mut body = shown(&row, seat.today());
+    let mut body = shown(&row, seat.today(), &of_sight(&seat).await?);
     body["actions"] = json!(actions);
     body["demo"] = json!(seat.pin.demo);
     Ok(web::view(&body, row.version))

@@ -9,14 +9,19 @@ use axum::{
     response::Response,
 };
 use domain::envelope::{Carrier, Command as Ask, Envelope, Event};
-use event_store::{FoldError, Rows, View};
+use event_store::{FoldError, Rows, Unit, View, act};
 use kernel::{Class, Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
-use policy::deadline;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Caller, Command, Governed, Problem, Route, Seat, Sight, Who, change, get, matter, post};
+use serde_json::json;
+use web::{
+    Caller, Command, Governed, Problem, Route, Seat, Sight, Who, answer, change, get, matter, post,
+};
 
-use crate::listing::{Page, list_governed};
+use crate::{
+    deadline_policies,
+    listing::{Page, list_governed},
+};
 
 const KNOWN: Who = Who::Does("envelope.receive");
 /// The view; keys are envelope ids.
@@ -139,8 +144,17 @@ async fn receive(
     // One number, one envelope.
     let id = Hash::of(&[number.as_bytes()]).to_string();
     let id = format!("{}-{}", office.office, &id[..16]);
-    let due = deadline::due("envelope.up", office.clock.now().day());
-    command.decide::<Envelope>(id, None, Ask::Receive { number, seals, due }).await
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, number, seals) = (id.clone(), number.clone(), seals.clone());
+        Box::pin(async move {
+            let today = unit.context().now.day();
+            let due = deadline_policies::of_unit(unit).await?.due("envelope.up", today).day;
+            let ask = Ask::Receive { number, seals, due };
+            let done = unit.execute_at::<Envelope>(&id, ask, None).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]

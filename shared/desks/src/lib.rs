@@ -10,6 +10,7 @@ pub mod clue_cases;
 pub mod clues;
 pub mod config;
 mod couriers;
+pub mod deadline_policies;
 pub mod divisions;
 pub mod enrolment;
 pub mod envelopes;

@@ -13,6 +13,7 @@ use domain::{
 };
 use event_store::{FoldError, Rows, View};
 use kernel::{Class, Code, Day, Fact, OfficeId, Timestamp, sign::Hash};
+use policy::Packs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -291,8 +292,8 @@ async fn accept(Path(id): Path<String>, command: Command<OnBasis>) -> Result<Res
 
 /// The calendar's own expectations: what is due from an office below without any
 /// trigger. Year by year `annual-report`, half-year by half-year `staff`.
-pub fn calendar(from: &OfficeId, to: &OfficeId, today: Day) -> Vec<Expectation> {
-    let mut due = Vec::new();
+pub fn calendar(packs: &Packs, from: &OfficeId, to: &OfficeId, today: Day) -> Vec<Expectation> {
+    let mut expected = Vec::new();
     // Last year's too: what fell due while nobody was here is due all the same.
     let periods = [today.0.year() - 1, today.0.year()].map(|year| {
         [
@@ -304,20 +305,17 @@ pub fn calendar(from: &OfficeId, to: &OfficeId, today: Day) -> Vec<Expectation> 
     for (set, period, date) in periods.into_iter().flatten() {
         let Some(end) = Day::parse(&date) else { continue };
         if end <= today {
-            due.push(Expectation {
+            let due = packs.due("filing.default", end);
+            expected.push(Expectation {
                 set: set.to_owned(),
                 period,
                 from: from.clone(),
                 to: to.clone(),
-                due: policy::due("filing.default", end),
-                policy: format!(
-                    "filing.default {} {}",
-                    policy::POLICY_VERSION,
-                    policy::calendar::VERSION
-                ),
-                proposal: policy::deadline::is_proposal("filing.default"),
+                due: due.day,
+                policy: due.policy,
+                proposal: due.reminds,
             });
         }
     }
-    due
+    expected
 }

@@ -11,8 +11,8 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, certificates, clue_cases, clues, divisions, feed, filings, findings, history,
-    identities, keys, operations, organizations, own_account, papers, people, reads,
+    about, certificates, clue_cases, clues, deadline_policies, divisions, feed, filings, findings,
+    history, identities, keys, operations, organizations, own_account, papers, people, reads,
     rectifications, results, reviews, rounds, sealing, sign_in, signing, targets, token_keys,
 };
 
@@ -25,6 +25,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(CertificatesView),
         Arc::new(crate::envelopes::EnvelopesView),
         Arc::new(crate::recusals::RecusalsView),
+        Arc::new(deadline_policies::DeadlinePoliciesView),
         Arc::new(reads::ReadsView),
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
@@ -68,6 +69,7 @@ pub fn common_routes() -> Vec<Route> {
     routes.extend(rectifications::routes());
     routes.extend(crate::worklist::routes());
     routes.extend(crate::envelopes::routes());
+    routes.extend(deadline_policies::routes());
     routes
 }
 
@@ -75,6 +77,7 @@ pub fn common_routes() -> Vec<Route> {
 pub fn inspecting_routes() -> Vec<Route> {
     let mut routes = organizations::routes();
     routes.extend(crate::recusals::routes());
+    routes.extend(deadline_policies::deciding_routes());
     routes.extend(targets::routes());
     routes.extend(rounds::routes());
     routes.extend(findings::team_routes());
@@ -100,10 +103,10 @@ pub async fn calendar_turn(seat: &Arc<Seat>) -> Result<(), Problem> {
     }
     let today = setting.clock.now().day();
     let members: Vec<(String, Entry)> = seat.office.reader().await?.all(DIRECTORY, "").await?;
-    let mut due = Vec::new();
+    let (mut due, packs) = (Vec::new(), deadline_policies::of_seat(seat).await?);
     for (_, Entry { member, .. }) in members {
         if member.seat.parent.as_ref() == Some(&setting.office) {
-            due.extend(reviews::calendar(&member.seat.office, &setting.office, today));
+            due.extend(reviews::calendar(&packs, &member.seat.office, &setting.office, today));
         }
     }
     if due.is_empty() {

@@ -5,14 +5,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::policy;
+use access::policy as access_policy;
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::round::State as RoundState;
+use domain::{filing::Expectation, round::State as RoundState};
 use kernel::Day;
+use policy::{Due, Packs, Warning};
 use serde::Serialize;
 use serde_json::json;
 use web::{Caller, Governed, Problem, Route, Seat, Who, get};
@@ -23,6 +24,7 @@ use crate::{
         apart::{Apart, apart},
         view::ClueRow,
     },
+    deadline_policies::of_seat,
     envelopes::EnvelopeRow,
     filings::FilingRow,
     findings::FindingRow,
@@ -68,12 +70,31 @@ struct List {
 #[derive(Debug, Default, Serialize)]
 struct Urgency {
     due: Option<Day>,
+    /// 绿色提醒、黄色预警、红色警告; a rule that nobody has decided is never red.
+    warning: Option<Warning>,
     stalls: Vec<&'static str>,
 }
 
-impl From<Option<Day>> for Urgency {
-    fn from(due: Option<Day>) -> Self {
-        Self { due, ..Self::default() }
+/// What the office goes by, today.
+#[derive(Debug)]
+struct Clock {
+    packs: Packs,
+    today: Day,
+}
+
+impl Clock {
+    fn of(&self, due: Option<Day>, reminds: bool) -> Urgency {
+        let warning = due.and_then(|due| self.packs.warning(due, self.today, reminds));
+        Urgency { due, warning, stalls: Vec::new() }
+    }
+
+    fn expected(&self, expectation: Option<&Expectation>) -> Urgency {
+        self.of(expectation.map(|e| e.due), expectation.is_some_and(|e| e.proposal))
+    }
+
+    fn due(&self, due: Option<Due>) -> Urgency {
+        let reminds = due.as_ref().is_some_and(|due| due.reminds);
+        self.of(due.map(|due| due.day), reminds)
     }
 }
 
@@ -87,50 +108,54 @@ async fn heard(seat: &Seat) -> Result<BTreeMap<String, Day>, Problem> {
 
 async fn worklist(State(seat): State<Arc<Seat>>, caller: Caller) -> Result<Response, Problem> {
     let mut list = List { waiting: Vec::new(), apart: apart(&seat, &caller).await? };
-    let mut more = collect::<FilingRow, _>(&seat, &caller, &mut list, |row| {
-        row.expectation.as_ref().map(|expectation| expectation.due)
+    let today = seat.office.setting().clock.now().day();
+    let clock = Clock { packs: of_seat(&seat).await?, today };
+    let mut more = collect::<FilingRow>(&seat, &caller, &mut list, |row| {
+        clock.expected(row.expectation.as_ref())
     })
     .await?;
-    more |= collect::<ReviewRow, _>(&seat, &caller, &mut list, |row| {
-        row.expectation.as_ref().map(|expectation| expectation.due)
+    more |= collect::<ReviewRow>(&seat, &caller, &mut list, |row| {
+        clock.expected(row.expectation.as_ref())
     })
     .await?;
-    more |= collect::<RoundRow, _>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
-    more |= collect::<FindingRow, _>(&seat, &caller, &mut list, |row| row.due).await?;
-    more |= collect::<RectificationRow, _>(&seat, &caller, &mut list, |row| {
-        row.opening.as_ref().map(|opening| opening.due)
+    more |= collect::<RoundRow>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
+    more |=
+        collect::<FindingRow>(&seat, &caller, &mut list, |row| clock.of(row.due, false)).await?;
+    more |= collect::<RectificationRow>(&seat, &caller, &mut list, |row| {
+        clock.of(row.opening.as_ref().map(|opening| opening.due), false)
     })
     .await?;
-    more |= collect::<RecusalRow, _>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
-    more |= collect::<EnvelopeRow, _>(&seat, &caller, &mut list, |row| Some(row.due)).await?;
-    let (rounds, today) = (heard(&seat).await?, seat.office.setting().clock.now().day());
-    more |= collect::<ClueRow, _>(&seat, &caller, &mut list, |row| {
-        row.hand_over_by(rounds.get(&row.brief.round).copied())
+    more |= collect::<RecusalRow>(&seat, &caller, &mut list, |_| Urgency::default()).await?;
+    more |= collect::<EnvelopeRow>(&seat, &caller, &mut list, |row| clock.of(Some(row.due), false))
+        .await?;
+    let rounds = heard(&seat).await?;
+    more |= collect::<ClueRow>(&seat, &caller, &mut list, |row| {
+        clock.due(row.hand_over_by(rounds.get(&row.brief.round).copied(), &clock.packs))
     })
     .await?;
-    more |= collect::<CaseRow, _>(&seat, &caller, &mut list, |row| Urgency {
-        due: row.due(),
-        stalls: row.stalls(today),
+    more |= collect::<CaseRow>(&seat, &caller, &mut list, |row| Urgency {
+        stalls: row.stalls(today, &clock.packs),
+        ..clock.due(row.due(&clock.packs))
     })
     .await?;
     // What is due first stands first; what has no day stands last.
     let mut waiting = list.waiting;
     waiting.sort_by_key(|item| (item.urgency.due.is_none(), item.urgency.due));
-    let body = json!({"demo": seat.pin.demo, "today": seat.office.setting().clock.now().day(),
+    let body = json!({"demo": seat.pin.demo, "today": today,
         "items": waiting, "more": more});
     Ok(Json(body).into_response())
 }
 
 /// Adds what waits in one view; whether there is more than is listed. Views on which none
 /// of the caller's posts could act are not even looked at.
-async fn collect<T: Governed, U: Into<Urgency>>(
+async fn collect<T: Governed>(
     seat: &Seat,
     caller: &Caller,
     list: &mut List,
-    due: impl Fn(&T) -> U,
+    due: impl Fn(&T) -> Urgency,
 ) -> Result<bool, Problem> {
     let here = &seat.office.setting().office;
-    if !policy::acts_on(&caller.standing.posts, T::FAMILY) {
+    if !access_policy::acts_on(&caller.standing.posts, T::FAMILY) {
         return Ok(false);
     }
     let (mut after, first) = (String::new(), list.waiting.len());
@@ -146,7 +171,7 @@ async fn collect<T: Governed, U: Into<Urgency>>(
             if list.waiting.len() - first == MOST {
                 return Ok(true);
             }
-            let urgency = due(&row).into();
+            let urgency = due(&row);
             list.waiting.push(Waiting { kind: T::FAMILY, id, actions, urgency });
         }
         match last {

@@ -62,6 +62,10 @@ pub static TABLE: &[Binding] = &[
     row("recusal", "dismissed", Rule::Own, Class::K4, TEAMS),
     row("session", "begun", Rule::Own, Class::K4, ALL),
     row("session", "ended", Rule::Own, Class::K4, ALL),
+    // Deadline rules: a district's for its townships, the city's for every office. A rule
+    // says nothing of any matter.
+    row("deadline-policy", "decided", Rule::Down, Class::K1, DISTRICTS),
+    row("deadline-policy", "decided-for-all", Rule::All, Class::K1, CITY),
     // The directory and the register: public codes and who is enrolled.
     row("directory", "founded", Rule::All, Class::K1, CITY),
     row("directory", "invited", Rule::Own, Class::K14, CITY),

@@ -11,7 +11,7 @@ use kernel::Day;
 use serde::{Deserialize, Serialize};
 
 /// The families of facts that say themselves from which day on they hold.
-pub static FAMILIES: [&str; 3] = ["organization", "register", "target-list"];
+pub static FAMILIES: [&str; 4] = ["deadline-policy", "organization", "register", "target-list"];
 
 /// Values by the days for which they were said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ pub struct Expectation {
     pub to: OfficeId,
     /// The legal date.
     pub due: Day,
-    /// The deadline's row, policy and calendar version.
+    /// The deadline's row, the pack or decision, the calendar, and the day it runs from.
     pub policy: String,
     /// Whether the deadline is only proposed.
     pub proposal: bool,

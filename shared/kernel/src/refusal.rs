@@ -87,6 +87,10 @@ codes! {
     OrgExists "organization-exists" 409 "该党组织已登记" "This organization is registered already" "请使用已登记的编号。" "Use the id that it has.";
     ListedTwice "listed-twice" 422 "同一对象在清单中重复" "A target is listed twice" "请删除重复项。" "Remove the second one.";
     ListOrder "list-order" 409 "清单生效日期早于现行版本" "The list would come into force before the one in force" "请填写晚于现行版本的生效日期。" "Give a later date.";
+    PolicyUnknown "policy-unknown" 404 "没有这条时限规定" "No such deadline rule" "请在时限规定清单中选择。" "Choose one of the list of deadline rules.";
+    PolicyFixed "policy-fixed" 409 "该规定由上位法规确定,不得另行规定" "This rule is fixed by higher regulation" "该规定不能由本单位调整。" "No office may decide it otherwise.";
+    PolicyUnfit "policy-unfit" 409 "所填数值与该规定的计量不符或超出范围" "The value is of another measure or out of bounds" "请按详情所示默认值的计量填写。" "Give a value of the same measure as the default that the detail shows.";
+    PolicyOrder "policy-order" 409 "生效日期早于今日或不晚于现行规定" "The rule would begin before today, or not after the one in force" "已起算的期限不变;请按详情填写生效日期。" "Deadlines that run already stay as they are; give a date as the detail says.";
     InspectedRemoved "inspected-removed" 409 "不得从清单中移除已巡察对象" "A target that was inspected cannot leave the list" "请保留该对象。" "Keep it on the list.";
     // Rounds.
     RoundExists "round-exists" 409 "轮次编号已使用" "The round's number is taken" "请使用新的轮次编号。" "Use another number.";

@@ -9,6 +9,7 @@ mod account;
 mod ask;
 mod board;
 mod clues;
+mod deadlines;
 mod docs;
 mod elsewhere;
 mod events;
@@ -56,6 +57,7 @@ pub fn around(interface: Router) -> Router {
         .route("/account/sessions/{id}/end", post(account::end))
         .route("/worklist", get(worklist::page))
         .route("/filing-board", get(board::page))
+        .route("/deadlines", get(deadlines::page))
         .route("/clues", get(clues::page))
         .route("/clues/{id}", get(way::clue))
         .route("/clues/{id}/slip", get(clues::slip))

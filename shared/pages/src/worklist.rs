@@ -21,6 +21,8 @@ struct Item {
     actions: String,
     due: String,
     late: bool,
+    /// How near the day is, in a word: never by colour alone.
+    warning: &'static str,
     reminders: String,
 }
 
@@ -68,7 +70,15 @@ fn item(row: &Value, lang: Lang, today: &str) -> Item {
         kind: family(lang, &kind).to_owned(),
         id,
         actions: actions.join(lang.of_two("、", ", ")),
-        late: !due.is_empty() && due.as_str() < today,
+        late: row["warning"] == "red",
+        warning: match row["warning"].as_str().unwrap_or_default() {
+            "red" => lang.of_two("已逾期", "overdue"),
+            // A rule that nobody has decided only reminds.
+            "yellow" if due.as_str() < today => lang.of_two("已到期", "was due"),
+            "yellow" => lang.of_two("预警", "due soon"),
+            "green" => lang.of_two("提醒", "nears"),
+            _ => "",
+        },
         due,
     }
 }

@@ -1,80 +1,39 @@
 //! Workdays of the People's Republic, with holidays and make-up workdays (调休).
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use kernel::Day;
 use time::{Duration, Month, Weekday};
 
-/// The version of the table below; a changed table is a new version.
+/// The version of the table below; a changed table is a new file and a new version.
 pub const VERSION: &str = "cn-2026.1";
 
-/// Days off that fall on or span workdays, first and last day (State Council notices).
-const DAYS_OFF: &[(&str, &str)] = &[
-    ("2022-12-31", "2023-01-02"),
-    ("2023-01-21", "2023-01-27"),
-    ("2023-04-05", "2023-04-05"),
-    ("2023-04-29", "2023-05-03"),
-    ("2023-06-22", "2023-06-24"),
-    ("2023-09-29", "2023-10-06"),
-    ("2023-12-30", "2024-01-01"),
-    ("2024-02-10", "2024-02-17"),
-    ("2024-04-04", "2024-04-06"),
-    ("2024-05-01", "2024-05-05"),
-    ("2024-06-08", "2024-06-10"),
-    ("2024-09-15", "2024-09-17"),
-    ("2024-10-01", "2024-10-07"),
-    ("2025-01-01", "2025-01-01"),
-    ("2025-01-28", "2025-02-04"),
-    ("2025-04-04", "2025-04-06"),
-    ("2025-05-01", "2025-05-05"),
-    ("2025-05-31", "2025-06-02"),
-    ("2025-10-01", "2025-10-08"),
-    ("2026-01-01", "2026-01-03"),
-    ("2026-02-15", "2026-02-23"),
-    ("2026-04-04", "2026-04-06"),
-    ("2026-05-01", "2026-05-05"),
-    ("2026-06-19", "2026-06-21"),
-    ("2026-09-25", "2026-09-27"),
-    ("2026-10-01", "2026-10-07"),
-];
+/// Days off that fall on or span workdays, and weekend days that are worked instead (State
+/// Council notices); a line each.
+const TABLE: &str = include_str!("../calendars/cn-2026.1.tsv");
 
-/// Weekend days that are worked instead.
-const MADE_UP: &[&str] = &[
-    "2023-01-28",
-    "2023-01-29",
-    "2023-04-23",
-    "2023-05-06",
-    "2023-06-25",
-    "2023-10-07",
-    "2023-10-08",
-    "2024-02-04",
-    "2024-02-18",
-    "2024-04-07",
-    "2024-04-28",
-    "2024-05-11",
-    "2024-09-14",
-    "2024-09-29",
-    "2024-10-12",
-    "2025-01-26",
-    "2025-02-08",
-    "2025-04-27",
-    "2025-09-28",
-    "2025-10-11",
-    "2026-01-04",
-    "2026-02-14",
-    "2026-02-28",
-    "2026-05-09",
-    "2026-09-20",
-    "2026-10-10",
-];
+/// What the table says of single days: whether they are worked.
+static DAYS: LazyLock<BTreeMap<Day, bool>> = LazyLock::new(|| {
+    let lines = TABLE.lines().skip(1).filter_map(|line| {
+        let mut cells = line.split('\t');
+        let (first, last) = (Day::parse(cells.next()?)?, Day::parse(cells.next()?)?);
+        Some((first, last, cells.next()? == "worked"))
+    });
+    let mut days = BTreeMap::new();
+    for (first, last, worked) in lines {
+        let mut day = first;
+        while day <= last {
+            days.insert(day, worked);
+            day = days_after(day, 1);
+        }
+    }
+    days
+});
 
 /// Whether offices work on this day. Outside the table, Monday to Friday.
 pub fn is_workday(day: Day) -> bool {
-    let text = day.to_string();
-    if MADE_UP.contains(&text.as_str()) {
-        return true;
-    }
-    let off =
-        DAYS_OFF.iter().any(|(first, last)| *first <= text.as_str() && text.as_str() <= *last);
-    !off && !matches!(day.0.weekday(), Weekday::Saturday | Weekday::Sunday)
+    let weekend = matches!(day.0.weekday(), Weekday::Saturday | Weekday::Sunday);
+    DAYS.get(&day).copied().unwrap_or(!weekend)
 }
 
 /// The `count`-th workday after `from`.
@@ -119,6 +78,16 @@ mod tests {
         assert!(is_workday(day("2024-09-29")));
         assert!(!is_workday(day("2024-09-28")));
         assert_eq!(workdays_after(day("2024-09-27"), 3), day("2024-10-08"));
+    }
+
+    #[test]
+    fn every_line_of_the_table_reads() {
+        let spans = TABLE.lines().skip(1).map(|line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            assert!(["off", "worked"].contains(&cells[2]), "{line}");
+            usize::try_from(day(cells[1]).days_after(day(cells[0]))).unwrap() + 1
+        });
+        assert_eq!(spans.sum::<usize>(), DAYS.len(), "no day stands in two lines");
     }
 
     #[test]

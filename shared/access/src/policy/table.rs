@@ -80,6 +80,7 @@ pub static TABLE: &[Row] = &[
     // The register is public.
     read(Of(K1), EVERYBODY),
     act("division.import", Of(K1), &["PLAN", "SYS"]),
+    act("deadline-policy.decide", Of(K1), &["LG"]),
     // Plans, targets, dates and counts.
     read(Of(K2), &["SEC", "LG", "PLAN", "FILE", "RECT", "TL", "TD", "LO", "NDI_SUP", "ORG", "AUD"]),
     // The matrix gives members the next round (K3); what it was, they know once it is plan.

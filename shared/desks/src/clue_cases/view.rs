@@ -12,7 +12,7 @@ use kernel::{
     Class, Code, Day, EntryRef, OfficeId, Timestamp, id::stream_owner, sealed::SealedPart,
     sign::Hash,
 };
-use policy::deadline::due;
+use policy::{Due, Packs};
 use serde::{Deserialize, Serialize};
 use web::Governed;
 
@@ -49,10 +49,10 @@ pub struct Inquiry {
 
 impl Inquiry {
     /// By when it is answered; once it is, by when the inquiry is closed.
-    pub(crate) fn due(&self) -> Day {
+    pub(crate) fn due(&self, packs: &Packs) -> Due {
         match self.replied {
-            None => due("clue.inquiry_reply", self.sent.day()),
-            Some(replied) => due("clue.inquiry_close", replied.day()),
+            None => packs.due("clue.inquiry_reply", self.sent.day()),
+            Some(replied) => packs.due("clue.inquiry_close", replied.day()),
         }
     }
 }
@@ -128,15 +128,16 @@ impl CaseRow {
     }
 
     /// By when the next thing is to be done with it.
-    pub(crate) fn due(&self) -> Option<Day> {
-        let accepted = |key: &str| self.day("accepted").map(|from| due(key, from));
+    pub(crate) fn due(&self, packs: &Packs) -> Option<Due> {
+        let accepted = |key: &str| self.day("accepted").map(|from| packs.due(key, from));
         match self.state {
-            State::Delivered => self.day("delivered").map(|from| due("clue.ack", from)),
+            State::Delivered => self.day("delivered").map(|from| packs.due("clue.ack", from)),
             State::Held | State::Proposed => accepted("clue.disposal_proposal"),
-            State::Waiting => self.review,
+            State::Waiting => self.review.map(Due::decided),
             State::Handling => {
-                let inquiry = self.inquiry.as_ref().map(Inquiry::due);
-                inquiry.into_iter().chain(accepted("clue.result_feedback")).min()
+                let inquiry = self.inquiry.as_ref().map(|inquiry| inquiry.due(packs));
+                let open = inquiry.into_iter().chain(accepted("clue.result_feedback"));
+                open.min_by_key(|due| due.day)
             }
             State::Concluded | State::Resulted => accepted("clue.result_feedback"),
             _ => None,
@@ -145,8 +146,10 @@ impl CaseRow {
 
     /// What waits too long: what nobody took up for 24 days, or what did not go on for six
     /// months.
-    pub(crate) fn stalls(&self, today: Day) -> Vec<&'static str> {
-        let over = |key: &str, from: Option<Day>| from.is_some_and(|from| due(key, from) < today);
+    pub(crate) fn stalls(&self, today: Day, packs: &Packs) -> Vec<&'static str> {
+        let over = |key: &str, from: Option<Day>| {
+            from.is_some_and(|from| packs.due(key, from).day < today)
+        };
         let open = matches!(self.state, State::Held | State::Proposed);
         let handled = matches!(self.state, State::Handling | State::Concluded);
         let unhandled = open && over("clue.stall.unhandled", self.day("accepted"));

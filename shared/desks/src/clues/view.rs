@@ -14,6 +14,7 @@ use event_store::{FoldError, Rows, View};
 use kernel::{
     Class, Code, Day, EntryRef, Fact, OfficeId, Timestamp, sealed::SealedPart, sign::Hash,
 };
+use policy::{Due, Packs};
 use serde::{Deserialize, Serialize};
 use web::{Caller, Governed};
 
@@ -80,9 +81,9 @@ pub struct ClueRow {
 
 impl ClueRow {
     /// By when it is to be handed over: with its round, after the secretary's meeting.
-    pub(crate) fn hand_over_by(&self, heard: Option<Day>) -> Option<Day> {
+    pub(crate) fn hand_over_by(&self, heard: Option<Day>, packs: &Packs) -> Option<Due> {
         let open = self.is_the_teams().then_some(heard).flatten();
-        open.map(|day| policy::due("clue.transfer.batch", day))
+        open.map(|day| packs.due("clue.transfer.batch", day))
     }
 
     /// Whether two have signed it: before that it is the team's draft.
