@@ -96,8 +96,10 @@ impl Unit {
 #[serde(deny_unknown_fields)]
 pub struct Value {
     /// How much.
+    #[schemars(range(min = 0, max = 3650))]
     pub amount: u32,
     /// Up to how much, of a window of time.
+    #[schemars(range(min = 0, max = 3650))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u32>,
     /// In what.
