@@ -443,6 +443,8 @@ async fn a_clue_that_is_offered_again_after_its_offer_was_lost_opens() {
         assert_eq!(accepted.status, 200, "{}", accepted.json());
         contents.push(desk.get(&registry, &format!("{at}/content")).await.json());
         if first {
+            // Long enough for the team's key to be forgotten, if that were not to wait.
+            tokio::time::sleep(std::time::Duration::from_secs(6)).await;
             town.stop_office(DISTRICT).await;
             std::fs::remove_dir_all(town.data(DISTRICT)).unwrap();
             crate::restored::copy(&kept, &town.data(DISTRICT));

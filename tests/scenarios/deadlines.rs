@@ -23,7 +23,8 @@ async fn decide(town: &Town, code: &str, key: &str, body: &Value) -> Result<(), 
 /// whether it only reminds.
 async fn holds(town: &Town, code: &str, query: &str) -> (Value, Value, Value, Value) {
     let at = format!("{}{query}", rule("filing.default"));
-    let row = town.api(code).get("PLAN", &at).await.unwrap();
+    let role = if code == TOWN { "COM" } else { "PLAN" };
+    let row = town.api(code).get(role, &at).await.unwrap();
     let amount = |of: &str| row[of]["amount"].clone();
     (amount("value"), amount("parent"), row["policy"].clone(), row["reminds"].clone())
 }
@@ -162,4 +163,62 @@ async fn what_nears_is_green_then_yellow_and_red_only_by_a_decision() {
     let list = district.get("FILE", "/api/worklist").await.unwrap();
     let late = list["items"].as_array().unwrap().iter().find(|item| item["warning"] == "red");
     assert_eq!(late.unwrap()["due"], due);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_year_says_what_it_still_asks_for_and_who_waits_too_long() {
+    let town = Town::start().await;
+    town.register_units().await;
+    let district = town.api(DISTRICT);
+    let villages: Vec<Value> = (2..=11)
+        .map(|n| {
+            json!({"number": format!("v{n}"), "name": format!("第{n}村"), "level": "village",
+                "unit_office": town.id(TOWN), "valid_from": "2020-01-01"})
+        })
+        .collect();
+    district.post("PLAN", "/api/organizations", "more", None, &json!(villages)).await.unwrap();
+    let targets: Vec<String> = (1..=11).map(|n| district.organization(&format!("v{n}"))).collect();
+    // Ten from 2020 on; the eleventh, which is the one that is inspected, from 2022 on.
+    let lists = [("2020-01-10", &targets[1..], None), ("2022-01-10", &targets[..], Some("1"))];
+    for (from, targets, version) in lists {
+        let list = json!({"valid_from": from, "targets": targets, "reason": "五年规划"});
+        district.post("PLAN", "/api/target-lists", from, version, &list).await.unwrap();
+    }
+    let village = async |query: &str| {
+        let said = district.get("PLAN", &format!("/api/coverage/pace{query}")).await.unwrap();
+        let of = said["levels"].as_array().unwrap().iter();
+        let level = of.clone().find(|level| level["level"] == "village").cloned().unwrap();
+        (level, said["idle"].clone())
+    };
+    let counts = |level: &Value| {
+        ["targets", "inspected", "this_year", "idle"].map(|key| level[key].as_u64().unwrap())
+    };
+    assert_eq!(counts(&village("?as_of=2023-01-10").await.0), [11, 0, 0, 0]);
+    let (before, idle) = village("").await;
+    assert_eq!(counts(&before), [11, 0, 0, 10]);
+    assert_eq!(before["minimum"], json!({"targets": 3, "short": 3, "policy": "default-2026.1"}));
+    assert_eq!((&idle[0]["name"], &idle[0]["since"]), (&json!("第10村"), &json!("2023-01-10")));
+
+    let (plan, tasks) = town.village_round("R1");
+    let found = [("k1".to_owned(), "甲".to_owned(), "三要素".to_owned())].to_vec();
+    let mut round = deploy::round::Script::new(&district, plan, tasks, found);
+    round.plan().await.unwrap();
+    round.authorise().await.unwrap();
+    round.enter().await.unwrap();
+    round.withdraw().await.unwrap();
+    round.hear().await.unwrap();
+    round.feed_back().await.unwrap();
+    let (after, _) = village("").await;
+    assert_eq!(counts(&after), [11, 1, 1, 10]);
+    assert_eq!(after["minimum"]["short"], 2);
+
+    // A stricter rule counts from its day on, and only here.
+    let at = format!("{}/decisions", rule("coverage.village.annual_min"));
+    let half = json!({"from": "2024-01-08", "value": {"amount": 50, "unit": "percent"}, "document": "1号"});
+    district.post("LG", &at, "half", None, &half).await.unwrap();
+    let (stricter, _) = village("").await;
+    assert_eq!(
+        (&stricter["minimum"]["targets"], &stricter["minimum"]["short"]),
+        (&json!(6), &json!(5))
+    );
 }

@@ -247,6 +247,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET /api/organizations/{id}", PLANS),
     ("GET /api/target-lists", PLANS),
     ("GET /api/coverage", PLANS),
+    ("GET /api/coverage/pace", PLANS),
     ("GET /api/results", PLANS),
     ("GET /api/rounds", ROUNDS),
     ("GET /api/rounds/{id}", ROUNDS),

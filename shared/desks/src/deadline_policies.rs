@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use web::{Command, Problem, Route, Seat, Sight, Who, answer, get, post};
 
-use crate::listing::tagged;
+use crate::{
+    listing::tagged,
+    rounds::{ROUNDS, RoundRow},
+};
 
 /// What offices decided; keys are `office/rule`.
 const DEADLINE_POLICIES: &str = "deadline-policies";
@@ -142,13 +145,14 @@ pub async fn of_seat(seat: &Seat) -> Result<Packs, Problem> {
     Ok(read(&mut seat.office.reader().await?, &seat.office.here()).await?)
 }
 
-/// The mode of a round, where a rule differs by it.
-pub const fn mode(kind: Kind) -> Mode {
-    match kind {
+/// The mode of a round, where a rule differs by it; none of a round that is not known here.
+pub async fn mode_of(unit: &mut Unit<'_>, round: &str) -> Result<Option<Mode>, Stop> {
+    let round: Option<RoundRow> = unit.row(ROUNDS, round).await?;
+    Ok(round.and_then(|row| row.plan).map(|plan| match plan.kind {
         Kind::Regular => Mode::Regular,
         Kind::Special => Mode::Special,
         Kind::Mobile => Mode::Mobile,
-    }
+    }))
 }
 
 /// A rule as it is shown: by default, by the offices above, and as it holds here.

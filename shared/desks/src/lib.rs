@@ -33,6 +33,7 @@ pub mod operations;
 pub mod organizations;
 pub mod organs;
 pub mod own_account;
+pub mod pace;
 pub mod papers;
 pub mod past;
 pub mod people;

@@ -291,8 +291,8 @@ async fn periodic_loop(seat: Arc<Seat>, city: Option<String>) {
         }
         if forgotten != Some(commits) {
             match sealing::turn(&seat, forgotten.is_none()).await {
-                Ok(()) if seat.office.rebuilding().is_none() => forgotten = Some(commits),
-                Ok(()) => {}
+                Ok(true) if seat.office.rebuilding().is_none() => forgotten = Some(commits),
+                Ok(_) => {}
                 Err(problem) => tracing::warn!(?problem, "keys that are to be forgotten wait"),
             }
         }

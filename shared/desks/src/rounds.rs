@@ -26,7 +26,7 @@ use web::{
 };
 
 use crate::{
-    deadline_policies::{mode, of_unit},
+    deadline_policies::{mode_of, of_unit},
     findings::{BY_TASK, sayings},
     listing::{Page, list_as, list_governed},
     organizations::{ORGANIZATIONS, OrganizationRow},
@@ -359,8 +359,7 @@ async fn deliver(
     let ask = Ask::DeliverFeedback { task, findings: count };
     let done = unit.execute_at::<Round>(&id, ask, expected).await?;
     if done.added > 0 {
-        let round: Option<RoundRow> = unit.row(ROUNDS, &id).await?;
-        let mode = round.and_then(|row| row.plan).map(|plan| mode(plan.kind));
+        let mode = mode_of(unit, &id).await?;
         let (packs, day) = (of_unit(unit).await?, unit.context().day());
         let due = packs.due_in("rect.concentrated", mode, day).day;
         let said = sayings(unit, seat, &findings).await?;

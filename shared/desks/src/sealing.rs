@@ -174,8 +174,12 @@ fn key_id(office: &OfficeId, scope: &Scope) -> String {
 
 /// Forgets what is to be forgotten, and says so; drops personal keys that count no more.
 /// One turn of the periodic loop; the first one of a process looks whether the vault is an
-/// old copy.
-pub(crate) async fn turn(seat: &Arc<Seat>, first: bool) -> Result<(), Problem> {
+/// old copy. Whether nothing waits for the hub.
+///
+/// What was handed on, the log could forget together with the store as long as the hub does
+/// not hold it: the matter would be here again, and its key gone. So such a key waits until
+/// the hub has the log that far. An identity's is destroyed at once, as two have asked.
+pub(crate) async fn turn(seat: &Arc<Seat>, first: bool) -> Result<bool, Problem> {
     if first {
         let gone: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_GONE, "").await?;
         let gone: Vec<Scope> = gone.iter().filter_map(|(scope, _)| Scope::parse(scope)).collect();
@@ -183,8 +187,12 @@ pub(crate) async fn turn(seat: &Arc<Seat>, first: bool) -> Result<(), Problem> {
     }
     crate::escrow::turn(seat).await?;
     let due: Vec<(String, String)> = seat.office.reader().await?.all(KEYS_DUE, "").await?;
-    let due: Vec<(Scope, String)> =
-        due.into_iter().filter_map(|(scope, about)| Some((Scope::parse(&scope)?, about))).collect();
+    let due = due.into_iter().filter_map(|(scope, about)| Some((Scope::parse(&scope)?, about)));
+    let (at_once, handed_on): (Vec<_>, Vec<_>) =
+        due.partition(|(scope, _)| matches!(scope, Scope::Subject(..)));
+    let safe = handed_on.is_empty() || reaches_the_hub(seat).await;
+    let mut due: Vec<(Scope, String)> = at_once;
+    due.extend(handed_on.into_iter().filter(|_| safe));
     let forgotten: Vec<Scope> = due.iter().map(|(scope, _)| scope.clone()).collect();
     if !forgotten.is_empty() {
         in_vault(seat, move |vault| vault.forget(&forgotten)).await?;
@@ -214,7 +222,19 @@ pub(crate) async fn turn(seat: &Arc<Seat>, first: bool) -> Result<(), Problem> {
             in_vault(seat, move |vault| vault.forget_person(&person)).await?;
         }
     }
-    Ok(())
+    Ok(safe)
+}
+
+/// Whether the hub comes to hold the log as far as it is now, within a second.
+async fn reaches_the_hub(seat: &Seat) -> bool {
+    let head = seat.office.head();
+    for _ in 0..10 {
+        if seat.link.held() >= head {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
 }
 
 /// Lets a person's key count no more: the person is given new factors.

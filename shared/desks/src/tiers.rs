@@ -79,6 +79,7 @@ pub fn inspecting_routes() -> Vec<Route> {
     routes.extend(crate::recusals::routes());
     routes.extend(deadline_policies::deciding_routes());
     routes.extend(targets::routes());
+    routes.extend(crate::pace::routes());
     routes.extend(rounds::routes());
     routes.extend(findings::team_routes());
     routes.extend(reviews::routes());
@@ -106,6 +107,7 @@ pub async fn calendar_turn(seat: &Arc<Seat>) -> Result<(), Problem> {
     let (mut due, packs) = (Vec::new(), deadline_policies::of_seat(seat).await?);
     for (_, Entry { member, .. }) in members {
         if member.seat.parent.as_ref() == Some(&setting.office) {
+            let packs = packs.clone().for_tier(member.seat.tier);
             due.extend(reviews::calendar(&packs, &member.seat.office, &setting.office, today));
         }
     }

@@ -88,6 +88,12 @@ impl Packs {
         Self { tier, chain }
     }
 
+    /// The same for a matter of an office of another tier, as it goes by these decisions.
+    #[must_use]
+    pub fn for_tier(self, tier: Tier) -> Self {
+        Self { tier, ..self }
+    }
+
     /// What holds on a day: the nearest office that has decided; of its decisions the
     /// narrowest, and of these the last.
     pub fn on(&self, key: &str, mode: Option<Mode>, day: Day) -> Option<Ruling<'_>> {

@@ -118,6 +118,12 @@ impl Value {
             && self.to.is_none_or(|to| within(to) && to >= self.amount)
     }
 
+    /// So much of a number, rounded up: a fifth of 5,712 are 1,143 (`model.md` 0.7).
+    pub fn share_of(self, whole: u64) -> u64 {
+        let share = (u128::from(whole) * u128::from(self.amount)).div_ceil(100);
+        if self.unit == Unit::Percent { u64::try_from(share).unwrap_or(u64::MAX) } else { 0 }
+    }
+
     /// The day so long after another, at the window's end; none if it is no span of time.
     pub fn after(self, from: Day) -> Option<Day> {
         let count = self.to.unwrap_or(self.amount);
@@ -151,6 +157,13 @@ mod tests {
         assert!(window.fits(window) && !of(3, Unit::Month).fits(window) && !window.fits(ten));
         assert!(!Value { to: Some(2), ..window }.fits(window));
         assert!(of(0, Unit::Day).fits(of(0, Unit::Day)));
+    }
+
+    #[test]
+    fn a_share_is_rounded_up() {
+        let fifth = of(20, Unit::Percent);
+        assert_eq!([5_712, 5_710, 1, 0].map(|whole| fifth.share_of(whole)), [1_143, 1_142, 1, 0]);
+        assert_eq!(of(2, Unit::PerYear).share_of(100), 0);
     }
 
     #[test]

@@ -6,12 +6,15 @@ use domain::{
     finding::{self, Finding},
     material, round,
 };
-use event_store::{Act, Standpoint, Unit, act};
+use event_store::{Act, Standpoint, Stop, Unit, act};
 use kernel::{Aggregate, Day, Fact, OfficeId, id::Tier};
-use policy::{Due, Packs};
+use policy::Due;
 
 use super::{done, execute, stream_id};
-use crate::{deadline_policies::of_unit, reviews::review_id};
+use crate::{
+    deadline_policies::{mode_of, of_unit},
+    reviews::review_id,
+};
 
 /// What is to be filed, before it is known until when.
 #[derive(Clone)]
@@ -20,24 +23,29 @@ struct Awaited {
     period: String,
     from: OfficeId,
     to: OfficeId,
+    /// The round that it is of, by its id.
+    round: String,
+    /// From which day on the deadline runs.
     day: Day,
 }
 
 impl Awaited {
-    fn by(self, packs: &Packs) -> Expectation {
-        let Self { set, period, from, to, day } = self;
-        let Due { day, policy, reminds } = packs.due(set.deadline, day);
+    /// By the rule that holds now for an office of this tier.
+    async fn expected(self, tier: Tier, unit: &mut Unit<'_>) -> Result<Expectation, Stop> {
+        let Self { set, period, from, to, round, day } = self;
+        let (packs, mode) = (of_unit(unit).await?.for_tier(tier), mode_of(unit, &round).await?);
+        let Due { day, policy, reminds } = packs.due_in(set.deadline, mode, day);
         let set = set.name.to_owned();
-        Expectation { set, period, from, to, due: day, policy, proposal: reminds }
+        Ok(Expectation { set, period, from, to, due: day, policy, proposal: reminds })
     }
 }
 
-/// The office's own filing is expected, by the rule that holds here now.
+/// The office's own filing is expected.
 fn expecting(awaited: Awaited) -> Act {
     act(move |unit: &mut Unit<'_>| {
         let awaited = awaited.clone();
         Box::pin(async move {
-            let expectation = awaited.by(&of_unit(unit).await?);
+            let expectation = awaited.expected(unit.here().tier, unit).await?;
             let ask = filing::Command::Expect(expectation.clone());
             unit.execute::<Filing>(&expectation.key(), ask).await?;
             Ok(done())
@@ -45,12 +53,12 @@ fn expecting(awaited: Awaited) -> Act {
     })
 }
 
-/// The same of another office's.
+/// A township's filing is expected.
 fn expecting_of(awaited: Awaited) -> Act {
     act(move |unit: &mut Unit<'_>| {
         let awaited = awaited.clone();
         Box::pin(async move {
-            let expectation = awaited.by(&of_unit(unit).await?);
+            let expectation = awaited.expected(Tier::Township, unit).await?;
             let id = review_id(&unit.here().office, &expectation);
             let source = "trigger".to_owned();
             let ask = filing_review::Command::Expect { expectation, source };
@@ -72,7 +80,8 @@ pub(super) fn expect_for_round(fact: &Fact, here: &Standpoint) -> Option<Act> {
         _ => return None,
     };
     let (from, to) = (here.office.clone(), here.parent.clone()?);
-    Some(expecting(Awaited { set: material::set(set)?, period, from, to, day: on }))
+    let (set, round) = (material::set(set)?, stream_id(fact));
+    Some(expecting(Awaited { set, period, from, to, round, day: on }))
 }
 
 /// A township that was told a finding reports its rectification to the district that
@@ -88,8 +97,9 @@ pub(super) fn expect_for_feedback(fact: &Fact, here: &Standpoint) -> Option<Act>
     }
     let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
     let (from, to) = (here.office.clone(), fact.at.origin.clone());
-    let (set, period) = (material::set("rectification")?, draft.round_number);
-    Some(expecting(Awaited { set, period, from, to, day }))
+    let set = material::set("rectification")?;
+    let (round, period) = (draft.round, draft.round_number);
+    Some(expecting(Awaited { set, period, from, to, round, day }))
 }
 
 /// The district expects the same of the township by its own feedback, so that a
@@ -105,8 +115,9 @@ pub(super) fn expect_of_unit(fact: &Fact, here: &Standpoint) -> Option<Act> {
     }
     let day = fact.act_date.unwrap_or_else(|| fact.recorded.day());
     let (from, to) = (draft.unit_office, here.office.clone());
-    let (set, period) = (material::set("rectification")?, draft.round_number);
-    Some(expecting_of(Awaited { set, period, from, to, day }))
+    let set = material::set("rectification")?;
+    let (round, period) = (draft.round, draft.round_number);
+    Some(expecting_of(Awaited { set, period, from, to, round, day }))
 }
 
 pub(super) fn expect_below(fact: &Fact, here: &Standpoint) -> Option<Act> {
