@@ -101,9 +101,10 @@ impl Target {
 
 /// The targets of the list in force on a day, with what was fed back by then.
 fn targets(lists: &[(String, ListRow)], tasks: &[(String, TaskRow)], day: Day) -> Vec<Target> {
-    let in_force = lists.iter().filter(|(_, list)| list.valid_from <= day);
+    let mut in_force: Vec<&ListRow> = lists.iter().map(|(_, list)| list).collect();
+    in_force.retain(|list| list.valid_from <= day);
     let mut listed: BTreeMap<&str, Day> = BTreeMap::new();
-    for (_, list) in in_force.clone() {
+    for list in &in_force {
         for target in &list.targets {
             let since = listed.entry(&target.org).or_insert(list.valid_from);
             *since = list.valid_from.min(*since);
@@ -116,7 +117,7 @@ fn targets(lists: &[(String, ListRow)], tasks: &[(String, TaskRow)], day: Day) -
             *known = on.max(*known);
         }
     }
-    let in_force = in_force.last().map(|(_, list)| list.targets.as_slice()).unwrap_or_default();
+    let in_force = in_force.last().map(|list| list.targets.as_slice()).unwrap_or_default();
     let of = |target: &domain::target_list::Target| Target {
         level: target.level,
         listed: listed.get(target.org.as_str()).copied().unwrap_or(day),
