@@ -235,15 +235,8 @@ impl Ingest {
         // Until everything is stored, what is held must be read again.
         desk.held = None;
         let count = accepted.history.len() + accepted.safe.len();
-        let Accepted { history: shared, safe: sealed, notes, refused } = accepted;
-        let mut last = (held.run, held.hash);
-        for (sequence, hash) in
-            shared.iter().map(|i| (i.0, i.3)).chain(sealed.iter().map(|i| (i.0, i.2)))
-        {
-            if sequence > last.0 {
-                last = (sequence, hash);
-            }
-        }
+        let Accepted { history: shared, safe: sealed, notes, last, refused } = accepted;
+        let last = last.unwrap_or((held.run, held.hash));
         let others = |own: &[u64], first: u64, at: u64| {
             own.iter().copied().filter(|other| *other < at).max().unwrap_or(first)
         };
@@ -370,3 +363,6 @@ fn answer(answer: &str, code: &str, held: Held) -> Answer {
     let (answer, code) = (answer.to_owned(), code.to_owned());
     Answer { answer, code, sequence: held.run, hash: held.hash, back: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ pub(super) struct Accepted {
     pub(super) history: Vec<(u64, Fact, Vec<u8>, Hash)>,
     pub(super) safe: Vec<(u64, Vec<u8>, Hash)>,
     pub(super) notes: Vec<(Note, Vec<u8>)>,
+    /// The last place that follows, and its item's hash: what one stream holds already counts.
+    pub(super) last: Option<(u64, Hash)>,
     pub(super) refused: Option<&'static str>,
 }
 
@@ -43,12 +45,14 @@ impl Ingest {
                 Ok(Checked::Known) => {}
                 Ok(Checked::Shared(fact)) => {
                     next = fact.at.sequence;
+                    accepted.last = Some((next, entry::hash(item)));
                     if next > held.history.0 {
                         accepted.history.push((next, *fact, item.to_vec(), entry::hash(item)));
                     }
                 }
                 Ok(Checked::Sealed(at)) => {
                     next = at.sequence;
+                    accepted.last = Some((next, entry::hash(item)));
                     if next > held.safe.0 {
                         accepted.safe.push((next, item.to_vec(), entry::hash(item)));
                     }
