@@ -28,6 +28,7 @@ fn again<A: Aggregate>(data: &str) -> (String, String) {
 
 fn read(family: &str, data: &str) -> (String, String) {
     match family {
+        "annual-plan" => again::<domain::annual_plan::AnnualPlan>(data),
         "deadline-policy" => again::<policy::DeadlinePolicy>(data),
         "demo-clock" => again::<domain::demo_clock::DemoClock>(data),
         "directory" => again::<domain::directory::Directory>(data),

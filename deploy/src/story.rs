@@ -258,7 +258,45 @@ impl Story {
         follow_up["follow_up"] = json!(true);
         Script::new(&self.shangzhou, follow_up, tasks, Vec::new()).plan().await?;
         let expect = json!({"from": self.shangzhou.id, "set": "annual-plan", "period": "2024", "due": "2024-03-31"});
-        self.city.post("FILE", "/api/filing-reviews", "annual-plan", None, &expect).await.map(drop)
+        self.city.post("FILE", "/api/filing-reviews", "annual-plan", None, &expect).await?;
+        self.next_year().await
+    }
+
+    /// 山阳县 plans its next year: a mobile round that begins before the regular one is fed
+    /// back, and meets a target of it.
+    async fn next_year(&self) -> Result<(), String> {
+        let district = &self.shanyang;
+        let year = json!({"year": 2025});
+        let plan = district.post("PLAN", "/api/annual-plans", "plan-2025", None, &year).await?;
+        let id = plan.body["id"].as_str().unwrap_or_default();
+        let mut version = plan.version;
+        for (number, name, kind, days, targets) in [
+            (
+                "611024-T4-R05",
+                "第五轮常规巡察",
+                "regular",
+                ["02-17", "03-03", "05-16", "06-20"],
+                1..=4,
+            ),
+            (
+                "611024-T4-R06",
+                "第六轮机动巡察",
+                "mobile",
+                ["05-26", "06-03", "07-04", "08-01"],
+                4..=5,
+            ),
+        ] {
+            let [notice, entry, withdrawal, feedback] = days.map(|day| format!("2025-{day}"));
+            let round = json!({"number": number, "name": name, "kind": kind, "organisation": "own",
+                "reach": "direct", "notice": notice, "entry": entry, "withdrawal": withdrawal,
+                "feedback": feedback});
+            let targets: Vec<String> =
+                targets.map(|n: u32| district.organization(&format!("o{n:04}"))).collect();
+            let body = json!({"round": round, "targets": targets, "teams": [[], []]});
+            let path = format!("/api/annual-plans/{id}/rounds");
+            version = district.post("PLAN", &path, number, Some(&version), &body).await?.version;
+        }
+        Ok(())
     }
 
     /// The city judges a filing: accepts every item, or rejects the first and returns it.

@@ -59,6 +59,7 @@ impl Row {
 
 /// What makes something new, or commutes with whatever happened meanwhile.
 const WITHOUT_IF_MATCH: &[&str] = &[
+    "/api/annual-plans",
     "/api/clues",
     "/api/demo/clock",
     "/api/deadline-policies/{key}/decisions",

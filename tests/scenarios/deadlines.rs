@@ -52,7 +52,7 @@ async fn a_proposal_reminds_until_it_is_decided_and_the_nearest_decision_holds()
     let marked = |mark: &str| items.iter().filter(|row| row["mark"] == mark).count();
     assert_eq!(
         (items.len(), marked("source"), marked("memory"), marked("proposal")),
-        (52, 34, 3, 15)
+        (57, 34, 3, 20)
     );
     assert_eq!((&all["pack"], &all["calendar"]), (&json!("default-2026.1"), &json!("cn-2026.1")));
 

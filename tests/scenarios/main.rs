@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their programs from the environment")]
 
 mod access;
+mod annual_plans;
 mod audits;
 mod backups;
 mod browsers;

@@ -4,6 +4,7 @@
 //! happen is decided in `domain`, and what is shown is folded in the views here.
 
 pub mod about;
+pub mod annual_plans;
 pub mod board;
 pub mod certificates;
 pub mod clue_cases;

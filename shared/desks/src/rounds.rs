@@ -26,6 +26,7 @@ use web::{
 };
 
 use crate::{
+    annual_plans::admits,
     deadline_policies::{mode_of, of_unit},
     findings::{BY_TASK, sayings},
     listing::{Page, list_as, list_governed},
@@ -192,7 +193,15 @@ async fn plan(command: Command<Plan>) -> Result<Response, Problem> {
         return Err(Refusal::new(Code::BadField).detail(why).into());
     }
     let id = format!("{}-{}", command.seat().office.setting().office, plan.number);
-    command.decide::<Round>(id, None, Ask::Plan(plan)).await
+    let run = act(move |unit: &mut Unit<'_>| {
+        let (id, plan) = (id.clone(), plan.clone());
+        Box::pin(async move {
+            admits(unit, &plan).await?;
+            let done = unit.execute::<Round>(&id, Ask::Plan(plan)).await?;
+            Ok(answer(&id, &done, json!({})))
+        })
+    });
+    command.run(run).await
 }
 
 async fn define(

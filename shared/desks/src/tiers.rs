@@ -11,9 +11,10 @@ use messaging::directory::{DIRECTORY, DirectoryView, Entry};
 use web::{Problem, Route, Seat};
 
 use crate::{
-    about, certificates, clue_cases, clues, deadline_policies, divisions, feed, filings, findings,
-    history, identities, keys, operations, organizations, own_account, papers, people, reads,
-    rectifications, results, reviews, rounds, sealing, sign_in, signing, targets, token_keys,
+    about, annual_plans, certificates, clue_cases, clues, deadline_policies, divisions, feed,
+    filings, findings, history, identities, keys, operations, organizations, own_account, papers,
+    people, reads, rectifications, results, reviews, rounds, sealing, sign_in, signing, targets,
+    token_keys,
 };
 
 /// The views of every office.
@@ -30,6 +31,7 @@ pub fn common_views(office: &OfficeId) -> Vec<Arc<dyn View>> {
         Arc::new(divisions::DivisionsView),
         Arc::new(organizations::OrganizationsView),
         Arc::new(targets::TargetsView),
+        Arc::new(annual_plans::AnnualPlansView),
         Arc::new(rounds::RoundsView),
         Arc::new(findings::FindingsView { office: office.clone() }),
         Arc::new(rectifications::RectificationsView),
@@ -80,6 +82,7 @@ pub fn inspecting_routes() -> Vec<Route> {
     routes.extend(deadline_policies::deciding_routes());
     routes.extend(targets::routes());
     routes.extend(crate::pace::routes());
+    routes.extend(annual_plans::routes());
     routes.extend(rounds::routes());
     routes.extend(findings::team_routes());
     routes.extend(reviews::routes());

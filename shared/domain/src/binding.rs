@@ -89,6 +89,18 @@ pub static TABLE: &[Binding] = &[
     row("organization", "changed", Rule::Own, Class::K2, TEAMS),
     row("target-list", "version-issued", Rule::Own, Class::K2, TEAMS),
     row("target-list", "targets-listed", Rule::Own, Class::K2, TEAMS),
+    // The year's plan: what is planned and when goes up once it is approved; whom a round
+    // inspects and who is in its teams stays.
+    row("annual-plan", "drafted", Rule::Own, Class::K2, TEAMS),
+    row("annual-plan", "round-placed", Rule::Own, Class::K2, TEAMS),
+    row("annual-plan", "round-removed", Rule::Own, Class::K2, TEAMS),
+    row("annual-plan", "targets-set", Rule::Own, Class::K3, TEAMS),
+    row("annual-plan", "teams-set", Rule::Own, Class::K3, TEAMS),
+    row("annual-plan", "conflict-excused", Rule::Own, Class::K3, TEAMS),
+    row("annual-plan", "adopted", Rule::Own, Class::K2, TEAMS),
+    row("annual-plan", "approved", Rule::Up, Class::K2, TEAMS),
+    row("annual-plan", "round-inserted", Rule::Up, Class::K2, TEAMS),
+    row("annual-plan", "closed", Rule::Up, Class::K2, TEAMS),
     // Rounds: secret until entry, then dates and counts go up.
     row("round", "planned", Rule::Own, Class::K3, TEAMS),
     row("round", "tasks-defined", Rule::Own, Class::K3, TEAMS),

@@ -4,6 +4,7 @@
 //! asked, what can happen, the rules, their tests. Nothing here waits or looks
 //! anything up; identifiers are those of the glossary.
 
+pub mod annual_plan;
 pub mod binding;
 pub mod certificate;
 pub mod clue;

@@ -92,6 +92,14 @@ codes! {
     PolicyUnfit "policy-unfit" 409 "所填数值与该规定的计量不符或超出范围" "The value is of another measure or out of bounds" "请按详情所示默认值的计量填写。" "Give a value of the same measure as the default that the detail shows.";
     PolicyOrder "policy-order" 409 "生效日期早于今日或不晚于现行规定" "The rule would begin before today, or not after the one in force" "已起算的期限不变;请按详情填写生效日期。" "Deadlines that run already stay as they are; give a date as the detail says.";
     InspectedRemoved "inspected-removed" 409 "不得从清单中移除已巡察对象" "A target that was inspected cannot leave the list" "请保留该对象。" "Keep it on the list.";
+    // The year's plan.
+    PlanAbsent "plan-absent" 404 "该年度计划不存在" "No such annual plan" "请核对年份。" "Check the year.";
+    PlanExists "plan-exists" 409 "该年度计划已拟订" "The year's plan exists already" "请在已有计划中列入轮次。" "Place the rounds in the plan that is there.";
+    PlanEmpty "plan-empty" 409 "年度计划尚未列入轮次" "The plan has no rounds" "请先列入轮次。" "Place its rounds first.";
+    PlannedRoundUnfit "planned-round-unfit" 409 "拟列入的轮次不符合要求" "The round does not fit the plan" "请按详情修改日期、数量或文字长度。" "Change dates, numbers or texts as the detail says.";
+    PlanConflicts "plan-conflicts" 409 "年度计划尚有未解决、未说明的冲突" "The plan has conflicts that are neither resolved nor excused" "请查看冲突检查(conflicts),调整轮次,或由领导小组说明理由。" "See the conflict report; change the rounds, or let the leading group excuse each with a reason.";
+    ConflictAbsent "conflict-absent" 409 "该冲突已不存在或已变化" "The conflict is no more, or is another one now" "请重新查看冲突检查。" "Look at the conflict report again.";
+    RoundNotInPlan "round-not-in-plan" 409 "该轮次不在已批准的年度计划内,或与计划不一致" "The round is not in the approved annual plan, or differs from it" "请由领导小组先增加轮次,或按计划填写。" "Let the leading group insert it first, or plan it as the plan says.";
     // Rounds.
     RoundExists "round-exists" 409 "轮次编号已使用" "The round's number is taken" "请使用新的轮次编号。" "Use another number.";
     RoundAbsent "round-absent" 404 "轮次不存在" "No such round" "请核对轮次编号。" "Check the round's id.";

@@ -78,6 +78,8 @@ fn value(value: &Value, lang: Lang) -> String {
         "year" => ("年", "years"),
         "percent" => ("%", "%"),
         "per-year" => ("次/年", "a year"),
+        "count" => ("个", ""),
+        "team-day" => ("组日", "team-days"),
         _ => return lang.of_two("授权前", "before the authorisation").to_owned(),
     };
     let amount = match value["to"].as_u64() {

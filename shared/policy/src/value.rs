@@ -24,6 +24,10 @@ pub enum Unit {
     Percent,
     /// 次/年
     PerYear,
+    /// 个: a number of things at a time
+    Count,
+    /// 组·日: a team's days
+    TeamDay,
     /// 授权前: by the authorisation, whenever that is.
     Authorisation,
 }
@@ -34,11 +38,13 @@ enum Measure {
     Time,
     Share,
     Times,
+    Number,
+    Load,
     Step,
 }
 
 impl Unit {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Workday,
         Self::Day,
         Self::Week,
@@ -46,6 +52,8 @@ impl Unit {
         Self::Year,
         Self::Percent,
         Self::PerYear,
+        Self::Count,
+        Self::TeamDay,
         Self::Authorisation,
     ];
 
@@ -59,6 +67,8 @@ impl Unit {
             Self::Year => "year",
             Self::Percent => "percent",
             Self::PerYear => "per-year",
+            Self::Count => "count",
+            Self::TeamDay => "team-day",
             Self::Authorisation => "authorisation",
         }
     }
@@ -72,6 +82,8 @@ impl Unit {
             Self::Workday | Self::Day | Self::Week | Self::Month | Self::Year => Measure::Time,
             Self::Percent => Measure::Share,
             Self::PerYear => Measure::Times,
+            Self::Count => Measure::Number,
+            Self::TeamDay => Measure::Load,
             Self::Authorisation => Measure::Step,
         }
     }
@@ -86,6 +98,8 @@ impl Unit {
             Self::Year => 10,
             Self::Percent => 100,
             Self::PerYear => 366,
+            Self::Count => 100,
+            Self::TeamDay => 366,
             Self::Authorisation => 0,
         }
     }
@@ -133,7 +147,9 @@ impl Value {
             Unit::Week => calendar::days_after(from, count.saturating_mul(7)),
             Unit::Month => calendar::months_after(from, count),
             Unit::Year => calendar::months_after(from, count.saturating_mul(12)),
-            Unit::Percent | Unit::PerYear | Unit::Authorisation => return None,
+            Unit::Percent | Unit::PerYear | Unit::Count | Unit::TeamDay | Unit::Authorisation => {
+                return None;
+            }
         })
     }
 }
