@@ -15,7 +15,7 @@ use policy::{Packs, calendar};
 use serde::Serialize;
 use web::{Caller, Problem, Sight};
 
-use super::view::{ANNUAL_PLANS, PlanRow};
+use super::view::{ANNUAL_PLANS, PlanRow, RoundInPlan};
 use crate::{
     deadline_policies::{of_sight, of_unit as packs_of_unit},
     rounds::{ROUNDS, RoundRow, TASKS, TaskRow},
@@ -101,7 +101,7 @@ pub(super) async fn shown(
 
 impl Known {
     fn conflicts(&self, row: &PlanRow, with: Option<&PlannedRound>) -> Vec<Conflict> {
-        let own: Vec<PlannedRound> = row.rounds.values().map(|round| round.planned()).collect();
+        let own: Vec<PlannedRound> = row.rounds.values().map(RoundInPlan::planned).collect();
         let plan: Vec<&PlannedRound> = own.iter().chain(with).collect();
         let numbers: BTreeSet<&str> =
             plan.iter().map(|round| round.outline.number.as_str()).collect();

@@ -157,7 +157,7 @@ fn of_two(
     let mut say = |rule, about: &BTreeSet<&str>, value, limit| {
         found.push(Conflict::new(rule, &rounds, about, value, limit));
     };
-    let both = common(targets(first), targets(second));
+    let both = common(&targets(first), &targets(second));
     // They meet if the second is noticed before the first is fed back.
     if !both.is_empty() {
         let rests = (limits.rests_until)(a.feedback);
@@ -171,7 +171,7 @@ fn of_two(
         }
     }
     if a.entry <= b.withdrawal && b.entry <= a.withdrawal {
-        let both = common(members(first), members(second));
+        let both = common(&members(first), &members(second));
         if !both.is_empty() {
             let days = a.withdrawal.min(b.withdrawal).days_after(a.entry.max(b.entry)) + 1;
             say(Rule::Person, &both, days.unsigned_abs(), 0);
@@ -202,10 +202,9 @@ fn of_one(
     let along = outline.reach == Reach::TownWithVillages;
     let load = round.targets.iter().filter(|target| !along || target.level != Level::Village);
     let load = load.count() as u64;
-    if let Some(hundredths) = (round.teams.len() as u64 * days * 200 + load).checked_div(2 * load) {
-        if hundredths < limits.team_days * 100 {
-            say(Rule::Capacity, &none, hundredths, limits.team_days * 100);
-        }
+    let hundredths = (round.teams.len() as u64 * days * 200 + load).checked_div(2 * load);
+    if let Some(hundredths) = hundredths.filter(|each| *each < limits.team_days * 100) {
+        say(Rule::Capacity, &none, hundredths, limits.team_days * 100);
     }
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<&str> = round
@@ -266,7 +265,7 @@ fn live(
             }
         }
         let ours = |number: &&str| plan.iter().any(|round| round.outline.number == **number);
-        for set in sets.iter().filter(|set| set.iter().any(|number| ours(&number))) {
+        for set in sets.iter().filter(|set| set.iter().any(&ours)) {
             let rounds: Vec<&str> = set.iter().copied().collect();
             let count = rounds.len() as u64;
             found.push(Conflict::new(Rule::Live, &rounds, &BTreeSet::new(), count, limits.live));
@@ -282,8 +281,8 @@ fn members(round: &PlannedRound) -> BTreeSet<&str> {
     round.teams.iter().flatten().map(String::as_str).collect()
 }
 
-fn common<'a>(one: BTreeSet<&'a str>, other: BTreeSet<&'a str>) -> BTreeSet<&'a str> {
-    one.intersection(&other).copied().collect()
+fn common<'a>(one: &BTreeSet<&'a str>, other: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    one.intersection(other).copied().collect()
 }
 
 /// The conflicts that nothing excuses, by their keys.

@@ -60,6 +60,14 @@ fn said(rounds: &[PlannedRound]) -> Vec<Event> {
     events
 }
 
+fn after(facts: &[Event]) -> AnnualPlan {
+    let mut plan = AnnualPlan::default();
+    for event in facts {
+        plan.evolve(event);
+    }
+    plan
+}
+
 fn found(rounds: &[PlannedRound]) -> Vec<Conflict> {
     let rounds: Vec<&PlannedRound> = rounds.iter().collect();
     conflicts(&rounds, &[], &[], limits())
@@ -165,8 +173,7 @@ fn an_insertion_says_why_what_it_brings_may_stand() {
     let plan = || given::<AnnualPlan>(facts.clone()).by("p2");
     plan().when(insert(&[])).then_refused(Code::PlanConflicts);
     plan().when(insert(&[(&conflicts[0].key, " ")])).then_refused(Code::PlanConflicts);
-    let mut inserted = AnnualPlan::default();
-    facts.iter().for_each(|event| inserted.evolve(event));
+    let inserted = after(&facts);
     let done =
         inserted.decide(insert(&[(&conflicts[0].key, "先反馈重点")]), &testkit::context("p2"));
     let names: Vec<&str> = done.unwrap().iter().map(AnnualPlan::name).collect();
@@ -176,8 +183,7 @@ fn an_insertion_says_why_what_it_brings_may_stand() {
 #[test]
 fn a_round_follows_the_plan_that_is_approved() {
     let seventh = round("R07", Kind::Regular, ["2020-03-01", "2020-06-30"], 5);
-    let mut plan = AnnualPlan::default();
-    said(std::slice::from_ref(&seventh)).iter().for_each(|event| plan.evolve(event));
+    let mut plan = after(&said(std::slice::from_ref(&seventh)));
     let of = |number: &str, kind| Plan {
         number: number.into(),
         name: "任意".into(),
@@ -236,8 +242,7 @@ proptest! {
         excused in any::<u16>(),
     ) {
         let rounds = [rounds.0, rounds.1, rounds.2, rounds.3];
-        let mut plan = AnnualPlan::default();
-        said(&rounds).iter().for_each(|event| plan.evolve(event));
+        let mut plan = after(&said(&rounds));
         let conflicts = found(&rounds);
         let (mut left, mut kept) = (excused, Vec::new());
         for conflict in &conflicts {
