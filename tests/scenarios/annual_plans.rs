@@ -138,6 +138,13 @@ async fn what_is_planned_goes_up_and_whom_it_inspects_stays() {
     }
     let whole = town.api(DISTRICT).get("PLAN", &at).await.unwrap();
     assert_eq!(whole["rounds"]["R07"]["targets"][0]["org"], json!(village));
+    // Who hears of a plan decides nothing of it.
+    let version = above["version"].to_string();
+    for (role, step) in [("LG", "adopt"), ("SEC", "approve")] {
+        let path = format!("{at}/{step}");
+        let why = city.post(role, &path, step, Some(&version), &document()).await.unwrap_err();
+        assert!(why.contains("not-allowed") || why.contains("plan-absent"), "{why}");
+    }
     // Nothing of it in any entry that another office holds.
     for code in [CITY, TOWN] {
         let mut of_plan = 0;

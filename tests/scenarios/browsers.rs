@@ -141,9 +141,16 @@ async fn a_clerk_sees_what_waits_and_the_board() {
     browser.go(&format!("{url}/first-sign-in?link={}", door.link("file"))).await;
     browser.fill("#password", PASSWORD).await;
     browser.press_on("main button").await;
-    for page in
-        ["/worklist", "/filing-board", "/deadlines", "/events", "/account", "/api/docs", "/policy"]
-    {
+    for page in [
+        "/worklist",
+        "/filing-board",
+        "/plans",
+        "/deadlines",
+        "/events",
+        "/account",
+        "/api/docs",
+        "/policy",
+    ] {
         browser.go(&format!("{url}{page}")).await;
         assert_eq!(browser.path().await, page);
         is_fit(&browser, "zh-CN").await;
@@ -157,6 +164,7 @@ async fn a_clerk_sees_what_waits_and_the_board() {
     let round = json!({"number": "r1", "name": "r1", "kind": "regular", "organisation": "own",
         "reach": "direct"});
     town.api(DISTRICT).post("PLAN", "/api/rounds", "r1", None, &round).await.unwrap();
+    plan_of_a_year(&town).await;
     let people = std::fs::read(town.keys(DISTRICT).join("first-sign-in.json")).unwrap();
     let people: Vec<Value> = serde_json::from_slice(&people).unwrap();
     for (account, waits) in [("plan", true), ("rect", false)] {
@@ -170,7 +178,34 @@ async fn a_clerk_sees_what_waits_and_the_board() {
         is_fit(&browser, "zh-CN").await;
         let text = browser.text().await;
         assert_eq!(text.contains("巡察轮次") && text.contains("分解任务"), waits, "{text}");
+        // The plan is for both, what of it conflicts for who knows the targets.
+        browser.go(&format!("{url}/plans")).await;
+        is_fit(&browser, "zh-CN").await;
+        let text = browser.text().await;
+        assert!(text.contains("2025") && text.contains("第二轮机动巡察"), "{text}");
+        assert_eq!(text.contains("常规未反馈先开机动") && text.contains("未说明"), waits, "{text}");
+        browser.picture(&format!("plans-{account}")).await;
         browser.close().await;
+    }
+}
+
+/// A regular round, and a mobile one that begins before it is fed back.
+async fn plan_of_a_year(town: &Town) {
+    let district = town.api(DISTRICT);
+    let path = "/api/annual-plans";
+    let year = json!({"year": 2025});
+    let plan = district.post("PLAN", path, "plan", None, &year).await.unwrap();
+    let (id, mut version) = (plan.body["id"].as_str().unwrap().to_owned(), plan.version);
+    for (number, name, kind, from, to) in [
+        ("p1", "第一轮常规巡察", "regular", "2025-03-03", "2025-06-20"),
+        ("p2", "第二轮机动巡察", "mobile", "2025-06-03", "2025-08-01"),
+    ] {
+        let round = json!({"number": number, "name": name, "kind": kind, "organisation": "own",
+            "reach": "direct", "notice": from, "entry": from, "withdrawal": to, "feedback": to});
+        let path = format!("{path}/{id}/rounds");
+        let body = json!({"round": round});
+        version =
+            district.post("PLAN", &path, number, Some(&version), &body).await.unwrap().version;
     }
 }
 

@@ -15,6 +15,7 @@ mod elsewhere;
 mod events;
 mod form;
 mod openid;
+mod plans;
 mod policy;
 mod problems;
 mod sign_in;
@@ -58,6 +59,7 @@ pub fn around(interface: Router) -> Router {
         .route("/worklist", get(worklist::page))
         .route("/filing-board", get(board::page))
         .route("/deadlines", get(deadlines::page))
+        .route("/plans", get(plans::page))
         .route("/clues", get(clues::page))
         .route("/clues/{id}", get(way::clue))
         .route("/clues/{id}/slip", get(clues::slip))

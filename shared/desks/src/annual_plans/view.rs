@@ -98,7 +98,12 @@ impl Governed for PlanRow {
                 "annual-plan.excuse",
                 "annual-plan.adopt",
             ],
-            State::Adopted => &["annual-plan.place", "annual-plan.remove", "annual-plan.approve"],
+            State::Adopted => &[
+                "annual-plan.place",
+                "annual-plan.remove",
+                "annual-plan.excuse",
+                "annual-plan.approve",
+            ],
             State::Approved => &["annual-plan.insert", "annual-plan.close"],
             State::Closed | State::Absent => &[],
         }

@@ -34,7 +34,7 @@ impl AnnualPlan {
                 self.known(&number)?;
                 Ok(vec![Event::RoundRemoved { number }])
             }
-            (Drafted, Command::Excuse { conflict, reason, conflicts }) => {
+            (Drafted | Adopted, Command::Excuse { conflict, reason, conflicts }) => {
                 self.excuse(&conflict, &reason, &conflicts, context)
             }
             (Drafted, Command::Adopt { document, conflicts }) => {
