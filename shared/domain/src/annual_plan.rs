@@ -59,7 +59,7 @@ pub struct Outline {
     #[schemars(regex(pattern = r"^[A-Za-z0-9-]{1,40}$"))]
     pub number: String,
     /// What it is called; no target is named here.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(max = 100))]
     pub name: String,
     /// 常规, 专项 or 机动.
     pub kind: Kind,
