@@ -244,7 +244,7 @@ impl Ingest {
         let in_history: Vec<u64> = shared.iter().map(|item| item.0).collect();
         let office = shared.first().map(|item| item.1.at.origin.clone());
         let mut messages = Vec::new();
-        for (sequence, fact, bytes, _) in shared {
+        for (sequence, fact, bytes) in shared {
             self.grants.note(&fact).await;
             let other = others(&in_safe, held.safe.0, sequence);
             held.history.0 = sequence;
@@ -259,7 +259,7 @@ impl Ingest {
         }
         let mut messages = Vec::new();
         let mut filter = String::new();
-        for (sequence, bytes, _) in sealed {
+        for (sequence, bytes) in sealed {
             let at = entry::open(&bytes).ok().and_then(|parts| place(&parts));
             filter = at.map(|(at, _)| safe_subject(&at.origin)).unwrap_or_default();
             let other = others(&in_history, held.history.0.min(sequence), sequence);

@@ -71,8 +71,6 @@ pub(super) async fn shown(
     }
     let (packs, today) = (of_sight(seat).await?, seat.today());
     let mut reader = seat.reader().await?;
-    // Whole, as the rules know it: the caller's row lacks what is withheld.
-    let whole: PlanRow = reader.view(ANNUAL_PLANS, &row.id).await?.unwrap_or_default();
     let known = Known {
         plans: reader.all(ANNUAL_PLANS, "").await?,
         rounds: reader.all(ROUNDS, "").await?,
@@ -81,6 +79,9 @@ pub(super) async fn shown(
         today,
         here,
     };
+    // Whole, as the rules know it: the caller's row lacks what is withheld.
+    let whole = known.plans.iter().find(|(id, _)| *id == row.id).map(|(_, plan)| plan);
+    let Some(whole) = whole else { return Ok(Vec::new()) };
     let reads = |org: &String| {
         let secret = Matter { own: true, ..Matter::of(Subject::Of(Class::K3)) };
         caller.reads(&Matter { unit: Some(org), ..secret })
@@ -96,7 +97,7 @@ pub(super) async fn shown(
         let excuse = whole.excuses.get(&conflict.key).cloned();
         Shown { conflict, policy, excuse }
     };
-    Ok(known.conflicts(&whole, None).into_iter().map(shown).collect())
+    Ok(known.conflicts(whole, None).into_iter().map(shown).collect())
 }
 
 impl Known {
@@ -162,7 +163,7 @@ impl Known {
     }
 
     /// A round that runs and stands in no plan: nobody has said when it ends, so it is taken
-    /// to run for a year from the day of its last step.
+    /// to outlast every plan, for a term of five years from its last step.
     fn running(&self, number: &str, round: &RoundRow) -> Option<PlannedRound> {
         use RoundState::{Authorised, Entered, Heard, Withdrawn};
         if !matches!(round.state, Authorised | Entered | Withdrawn | Heard) {
@@ -171,7 +172,7 @@ impl Known {
         let plan = round.plan.as_ref()?;
         let (_, began) = round.history.iter().find(|(state, _)| *state == Authorised)?;
         let (_, since) = round.history.last()?;
-        let end = calendar::months_after(*since, 12).max(self.today);
+        let end = calendar::months_after(*since, 60).max(self.today);
         let prefix = format!("{}/", round.id);
         let tasks = self.tasks.iter().filter(|(key, _)| key.starts_with(&prefix));
         let target =

@@ -180,7 +180,7 @@ fn of_two(
     for (regular, mobile) in [(a, b), (b, a)] {
         let kinds = (regular.kind, mobile.kind) == (Kind::Regular, Kind::Mobile);
         if kinds && regular.notice <= mobile.entry && mobile.entry < regular.feedback {
-            let days = regular.feedback.days_after(mobile.entry);
+            let days = regular.feedback.min(mobile.feedback).days_after(mobile.entry);
             say(Rule::Early, &BTreeSet::new(), days.unsigned_abs(), 0);
         }
     }

@@ -14,8 +14,8 @@ use crate::{directory::Entry, relay::place, safe};
 /// Items of one request, sorted by stream.
 #[derive(Default)]
 pub(super) struct Accepted {
-    pub(super) history: Vec<(u64, Fact, Vec<u8>, Hash)>,
-    pub(super) safe: Vec<(u64, Vec<u8>, Hash)>,
+    pub(super) history: Vec<(u64, Fact, Vec<u8>)>,
+    pub(super) safe: Vec<(u64, Vec<u8>)>,
     pub(super) notes: Vec<(Note, Vec<u8>)>,
     /// The last place that follows, and its item's hash: what one stream holds already counts.
     pub(super) last: Option<(u64, Hash)>,
@@ -39,22 +39,23 @@ impl Ingest {
     ) -> Result<Accepted, &'static str> {
         let mut accepted = Accepted::default();
         let mut next = held.run;
+        let mut last = None;
         for item in items {
             match self.check_item(row, held, next, item) {
                 Ok(Checked::Note(note)) => accepted.notes.push((note, item.to_vec())),
                 Ok(Checked::Known) => {}
                 Ok(Checked::Shared(fact)) => {
                     next = fact.at.sequence;
-                    accepted.last = Some((next, entry::hash(item)));
+                    last = Some((next, item));
                     if next > held.history.0 {
-                        accepted.history.push((next, *fact, item.to_vec(), entry::hash(item)));
+                        accepted.history.push((next, *fact, item.to_vec()));
                     }
                 }
                 Ok(Checked::Sealed(at)) => {
                     next = at.sequence;
-                    accepted.last = Some((next, entry::hash(item)));
+                    last = Some((next, item));
                     if next > held.safe.0 {
-                        accepted.safe.push((next, item.to_vec(), entry::hash(item)));
+                        accepted.safe.push((next, item.to_vec()));
                     }
                 }
                 Err(code) if next == held.run && accepted.notes.is_empty() => return Err(code),
@@ -64,6 +65,7 @@ impl Ingest {
                 }
             }
         }
+        accepted.last = last.map(|(sequence, item)| (sequence, entry::hash(item)));
         Ok(accepted)
     }
 
